@@ -1,0 +1,3 @@
+module github.com/zodiac-go/zodiac
+
+go 1.26

@@ -1,0 +1,427 @@
+// Package flight decides who shares whose fetch. It runs nothing and waits for nothing: its owner calls
+// the function, and tells the [Group] what happened. So every order of events can be tried in a test.
+//
+// A flight is one call of a function for one key. Callers join it; it is over when its outcome is known to all of
+// them. In between it may be
+//
+//   - sealed: its value is being written, nobody joins any more;
+//   - void: an invalidation came in between. Who joined before gets the outcome, nobody joins any more,
+//     and nothing is written;
+//   - abandoned: all callers have left. The function may still run, for nobody.
+//
+// A key has at most one flight that may write, the open one. Beside it there may be
+//
+//   - one aside: begun for callers who do not want the value written, joined only by such;
+//   - one waiting: begun for callers who want a function that starts after their call (Forced) while such a
+//     one runs already. It starts when that one has ended, and takes in all who come until then. So however many
+//     callers force, one function runs for them and one waits.
+//
+// A forced flight that starts makes the open flight void: what that one brings is older.
+package flight
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed is what Join returns after Close.
+var ErrClosed = errors.New("zodiac: closed")
+
+// ErrCycle is what Join returns to a function that would wait for itself.
+var ErrCycle = errors.New("zodiac: a fetch waits for its own result: it asks its loader, directly or through others, for the key it is fetching")
+
+// A Kind says what a caller wants of a flight.
+type Kind uint8
+
+const (
+	Plain  Kind = iota // joins the open flight, or begins it
+	Aside              // joins any flight that runs, or begins one that writes nothing
+	Forced             // wants a function that starts after now
+)
+
+// shards is the number of locks the keys are spread over.
+const shards = 32
+
+// A Group holds the flights of one cache, J being what its owner keeps with each. Make it with NewGroup. Its methods
+// are safe for concurrent use. Functions given to them are called under the lock of the key's shard: they must be
+// short, and must not call the Group.
+type Group[K comparable, V, J any] struct {
+	shards [shards]shard[K, V, J]
+}
+
+type shard[K comparable, V, J any] struct {
+	mu      sync.Mutex // guards the fields below, and the state of the shard's flights
+	lines   map[K]*line[K, V, J]
+	spare   *line[K, V, J]  // the last one forgotten, for the next key
+	all     Flight[K, V, J] // root of a ring of the flights whose callers wait
+	running int             // functions that have started and not returned
+	closed  bool
+	idle    chan struct{} // closed when running falls to zero after Close
+	_       [64]byte      // keeps a neighbour's mutex off this cache line
+}
+
+// A line is what goes on for one key. It exists while something does.
+type line[K comparable, V, J any] struct {
+	open    *Flight[K, V, J] // may be joined, and may write
+	aside   *Flight[K, V, J]
+	forced  *Flight[K, V, J] // the forced flight that runs: open, or void with callers still waiting for it
+	waiting *Flight[K, V, J] // forced; starts when forced has ended
+}
+
+// A Flight is one call of a function for one key.
+type Flight[K comparable, V, J any] struct {
+	Key  K
+	Kind Kind
+	Job  J // the owner's; set before anybody else sees the flight
+
+	shard      *shard[K, V, J]
+	next, prev *Flight[K, V, J] // in the shard's ring
+	callers    int
+	state      state
+	done       chan struct{}
+	value      V // fixed when done is closed
+	err        error
+}
+
+type state uint8
+
+const (
+	started state = 1 << iota
+	void
+	sealed
+	abandoned
+	over // the outcome is known, or nobody wants it
+)
+
+// A Link is a chain of flights, each within the function of the next: what a context carries to tell a function
+// that waits for itself. nil is the empty chain.
+type Link struct {
+	Flight any // a *Flight
+	Up     *Link
+}
+
+func (l *Link) has(f any) bool { // a nil *Flight is in no chain
+	for ; l != nil; l = l.Up {
+		if l.Flight == f {
+			return true
+		}
+	}
+	return false
+}
+
+// NewGroup returns an empty Group.
+func NewGroup[K comparable, V, J any]() *Group[K, V, J] {
+	g := new(Group[K, V, J])
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.lines = make(map[K]*line[K, V, J])
+		s.all.next, s.all.prev = &s.all, &s.all
+	}
+	return g
+}
+
+func (g *Group[K, V, J]) shard(hash uint64) *shard[K, V, J] { return &g.shards[hash>>48%shards] }
+
+// Join makes the caller one of those who wait for a flight of key. If there is none to join, a new one begins
+// with what begin puts into it, and if lead is true the caller must start its function.
+//
+// Before that, look is called, except for Forced: if it returns true, the caller has found what it wanted and Join
+// returns nil. within is the chain of flights the caller runs in.
+func (g *Group[K, V, J]) Join(key K, hash uint64, kind Kind, within *Link, look func() bool, begin func(*Flight[K, V, J])) (f *Flight[K, V, J], lead bool, err error) {
+	s := g.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, false, ErrClosed
+	}
+	if kind != Forced && look() {
+		return nil, false, nil
+	}
+	l := s.lines[key]
+	if l != nil {
+		f = l.joinable(kind)
+	}
+	if within.has(f) || l != nil && kind == Forced && within.has(l.forced) {
+		return nil, false, ErrCycle // a forced one would wait for the other, and that one for it
+	}
+	if f != nil {
+		f.callers++
+		return f, false, nil
+	}
+	if l == nil {
+		l = s.newLine(key)
+	}
+	f = &Flight[K, V, J]{Key: key, Kind: kind, shard: s, callers: 1, done: make(chan struct{})}
+	begin(f)
+	s.track(f)
+	if kind == Forced && l.forced != nil {
+		l.waiting = f
+		return f, false, nil
+	}
+	l.start(f)
+	return f, true, nil
+}
+
+// joinable returns the flight that a caller of this kind shares, or nil.
+func (l *line[K, V, J]) joinable(kind Kind) *Flight[K, V, J] {
+	switch {
+	case kind == Forced:
+		return l.waiting
+	case l.open == nil && kind == Aside:
+		return l.aside
+	default:
+		return l.open
+	}
+}
+
+// start puts f into its place, as its function is about to start.
+func (l *line[K, V, J]) start(f *Flight[K, V, J]) {
+	f.state |= started
+	f.shard.running++
+	if f.Kind == Aside {
+		l.aside = f
+		return
+	}
+	if l.open != nil {
+		l.open.state |= void
+	}
+	l.open = f
+	if f.Kind == Forced {
+		l.forced = f
+	}
+}
+
+// Seal ends the joining of f and calls commit, which writes its value, unless f is void, abandoned, or the group
+// closed: then it returns false and there is nothing to be written.
+func (g *Group[K, V, J]) Seal(f *Flight[K, V, J], commit func()) bool {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.state&(void|abandoned|over) != 0 || s.closed {
+		return false
+	}
+	f.state |= sealed
+	l := s.lines[f.Key]
+	l.open = nil
+	if f.Kind == Forced && l.aside != nil {
+		// Else a reader who finds the new value gone again could join a function that began before it.
+		l.aside.state |= void
+		l.aside = nil
+	}
+	commit()
+	return true
+}
+
+// Finish gives the outcome to the callers. If next is not nil, its function must be started now.
+func (g *Group[K, V, J]) Finish(f *Flight[K, V, J], value V, err error) (next *Flight[K, V, J]) {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end(f, value, err)
+}
+
+// Returned reports that f's function has returned and its goroutine is about to end. Drain waits for that.
+func (g *Group[K, V, J]) Returned(f *Flight[K, V, J]) {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.returned()
+}
+
+func (s *shard[K, V, J]) returned() {
+	if s.running--; s.running == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// Fail gives err to the callers of f without waiting for the function, which runs for nobody from now on. If next is
+// not nil, its function must be started now.
+func (g *Group[K, V, J]) Fail(f *Flight[K, V, J], err error) (next *Flight[K, V, J]) {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.state |= abandoned
+	var zero V
+	return s.end(f, zero, err)
+}
+
+// FailAll does the same to all flights, those that have not started included, and calls each for every one.
+func (g *Group[K, V, J]) FailAll(err error, each func(*Flight[K, V, J])) {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for s.all.next != &s.all {
+			f := s.all.next
+			f.state |= abandoned
+			var zero V
+			if next := s.end(f, zero, err); next != nil {
+				s.returned() // it ends before it has started
+			}
+			each(f)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Leave takes back one Join. last is true if nobody waits for f any more: it is abandoned, and if it has started its
+// function should be told to stop. If next is not nil, its function must be started now.
+func (g *Group[K, V, J]) Leave(f *Flight[K, V, J]) (last bool, next *Flight[K, V, J]) {
+	s := f.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.callers--; f.callers > 0 || f.state&over != 0 {
+		return false, nil
+	}
+	f.state |= abandoned
+	var zero V
+	return true, s.end(f, zero, context.Canceled)
+}
+
+// Change calls do under the key's lock: nothing of key is sealed meanwhile. If do returns true, the key's flights
+// are void.
+func (g *Group[K, V, J]) Change(key K, hash uint64, do func() (invalidates bool)) {
+	s := g.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !do() {
+		return
+	}
+	if l := s.lines[key]; l != nil {
+		l.void()
+		s.tidy(key, l)
+	}
+}
+
+// VoidAll invalidates the flights of all keys.
+func (g *Group[K, V, J]) VoidAll() {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for key, l := range s.lines {
+			l.void()
+			s.tidy(key, l)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Close refuses all further joins and seals. Flights that run go on, and those that wait still start.
+func (g *Group[K, V, J]) Close() {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+	}
+}
+
+// Drain waits, after Close, until every function has returned, or ctx has ended.
+func (g *Group[K, V, J]) Drain(ctx context.Context) error {
+	for i := range g.shards {
+		select {
+		case <-g.shards[i].drained():
+		default:
+			select {
+			case <-g.shards[i].drained():
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// drained returns a channel that is closed once no function of a closed shard runs.
+func (s *shard[K, V, J]) drained() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.idle != nil {
+		return s.idle
+	}
+	idle := make(chan struct{})
+	if s.running == 0 {
+		close(idle)
+	} else {
+		s.idle = idle
+	}
+	return idle
+}
+
+// Done returns a channel that is closed when the outcome is known.
+func (f *Flight[K, V, J]) Done() <-chan struct{} { return f.done }
+
+// Outcome returns what the flight brought. Done must be closed.
+func (f *Flight[K, V, J]) Outcome() (V, error) { return f.value, f.err }
+
+// end gives the outcome to the callers, takes f out of its line, and starts who waited for that. The first end
+// counts.
+func (s *shard[K, V, J]) end(f *Flight[K, V, J], value V, err error) (next *Flight[K, V, J]) {
+	if f.state&over != 0 {
+		return nil
+	}
+	f.state |= over
+	f.value, f.err = value, err
+	close(f.done)
+	f.prev.next, f.next.prev = f.next, f.prev
+	f.next, f.prev = nil, nil
+
+	l := s.lines[f.Key]
+	if l == nil {
+		return nil // it was void, and alone
+	}
+	if l.open == f {
+		l.open = nil
+	}
+	if l.aside == f {
+		l.aside = nil
+	}
+	if l.waiting == f {
+		l.waiting = nil
+	}
+	if l.forced == f {
+		l.forced = nil
+		if next = l.waiting; next != nil {
+			l.waiting = nil
+			l.start(next)
+		}
+	}
+	s.tidy(f.Key, l)
+	return next
+}
+
+// void makes the flights that could be joined ones that cannot. One that waits has not started: it will see
+// what came after the invalidation.
+func (l *line[K, V, J]) void() {
+	if l.open != nil {
+		l.open.state |= void
+		l.open = nil
+	}
+	if l.aside != nil {
+		l.aside.state |= void
+		l.aside = nil
+	}
+}
+
+// tidy forgets a line in which nothing goes on.
+func (s *shard[K, V, J]) tidy(key K, l *line[K, V, J]) {
+	if *l == (line[K, V, J]{}) {
+		delete(s.lines, key)
+		s.spare = l
+	}
+}
+
+func (s *shard[K, V, J]) newLine(key K) *line[K, V, J] {
+	l := s.spare
+	if s.spare = nil; l == nil {
+		l = new(line[K, V, J])
+	}
+	s.lines[key] = l
+	return l
+}
+
+func (s *shard[K, V, J]) track(f *Flight[K, V, J]) {
+	f.prev, f.next = s.all.prev, &s.all
+	f.prev.next, f.next.prev = f, f
+}

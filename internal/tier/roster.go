@@ -1,0 +1,102 @@
+package tier
+
+import "github.com/zodiac-go/zodiac/internal/coarse"
+
+// chunkSize is how many entries one chunk of a roster lists.
+const chunkSize = 128
+
+// A roster lists the entries that expire, for the janitor. Its chunks hold expiries side by side, so looking for the
+// due ones among a million reads 8 MB in order instead of a million entries all over the heap. An expiry listed may
+// be too early, where an entry slid since; never too late.
+type roster[K comparable, V any] struct {
+	chunks  []*chunk[K, V]
+	free    int // first free slot, linked through due; -1 = none
+	n       int
+	soonest int64 // no entry is due before; a sweep makes it exact
+}
+
+type chunk[K comparable, V any] struct {
+	soonest int64 // no entry of the chunk is due before
+	due     [chunkSize]int64
+	entry   [chunkSize]*Entry[K, V]
+}
+
+func (r *roster[K, V]) reset() { *r = roster[K, V]{free: -1, soonest: coarse.Never} }
+
+// add lists e, if it ever expires.
+func (r *roster[K, V]) add(e *Entry[K, V]) {
+	due := e.Expiry()
+	if due == coarse.Never {
+		return
+	}
+	if r.free < 0 {
+		r.grow()
+	}
+	slot := r.free
+	c, i := r.at(slot)
+	r.free = int(c.due[i])
+	c.due[i], c.entry[i] = due, e
+	c.soonest, r.soonest = min(c.soonest, due), min(r.soonest, due)
+	e.setSlot(slot)
+	r.n++
+}
+
+// remove takes e off the list, if it is on it.
+func (r *roster[K, V]) remove(e *Entry[K, V]) {
+	slot := e.slot()
+	if slot < 0 {
+		return
+	}
+	c, i := r.at(slot)
+	c.due[i], c.entry[i] = int64(r.free), nil
+	r.free = slot
+	e.setSlot(-1)
+	if r.n--; r.n == 0 {
+		r.reset() // give the chunks back
+	}
+}
+
+func (r *roster[K, V]) at(slot int) (*chunk[K, V], int) {
+	return r.chunks[slot/chunkSize], slot % chunkSize
+}
+
+func (r *roster[K, V]) grow() {
+	first := len(r.chunks) * chunkSize
+	c := &chunk[K, V]{soonest: coarse.Never}
+	for i := range c.due {
+		c.due[i] = int64(first + i + 1)
+	}
+	c.due[chunkSize-1] = -1
+	r.chunks = append(r.chunks, c)
+	r.free = first
+}
+
+// due appends the entries of chunk number ci that are dead at now, and brings the expiries of those that slid
+// up to date.
+func (r *roster[K, V]) due(ci int, now int64, dead []*Entry[K, V]) []*Entry[K, V] {
+	c := r.chunks[ci]
+	if c.soonest <= now {
+		dead = c.collect(now, dead)
+	}
+	r.soonest = min(r.soonest, c.soonest)
+	return dead
+}
+
+func (c *chunk[K, V]) collect(now int64, dead []*Entry[K, V]) []*Entry[K, V] {
+	c.soonest = coarse.Never
+	for i, due := range c.due {
+		e := c.entry[i]
+		switch {
+		case e == nil:
+			continue
+		case due <= now && e.dead(now):
+			dead = append(dead, e)
+			continue
+		case due <= now: // it slid
+			due = e.Expiry()
+			c.due[i] = due
+		}
+		c.soonest = min(c.soonest, due)
+	}
+	return dead
+}

@@ -1,0 +1,269 @@
+// Package tier is zodiac's memory: a bounded map of typed values whose hits take no lock, allocate nothing and
+// read no clock.
+//
+// The key's hash chooses one of up to eight stripes. A stripe has a hash table, which readers search without
+// a lock, and under one mutex, which only writers take, the table's changes, the eviction policy (policy.go)
+// and the roster of entries that expire (roster.go). So a write is one critical section: when it ends, the
+// table, the rings and the count agree, and the tier is never over its capacity.
+//
+// Expired entries are taken out by a janitor (janitor.go), or by the policy when it meets one. Until then they
+// hold a place; [Tier.Alive] says that they are dead.
+//
+// No user code runs in this package but K's == and hash.
+package tier
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/zodiac-go/zodiac/internal/coarse"
+)
+
+const (
+	maxStripes    = 8
+	minPerStripe  = 1024
+	minBuckets    = 4
+	sweepStep     = 1024 // the most entries looked at under one mutex by the janitor
+	MaxCapacity   = maxStripes * maxSlots
+	stripeBitsLow = 32 // the stripe is chosen by bits the tables do not use
+)
+
+// A Tier is safe for concurrent use. Make it with New.
+type Tier[K comparable, V any] struct {
+	// What a hit reads, and nothing that changes but by resizing.
+	tables [maxStripes]atomic.Pointer[table[K, V]]
+	mask   uint64
+	hasher hasher[K]
+	text   bool // keyed by text
+	long   bool // Hit is not for this tier
+	clock  *coarse.Clock
+
+	stripes []*stripe[K, V]
+	janitor janitor[K, V]
+}
+
+// A stripe is a share of the keys.
+type stripe[K comparable, V any] struct {
+	mu      sync.Mutex // guards the fields below, all links of its entries, and changes to the table
+	table   *atomic.Pointer[table[K, V]]
+	policy  policy[K, V]
+	roster  roster[K, V]
+	closed  bool
+	evicted uint64
+	expired uint64
+	_       [64]byte // keeps a neighbour's mutex off this cache line
+}
+
+// New returns a tier for at most capacity entries, keyed by text if text is set and by K itself if not. With long set,
+// every read takes the long way.
+func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock) *Tier[K, V] {
+	n := stripesFor(capacity)
+	t := &Tier[K, V]{mask: uint64(n - 1), hasher: newHasher[K](), text: text, long: text || long, clock: clock}
+	for i := range n {
+		s := &stripe[K, V]{table: &t.tables[i]}
+		s.table.Store(newTable[K, V](minBuckets))
+		s.policy.init((capacity+i)/n, s.gone) // the shares differ by at most one and add up
+		s.roster.reset()
+		t.stripes = append(t.stripes, s)
+	}
+	t.janitor.init(t)
+	return t
+}
+
+// stripesFor returns 1 for small capacities, else the largest power of two, up to eight, that leaves every
+// stripe at least 1,024 entries.
+func stripesFor(capacity int) int {
+	n := 1
+	for n < maxStripes && capacity/(2*n) >= minPerStripe {
+		n *= 2
+	}
+	return n
+}
+
+// Plain returns the Key of a K in a tier keyed by K.
+func (t *Tier[K, V]) Plain(key K) Key[K] { return Key[K]{K: key, Hash: t.hasher.hash(key)} }
+
+// Text returns the Key of a text in a tier keyed by text.
+func (t *Tier[K, V]) Text(text string) Key[K] {
+	return Key[K]{Text: text, Hash: t.hasher.hashText(text)}
+}
+
+// Hit is the short way of a read: the entry of key, marked as used, if it is there, alive, and needs no further
+// look. nil decides nothing; the long way is Find and Alive.
+func (t *Tier[K, V]) Hit(key K) *Entry[K, V] {
+	if t.long {
+		return nil
+	}
+	h := t.hasher.hash(key)
+	e := t.tables[h>>stripeBitsLow&t.mask].Load().find(h, key)
+	if e == nil {
+		return nil
+	}
+	if s := e.state.Load(); s&(seen|checked) != seen {
+		if s&checked != 0 {
+			return nil
+		}
+		e.state.Or(seen)
+	}
+	if t.Expired(e) {
+		return nil
+	}
+	return e
+}
+
+// Find returns the entry of key, dead or alive, or nil.
+func (t *Tier[K, V]) Find(key Key[K]) *Entry[K, V] {
+	_, _, e := t.tables[t.index(key)].Load().place(&key)
+	return e
+}
+
+// Alive reports whether e has neither expired nor lost a tag.
+func (t *Tier[K, V]) Alive(e *Entry[K, V]) bool {
+	return e != nil && !t.Expired(e) && e.Current()
+}
+
+// Expired reports whether e is past its expiry.
+func (t *Tier[K, V]) Expired(e *Entry[K, V]) bool {
+	sure := e.sure.Load()
+	return !t.clock.Before(sure) && sure != coarse.Never && t.clock.Exact() >= coarse.Expiry(sure)
+}
+
+// Put stores e at now in place of whatever its key has, and evicts other entries if there are too many. It does
+// nothing once the tier is closed.
+func (t *Tier[K, V]) Put(key Key[K], e *Entry[K, V], now int64) {
+	t.stripe(key).put(&key, e, now)
+	if expiry := e.Expiry(); expiry != coarse.Never {
+		t.janitor.expect(expiry)
+	}
+}
+
+func (s *stripe[K, V]) put(key *Key[K], e *Entry[K, V], now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	t := s.table.Load()
+	if b, lane, old := t.place(key); old != nil {
+		if old.dead(now) {
+			s.expired++
+		}
+		b.entry[lane].Store(e)
+		s.roster.remove(old)
+		s.policy.replace(old, e)
+		s.roster.add(e)
+		return
+	}
+	if t.crowded() {
+		t = t.resized(2 * len(t.buckets))
+		s.table.Store(t)
+	}
+	t.insert(e, tagOf(key.Hash))
+	s.roster.add(e)
+	s.policy.insert(e, now)
+}
+
+// gone takes an entry that the policy has evicted out of the table and the roster.
+func (s *stripe[K, V]) gone(e *Entry[K, V], dead bool) {
+	s.table.Load().remove(e)
+	s.roster.remove(e)
+	if dead {
+		s.expired++
+	} else {
+		s.evicted++
+	}
+}
+
+// drop takes e out everywhere, unless something else took its place before. The caller holds mu.
+func (s *stripe[K, V]) drop(e *Entry[K, V]) bool {
+	if !s.table.Load().remove(e) {
+		return false
+	}
+	s.policy.remove(e)
+	s.roster.remove(e)
+	return true
+}
+
+// Delete takes out whatever key has, and reports whether it was alive.
+func (t *Tier[K, V]) Delete(key Key[K]) bool {
+	s := t.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _, e := s.table.Load().place(&key)
+	return e != nil && s.drop(e) && t.Alive(e)
+}
+
+// Remove takes e out, if it is still the entry of its key.
+func (t *Tier[K, V]) Remove(key Key[K], e *Entry[K, V]) bool {
+	s := t.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drop(e)
+}
+
+// Clear takes all entries out and returns how many of them were alive.
+func (t *Tier[K, V]) Clear() int {
+	live := 0
+	for _, s := range t.stripes {
+		s.mu.Lock()
+		old := s.clear()
+		s.mu.Unlock()
+		live += t.countLive(old)
+	}
+	return live
+}
+
+// Close clears the tier and refuses every entry from now on. No timer is left.
+func (t *Tier[K, V]) Close() {
+	t.janitor.stop()
+	for _, s := range t.stripes {
+		s.mu.Lock()
+		s.closed = true
+		s.clear()
+		s.mu.Unlock()
+	}
+}
+
+// clear starts afresh and returns the table it had. The caller holds mu.
+func (s *stripe[K, V]) clear() *table[K, V] {
+	old := s.table.Swap(newTable[K, V](minBuckets))
+	s.policy.reset()
+	s.roster.reset()
+	return old
+}
+
+func (t *Tier[K, V]) countLive(of *table[K, V]) int {
+	n := 0
+	of.each(func(e *Entry[K, V], _ uint64) {
+		if t.Alive(e) {
+			n++
+		}
+	})
+	return n
+}
+
+// Len returns the number of entries, dead ones that nobody has met yet included.
+func (t *Tier[K, V]) Len() int {
+	n := 0
+	for _, s := range t.stripes {
+		s.mu.Lock()
+		n += s.table.Load().n
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// Stats returns how many live entries were evicted, and how many expired ones taken out.
+func (t *Tier[K, V]) Stats() (evicted, expired uint64) {
+	for _, s := range t.stripes {
+		s.mu.Lock()
+		evicted += s.evicted
+		expired += s.expired
+		s.mu.Unlock()
+	}
+	return evicted, expired
+}
+
+func (t *Tier[K, V]) index(key Key[K]) uint64 { return key.Hash >> stripeBitsLow & t.mask }
+
+func (t *Tier[K, V]) stripe(key Key[K]) *stripe[K, V] { return t.stripes[t.index(key)] }

@@ -1,0 +1,65 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+)
+
+// A Loader is a function with a [Cache] in front of it. Its methods besides those below are the Cache's.
+//
+// A Loader is safe for concurrent use. Make it with [NewLoader]; the zero Loader is not usable.
+type Loader[K comparable, V any] struct {
+	*Cache[K, V]
+	fetch func(context.Context, K) (V, error)
+}
+
+// NewLoader returns a Loader for fetch. It panics with a [*SettingError] that lists every wrong setting.
+//
+// The function is called at most once at a time for each key, on a goroutine of its own, with a context that has the
+// values, but not the end, of the first caller's: it ends when nobody waits any more.
+func NewLoader[K comparable, V any](fetch func(context.Context, K) (V, error), opts ...Option) *Loader[K, V] {
+	l, err := TryNewLoader(fetch, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// TryNewLoader is [NewLoader] that returns the error.
+func TryNewLoader[K comparable, V any](fetch func(context.Context, K) (V, error), opts ...Option) (*Loader[K, V], error) {
+	if fetch == nil {
+		opts = append([]Option{option(func(c *config) { c.fault("fetch", errors.New("the function is nil")) })}, opts...)
+	}
+	s, err := resolve[K, V]("NewLoader", fetch, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Loader[K, V]{newCache(s), fetch}, nil
+}
+
+// Get returns the value for key, calling the function if no usable entry is stored.
+//
+// Concurrent calls for one key share a single call of the function. If ctx ends first, Get returns its error, and the
+// function goes on for the other callers; when the last has left, its context ends. An error of the function is returned
+// as it is to everyone waiting, and is not stored (but see [NoneIf] and [WithErrorTTL]). A value in memory is returned
+// even if ctx has ended. Modes such as [Overwrite] and [ReadOnly] in ctx change what Get does.
+func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
+	if !flagged.Load() {
+		if e := l.mem.Hit(key); e != nil {
+			l.hits.add()
+			return e.Value, nil
+		}
+	}
+	return l.get(ctx, key, l.fetch, Mode{})
+}
+
+// Refresh calls the function and replaces the entry of key: it is Get under [Overwrite].
+func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
+	return l.get(ctx, key, l.fetch, Mode{NoRead: true})
+}
+
+// Fetch calls the function itself, on the caller's goroutine and with the caller's context. Nothing is read, stored, shared
+// or counted.
+func (l *Loader[K, V]) Fetch(ctx context.Context, key K) (V, error) {
+	return l.fetch(stateOf(ctx).within(ctx), key)
+}

@@ -1,0 +1,140 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// manyAtOnce is how many keys one GetMany fetches at a time.
+const manyAtOnce = 16
+
+// GetMany returns the values of keys, as Get would one by one. What is missing is fetched, at most 16 keys at a time; each
+// key shares its fetch with every other call. Duplicate keys count once.
+//
+// A key known not to exist ([ErrNone]) is absent from the map, and so is, under ReadOnly, one that is not cached. Every
+// other failure is in a *[ManyError], and the values of the other keys are in the map beside it. If ctx ends, what is
+// there is returned and the rest are errors. The map is never nil, except that a closed Loader returns nil and ErrClosed.
+func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
+	m := many[K, V]{l: l, values: make(map[K]V, len(keys))}
+	all := m.distinct(ctx, keys)
+	if g := l.newGet(ctx, *new(K), Mode{}); g.bypasses() {
+		m.bypass(all)
+	} else if l.closed.Load() {
+		return nil, ErrClosed
+	} else {
+		m.load(m.read(all))
+	}
+	if len(m.failed.Errors)+len(m.failed.Rejected) > 0 {
+		return m.values, &m.failed
+	}
+	return m.values, nil
+}
+
+// A many is one GetMany.
+type many[K comparable, V any] struct {
+	l *Loader[K, V]
+
+	mu     sync.Mutex // guards the fields below
+	values map[K]V
+	failed ManyError[K]
+}
+
+// A wanted is one key of a GetMany, with all K that have its text.
+type wanted[K comparable, V any] struct {
+	get  getting[K, V]
+	keys []K
+}
+
+// distinct returns each key once, and rejects those without text.
+func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
+	all := make([]*wanted[K, V], 0, len(keys))
+	seen := make(map[ident[K]]*wanted[K, V], len(keys))
+	for _, key := range keys {
+		w := &wanted[K, V]{get: m.l.newGet(ctx, key, Mode{}), keys: []K{key}}
+		var err error
+		if w.get.place, err = m.l.placeOf(key, "GetMany"); err != nil {
+			m.failed.Rejected = append(m.failed.Rejected, err)
+			continue
+		}
+		id := identOf(w.get.place)
+		if first := seen[id]; first != nil {
+			first.keys = append(first.keys, key)
+			continue
+		}
+		seen[id] = w
+		all = append(all, w)
+	}
+	return all
+}
+
+// bypass calls the function for each key in turn, on the caller's goroutine, as Bypass promises.
+func (m *many[K, V]) bypass(all []*wanted[K, V]) {
+	for _, w := range all {
+		v, err := m.l.bypass(&w.get, m.l.fetch)
+		m.add(w, v, err)
+	}
+}
+
+// read takes what memory has, and returns the rest.
+func (m *many[K, V]) read(all []*wanted[K, V]) (missing []*wanted[K, V]) {
+	for _, w := range all {
+		if v, err, ok := m.l.read(&w.get); ok {
+			m.add(w, v, err)
+		} else {
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+
+// load fetches what is missing.
+func (m *many[K, V]) load(missing []*wanted[K, V]) {
+	if len(missing) == 1 {
+		m.fetch(missing[0])
+		return
+	}
+	var wg sync.WaitGroup
+	places := make(chan struct{}, manyAtOnce)
+	for _, w := range missing {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			m.fetch(w)
+		})
+	}
+	wg.Wait()
+}
+
+func (m *many[K, V]) fetch(w *wanted[K, V]) {
+	v, err := m.l.load(&w.get, m.l.fetch)
+	m.add(w, v, err)
+}
+
+// add takes down what a Get of the key returned.
+func (m *many[K, V]) add(w *wanted[K, V], v V, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, key := range w.keys {
+		switch {
+		case err == nil && i > 0: // every K of the text gets a value of its own, as a Get of it would
+			if v, err = m.l.cloned(v); err == nil {
+				m.values[key] = v
+				continue
+			}
+			m.fail(key, err)
+		case err == nil:
+			m.values[key] = v
+		case errors.Is(err, ErrNone), errors.Is(err, ErrMiss):
+		default:
+			m.fail(key, err)
+		}
+	}
+}
+
+func (m *many[K, V]) fail(key K, err error) {
+	if m.failed.Errors == nil {
+		m.failed.Errors = make(map[K]error)
+	}
+	m.failed.Errors[key] = err
+}

@@ -1,0 +1,165 @@
+package zodiac
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// updateTries is how often Update tries to commit before it gives up.
+const updateTries = 16
+
+// Update replaces the value of key by what fn makes of it: old is the value, and ok whether there is one. An entry that is
+// absent, expired or a None is (zero, false). The result gets the lifetime that Set would give it and is returned.
+//
+// Updates and Adds of a key take turns; waiting for its turn ends with ctx. If another write comes in between, fn
+// is called again with the newer value; after sixteen times Update returns [ErrBusy]. fn runs on the caller's
+// goroutine without any lock. If it returns an error, or panics, nothing was changed. It must not Update the same
+// key.
+func (c *Cache[K, V]) Update(ctx context.Context, key K, fn func(old V, ok bool) (V, error)) (V, error) {
+	return c.update(ctx, "Update", key, false, fn)
+}
+
+// Add adds delta to the number of key and returns the sum. Absent, expired and None count as zero, and the sum gets
+// the loader's lifetime; a live number keeps its time left. A sum that overflows, or is infinite or NaN, is [ErrOverflow]
+// and changes nothing. For a Loader l, give l.Cache. Otherwise it is like [Cache.Update].
+func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K, N], key K, delta N) (N, error) {
+	return c.update(ctx, "Add", key, true, func(old N, _ bool) (N, error) {
+		sum := old + delta
+		if delta > 0 && sum < old || delta < 0 && sum > old || math.IsNaN(float64(sum)) || math.IsInf(float64(sum), 0) {
+			return old, ErrOverflow
+		}
+		return sum, nil
+	})
+}
+
+func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft bool, fn func(V, bool) (V, error)) (V, error) {
+	var zero V
+	w, err := c.newWrite(op, key, nil)
+	if err != nil {
+		return zero, err
+	}
+	id := identOf(w.place)
+	if err := c.turns.enter(ctx, id); err != nil {
+		return zero, err
+	}
+	defer c.turns.leave(id)
+	for try := range updateTries {
+		if err := pause(ctx, try); err != nil {
+			return zero, err
+		}
+		value, committed, err := c.tryUpdate(w, keepLeft, fn)
+		if err != nil {
+			return zero, err
+		}
+		if committed {
+			return value, nil
+		}
+	}
+	return zero, ErrBusy
+}
+
+// tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
+func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
+	w.draft = draft[V]{created: c.clock.Now()}
+	e := c.usable(w.place)
+	old, ok := value, false
+	if e != nil && (e.Detail() == nil || e.Detail().None == nil) {
+		if old, err = c.cloned(e.Value); err != nil {
+			return value, false, err
+		}
+		ok = true
+	}
+	if value, err = fn(old, ok); err != nil {
+		return value, false, err
+	}
+	if err = w.value(value); err != nil {
+		return value, false, err
+	}
+	if ok && keepLeft {
+		w.drop, w.draft.until = false, e.Expiry()
+	}
+	err = w.commit(func(present *tier.Entry[K, V]) bool {
+		if !c.mem.Alive(present) {
+			present = nil
+		}
+		committed = present == e
+		return committed
+	})
+	return value, committed, err
+}
+
+// pause waits a little before a second try and longer before every further one, at random, so that two that disturb
+// each other part.
+func pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(rand.N(time.Millisecond << min(try, 5)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A turnstile lets one caller at a time pass for each key. The zero turnstile is ready.
+type turnstile[I comparable] struct {
+	mu    sync.Mutex // guards the field below
+	turns map[I]*turn
+}
+
+type turn struct {
+	free    chan struct{} // holds one element while nobody is inside
+	callers int           // inside or waiting
+}
+
+// enter waits for the caller's turn, which ends with leave. If ctx ends first, its error is returned.
+func (t *turnstile[I]) enter(ctx context.Context, id I) error {
+	mine := t.register(id)
+	select {
+	case <-mine.free:
+		return nil
+	case <-ctx.Done():
+		t.forget(id, mine)
+		return ctx.Err()
+	}
+}
+
+func (t *turnstile[I]) leave(id I) {
+	t.mu.Lock()
+	mine := t.turns[id]
+	t.mu.Unlock()
+	mine.free <- struct{}{}
+	t.forget(id, mine)
+}
+
+func (t *turnstile[I]) register(id I) *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.turns == nil {
+		t.turns = make(map[I]*turn)
+	}
+	mine := t.turns[id]
+	if mine == nil {
+		mine = &turn{free: make(chan struct{}, 1)}
+		mine.free <- struct{}{}
+		t.turns[id] = mine
+	}
+	mine.callers++
+	return mine
+}
+
+func (t *turnstile[I]) forget(id I, mine *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if mine.callers--; mine.callers == 0 {
+		delete(t.turns, id)
+	}
+}

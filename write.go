@@ -1,0 +1,300 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// Set stores value for key, whatever it is: SkipIf does not count, nil is stored. Fetches of the key that run are void:
+// who waits for them gets their result, but it is not stored. If WithTTLFunc gives the value no lifetime, the key is
+// absent afterwards.
+//
+// In memory Set does not block and does not look at ctx. The error is ErrClosed, a *[KeyError], a *[SettingError], or a
+// *[PanicError] of a function of an option; then nothing was changed.
+func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
+	w, err := c.newWrite("Set", key, opts)
+	if err == nil {
+		err = w.value(value)
+	}
+	if err == nil {
+		err = w.commit(always)
+	}
+	return err
+}
+
+// SetMany is [Cache.Set] for each of values. Keys that fail are named in the error, the others are stored.
+func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOption) error {
+	if err := c.check("SetMany", opts); err != nil {
+		return err
+	}
+	var errs []error
+	for key, value := range values {
+		if err := c.Set(ctx, key, value, opts...); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// SetNone stores that key does not exist: readers get [ErrNone]. Otherwise it is like [Cache.Set].
+func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) error {
+	w, err := c.newWrite("SetNone", key, opts)
+	if err == nil {
+		err = w.none(ErrNone)
+	}
+	if err == nil {
+		err = w.commit(always)
+	}
+	return err
+}
+
+// SetIfAbsent stores value if key has no entry, and reports whether it was absent. Only then are fetches of the key void.
+// A None is an entry. Otherwise it is like [Cache.Set].
+func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
+	w, err := c.newWrite("SetIfAbsent", key, opts)
+	if err == nil {
+		err = w.value(value)
+	}
+	if err != nil {
+		return false, err
+	}
+	absent := false
+	err = w.commit(func(e *tier.Entry[K, V]) bool {
+		absent = !c.mem.Alive(e)
+		return absent
+	})
+	return absent && err == nil, err
+}
+
+// Touch gives the entry of key a new lifetime: that of WithTTL given here, or what Set would give to its value. It reports
+// whether there was a live entry; one that has expired stays so. If WithTTLFunc gives the value no lifetime any
+// more, the entry goes. Fetches that run are not void. WithTags is an error here.
+func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool, error) {
+	w, err := c.newWrite("Touch", key, opts)
+	if err != nil {
+		return false, err
+	}
+	if len(w.given.tags) > 0 {
+		return false, &SettingError{Of: c.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
+	}
+	for {
+		e := c.usable(w.place)
+		if e == nil {
+			return false, nil
+		}
+		if err := w.again(e); err != nil {
+			return false, err
+		}
+		touched := false
+		c.flights.Change(identOf(w.place), w.place.Hash, func() bool {
+			if touched = c.mem.Find(w.place) == e && c.mem.Alive(e); touched {
+				w.apply()
+			}
+			return false
+		})
+		if touched {
+			return true, nil
+		}
+	}
+}
+
+// Delete removes the entries of keys and returns how many there were; fetches of the keys that run are void. Once it has
+// returned, no Get that begins later returns an older value. A key without text is named in the error; the
+// others are deleted.
+func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
+	n := 0
+	var errs []error
+	for _, key := range keys {
+		place, err := c.place(key, "Delete")
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.flights.Change(identOf(place), place.Hash, func() bool {
+			if c.remove(place) {
+				n++
+			}
+			return true
+		})
+	}
+	if c.closed.Load() {
+		return n, ErrClosed
+	}
+	return n, errors.Join(errs...)
+}
+
+// DeleteTags removes every entry that has any of the tags, for a price that does not depend on how many those are: they
+// are absent at once, and go when they are met or their time is over. Until then they count in Len. Fetches whose result
+// would have one of the tags, or may have it, are void.
+func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	if len(tags) == 0 {
+		return nil
+	}
+	c.tags.delete(tags)
+	if c.set.tagsFunc != nil || c.hasTag(tags) {
+		c.flights.VoidAll()
+		if c.failures != nil {
+			c.failures.Clear()
+		}
+	}
+	return nil
+}
+
+// hasTag reports whether all entries of the loader have one of the tags.
+func (c *Cache[K, V]) hasTag(tags []string) bool {
+	for _, l := range c.labels {
+		for _, t := range tags {
+			if l.Name == t {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Clear removes all entries and returns how many were alive. Fetches that run are void.
+func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
+	if c.closed.Load() {
+		return 0, ErrClosed
+	}
+	// Void first: what a fetch stored before, goes below; what begins after may stay.
+	c.flights.VoidAll()
+	if c.failures != nil {
+		c.failures.Clear()
+	}
+	return c.mem.Clear(), nil
+}
+
+// A write is one call that stores an entry.
+type write[K comparable, V any] struct {
+	c     *Cache[K, V]
+	op    string
+	key   K
+	place tier.Key[K]
+	given setting
+	draft draft[V]
+	drop  bool // the entry would live no time: there is to be none
+}
+
+// check returns an error that lists what is wrong with the options of a call.
+func (c *Cache[K, V]) check(op string, opts []SetOption) error {
+	if s := settingOf(opts); len(s.faults) > 0 {
+		return &SettingError{Of: c.of(op), Faults: s.faults}
+	}
+	return nil
+}
+
+func (c *Cache[K, V]) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.set.name) }
+
+func (c *Cache[K, V]) newWrite(op string, key K, opts []SetOption) (*write[K, V], error) {
+	place, err := c.place(key, op)
+	if err != nil {
+		return nil, err
+	}
+	w := &write[K, V]{c: c, op: op, key: key, place: place}
+	w.draft.created = c.clock.Now()
+	if len(opts) > 0 {
+		if w.given = settingOf(opts); len(w.given.faults) > 0 {
+			return nil, &SettingError{Of: c.of(op), Faults: w.given.faults}
+		}
+	}
+	return w, nil
+}
+
+// value makes the draft of an entry for value. It calls functions of options, so it holds no lock.
+func (w *write[K, V]) value(value V) error {
+	c := w.c
+	t := c.capture()
+	if err := w.lifetime(value); err != nil {
+		return err
+	}
+	names := w.given.tags
+	if c.set.tagsFunc != nil {
+		err := c.guard("WithTagsFunc", func() { names = append(c.set.tagsFunc(w.key, value), names...) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := w.label(t, names); err != nil {
+		return err
+	}
+	kept, err := c.cloned(value)
+	w.draft.value = kept
+	return err
+}
+
+// none makes the draft of a None.
+func (w *write[K, V]) none(err error) error {
+	w.draft.none = err
+	w.draft.life = w.c.set.life.ofNone(w.given.ttl)
+	return w.label(w.c.capture(), w.given.tags)
+}
+
+// again makes the draft of the entry e with a new lifetime.
+func (w *write[K, V]) again(e *tier.Entry[K, V]) error {
+	w.draft = draft[V]{value: e.Value, created: e.Created}
+	if d := e.Detail(); d != nil {
+		w.draft.tags, w.draft.none = d.Tags, d.None
+	}
+	if w.draft.none != nil {
+		w.draft.life = w.c.set.life.ofNone(w.given.ttl)
+		return nil
+	}
+	return w.lifetime(e.Value)
+}
+
+func (w *write[K, V]) lifetime(value V) error {
+	err := w.c.guard("WithTTLFunc", func() { w.draft.life = w.c.set.life.of(w.key, value, w.given.ttl) })
+	w.drop = w.draft.life < shortest
+	return err
+}
+
+// label gives the draft its tags. A tag deleted at this moment may count as deleted before, so the generations are
+// the present ones even if they have moved since t.
+func (w *write[K, V]) label(t tagging, names []string) error {
+	for {
+		tags, fresh, err := w.c.with(t, names)
+		if err != nil {
+			return &SettingError{Of: w.c.of(w.op), Faults: []error{fmt.Errorf("WithTags: %w", err)}}
+		}
+		if fresh {
+			w.draft.tags = tags
+			return nil
+		}
+		t = w.c.capture()
+	}
+}
+
+func always[E any](E) bool { return true }
+
+// commit stores the draft, and makes fetches of the key void, if the present entry passes the test. It returns ErrClosed
+// if the cache was closed meanwhile.
+func (w *write[K, V]) commit(test func(present *tier.Entry[K, V]) bool) error {
+	c := w.c
+	c.flights.Change(identOf(w.place), w.place.Hash, func() bool {
+		if !test(c.mem.Find(w.place)) {
+			return false
+		}
+		w.apply()
+		return true
+	})
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// apply stores the draft. The caller holds the key's lock of flights.
+func (w *write[K, V]) apply() {
+	if w.drop {
+		w.c.remove(w.place)
+		return
+	}
+	w.c.put(w.place, w.draft)
+}
