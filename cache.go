@@ -19,7 +19,7 @@ import (
 type Cache[K comparable, V any] struct {
 	mem     *tier.Tier[K, V]
 	hits    striped
-	flights *groupOf[K, V]
+	flights *flight.Group[ident[K], V, job[K, V]]
 	clock   *coarse.Clock
 	tags    *tagSpace
 	labels  []*tier.Label // of the loader's own tags
@@ -303,7 +303,7 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
-func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flightOf[K, V], lead bool, err error) {
+func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[ident[K], V, job[K, V]], lead bool, err error) {
 	kind := flight.Plain
 	switch {
 	case g.mode.NoRead:
@@ -317,9 +317,8 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 			e := c.mem.Find(g.place)
 			return e != g.refused && c.mem.Alive(e) || c.recall(g.place) != nil
 		},
-		func(f *flightOf[K, V]) {
-			f.Job.key, f.Job.place, f.Job.fetch, f.Job.outer = g.key, g.place, fetch, g.state
-			f.Job.prepare(f, g.ctx, within)
+		func(f *flight.Flight[ident[K], V, job[K, V]]) {
+			f.Job.begin(g, fetch, flight.Link{Flight: f, Up: within})
 		})
 	if lead {
 		c.start(f)
@@ -328,7 +327,7 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // wait waits for a flight under the caller's own context.
-func (c *Cache[K, V]) wait(g *getting[K, V], f *flightOf[K, V], lead bool) (V, error) {
+func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[ident[K], V, job[K, V]], lead bool) (V, error) {
 	select {
 	case <-f.Done():
 	default:
@@ -361,7 +360,7 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flightOf[K, V], lead bool) (V, e
 }
 
 // leave takes a caller out of a flight. If it was the last, the function is told to stop.
-func (c *Cache[K, V]) leave(f *flightOf[K, V]) {
+func (c *Cache[K, V]) leave(f *flight.Flight[ident[K], V, job[K, V]]) {
 	last, next := c.flights.Leave(f)
 	if last {
 		f.Job.cancel()
@@ -547,7 +546,7 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	err := c.flights.Drain(ctx)
 	c.clock.Stop()
 	if err != nil {
-		c.flights.FailAll(ErrClosed, func(f *flightOf[K, V]) { f.Job.cancel() })
+		c.flights.FailAll(ErrClosed, func(f *flight.Flight[ident[K], V, job[K, V]]) { f.Job.cancel() })
 		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, c.set.name)
 	}
 	return nil

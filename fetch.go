@@ -17,11 +17,6 @@ type ident[K comparable] struct {
 
 func identOf[K comparable](k tier.Key[K]) ident[K] { return ident[K]{k.K, k.Text} }
 
-type (
-	flightOf[K comparable, V any] = flight.Flight[ident[K], V, job[K, V]]
-	groupOf[K comparable, V any]  = flight.Group[ident[K], V, job[K, V]]
-)
-
 // A job is what a flight has to do: call fetch for key.
 type job[K comparable, V any] struct {
 	key    K
@@ -62,12 +57,11 @@ func linkOf(ctx context.Context) *flight.Link {
 	return l
 }
 
-// prepare makes f the flight of a caller. It is called under the key's lock.
-func (j *job[K, V]) prepare(f *flightOf[K, V], ctx context.Context, within *flight.Link) {
+// begin makes the job of a flight that the caller g begins within others. It is called under the key's lock.
+func (j *job[K, V]) begin(g *getting[K, V], fetch func(context.Context, K) (V, error), within flight.Link) {
+	j.key, j.place, j.fetch, j.outer = g.key, g.place, fetch, g.state
 	j.ctx.Context, j.cancel = context.WithCancel(context.Background())
-	j.ctx.values = ctx
-	j.ctx.inner = j.outer.inner()
-	j.ctx.within = flight.Link{Flight: f, Up: within}
+	j.ctx.values, j.ctx.inner, j.ctx.within = g.ctx, g.state.inner(), within
 }
 
 // A result is what a fetch brought, and what is to be done with it.
@@ -97,10 +91,10 @@ const (
 )
 
 // start runs the function of a flight on a goroutine of its own.
-func (c *Cache[K, V]) start(f *flightOf[K, V]) { go c.run(f) }
+func (c *Cache[K, V]) start(f *flight.Flight[ident[K], V, job[K, V]]) { go c.run(f) }
 
 // run calls the function, and whatever happens, gives the outcome to the callers.
-func (c *Cache[K, V]) run(f *flightOf[K, V]) {
+func (c *Cache[K, V]) run(f *flight.Flight[ident[K], V, job[K, V]]) {
 	var r result[V]
 	defer c.flights.Returned(f)
 	defer c.land(f, &r)
@@ -111,7 +105,7 @@ func (c *Cache[K, V]) run(f *flightOf[K, V]) {
 }
 
 // limit ends the flight when its time is over, whether or not the function returns. It returns how to stop that.
-func (c *Cache[K, V]) limit(f *flightOf[K, V]) (stop func()) {
+func (c *Cache[K, V]) limit(f *flight.Flight[ident[K], V, job[K, V]]) (stop func()) {
 	ctx, cancel := context.WithTimeout(f.Job.ctx.Context, c.set.fetchTimeout)
 	f.Job.ctx.Context = ctx
 	t := time.AfterFunc(c.set.fetchTimeout, func() {
@@ -182,7 +176,7 @@ func (c *Cache[K, V]) label(r *result[V], t tagging, names []string) {
 
 // land ends a flight: it stores what is to be stored, gives the outcome to the callers, and starts who waited for the
 // end. No code of users runs here before all that is done.
-func (c *Cache[K, V]) land(f *flightOf[K, V], r *result[V]) {
+func (c *Cache[K, V]) land(f *flight.Flight[ident[K], V, job[K, V]], r *result[V]) {
 	if !r.done {
 		var zero V
 		r.value, r.none, r.err = zero, nil, c.panicked(r.in, recover())
@@ -206,7 +200,7 @@ func (c *Cache[K, V]) land(f *flightOf[K, V], r *result[V]) {
 
 // settle is the commit point of a flight. It writes what the result says, unless the flight is void, and
 // counts the outcome.
-func (c *Cache[K, V]) settle(f *flightOf[K, V], r *result[V]) Outcome {
+func (c *Cache[K, V]) settle(f *flight.Flight[ident[K], V, job[K, V]], r *result[V]) Outcome {
 	sinks := f.Job.outer.collectors()
 	forced := f.Kind == flight.Forced
 	switch {
