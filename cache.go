@@ -19,7 +19,7 @@ import (
 type Cache[K comparable, V any] struct {
 	mem     *tier.Tier[K, V]
 	hits    striped
-	flights *flight.Group[ident[K], V, job[K, V]]
+	flights *flight.Group[ident[K], job[K, V]]
 	clock   *coarse.Clock
 	tags    *tagSpace
 	labels  []*tier.Label // of the loader's own tags
@@ -53,7 +53,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	byText := !s.keys.plain
 	c := &Cache[K, V]{
 		hits:    newStriped(),
-		flights: flight.NewGroup[ident[K], V, job[K, V]](),
+		flights: flight.NewGroup[ident[K], job[K, V]](),
 		clock:   coarse.New(),
 		tags:    newTagSpace(),
 		set:     s,
@@ -190,7 +190,7 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (value V, err error, ok bool) { //n
 	if g.mode.NoRead {
 		return value, nil, false
 	}
-	e := c.usable(g.place)
+	e := c.usable(&g.place)
 	if e == nil {
 		return value, nil, false
 	}
@@ -205,7 +205,7 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (value V, err error, ok bool) { //n
 }
 
 // usable returns the entry of a place if it is alive. One whose tag was deleted is dropped.
-func (c *Cache[K, V]) usable(place tier.Key[K]) *tier.Entry[K, V] {
+func (c *Cache[K, V]) usable(place *tier.Key[K]) *tier.Entry[K, V] {
 	e := c.mem.Find(place)
 	if e == nil || c.mem.Expired(e) {
 		return nil
@@ -303,7 +303,7 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
-func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[ident[K], V, job[K, V]], lead bool, err error) {
+func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[ident[K], job[K, V]], lead bool, err error) {
 	kind := flight.Plain
 	switch {
 	case g.mode.NoRead:
@@ -314,10 +314,10 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 	within := linkOf(g.ctx)
 	f, lead, err = c.flights.Join(identOf(g.place), g.place.Hash, kind, within,
 		func() bool {
-			e := c.mem.Find(g.place)
-			return e != g.refused && c.mem.Alive(e) || c.recall(g.place) != nil
+			e := c.mem.Find(&g.place)
+			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
 		},
-		func(f *flight.Flight[ident[K], V, job[K, V]]) {
+		func(f *flight.Flight[ident[K], job[K, V]]) {
 			f.Job.begin(g, fetch, flight.Link{Flight: f, Up: within})
 		})
 	if lead {
@@ -327,7 +327,7 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // wait waits for a flight under the caller's own context.
-func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[ident[K], V, job[K, V]], lead bool) (V, error) {
+func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[ident[K], job[K, V]], lead bool) (V, error) {
 	select {
 	case <-f.Done():
 	default:
@@ -340,27 +340,29 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[ident[K], V, job[K
 			return zero, g.ctx.Err()
 		}
 	}
-	value, err := f.Outcome()
-	if err != nil && !errors.Is(err, ErrNone) {
+	value, err := c.outcome(f)
+	switch {
+	case err != nil && !errors.Is(err, ErrNone):
 		c.count(failed, g.sinks)
-		return value, err
-	}
-	if err == nil {
-		if value, err = c.cloned(value); err != nil {
-			c.count(failed, g.sinks)
-			return value, err
-		}
-	}
-	if lead {
+	case lead:
 		c.count(fetched, g.sinks)
-	} else {
+	default:
 		c.count(shared, g.sinks)
 	}
 	return value, err
 }
 
+// outcome returns what a caller gets of a flight that is over.
+func (c *Cache[K, V]) outcome(f *flight.Flight[ident[K], job[K, V]]) (V, error) {
+	if err := f.Err(); err != nil {
+		var zero V
+		return zero, err
+	}
+	return c.cloned(f.Job.result.value)
+}
+
 // leave takes a caller out of a flight. If it was the last, the function is told to stop.
-func (c *Cache[K, V]) leave(f *flight.Flight[ident[K], V, job[K, V]]) {
+func (c *Cache[K, V]) leave(f *flight.Flight[ident[K], job[K, V]]) {
 	last, next := c.flights.Leave(f)
 	if last {
 		f.Job.cancel()
@@ -371,43 +373,59 @@ func (c *Cache[K, V]) leave(f *flight.Flight[ident[K], V, job[K, V]]) {
 }
 
 // A draft is an entry that is about to be stored.
-type draft[V any] struct {
-	value   V
-	none    error
-	created int64
-	life    time.Duration
-	tags    []tier.Tag
-	until   int64 // when it ends, if not life from now; 0 = not set
+type draft[K comparable, V any] struct {
+	entry *tier.Entry[K, V]
+	life  time.Duration // counted from when it is stored
+	until int64         // when it ends, instead of life; 0 = not set
+}
+
+// entry returns a new entry for *value, or for a None if none is not nil. It still has to get its expiry.
+func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
+	isNil := none == nil && c.set.isNil != nil && c.set.isNil(*value)
+	slide := c.set.life.slide(life)
+	e := c.mem.NewEntry(place, created, isNil || none != nil || slide > 0 || len(tags) > 0)
+	if d := e.Detail(); d != nil {
+		d.Nil, d.None, d.Life, d.Tags = isNil, none, slide, tags
+	}
+	if none == nil {
+		e.Value = *value
+	}
+	return e
 }
 
 // put stores a draft. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) put(place tier.Key[K], d draft[V]) {
+func (c *Cache[K, V]) put(place *tier.Key[K], d draft[K, V]) {
 	now := c.clock.Now()
 	end := d.until
 	if end == 0 {
 		end = expiry(now, d.life)
 	}
-	detail := tier.Detail{Life: c.set.life.slide(d.life), None: d.none, Tags: d.tags}
-	detail.Nil = d.none == nil && c.set.isNil != nil && c.set.isNil(d.value)
-	c.mem.Put(place, c.mem.NewEntry(place, d.value, d.created, end, detail), now)
-	c.forget(place)
+	d.entry.ExpireAt(end)
+	c.mem.Put(place, d.entry, now)
+	if c.failures != nil {
+		c.failures.Delete(place)
+	}
 }
 
 // remove takes out whatever a place has, and reports whether it was alive. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) remove(place tier.Key[K]) bool {
-	c.forget(place)
+func (c *Cache[K, V]) remove(place *tier.Key[K]) bool {
+	if c.failures != nil {
+		c.failures.Delete(place)
+	}
 	return c.mem.Delete(place)
 }
 
 // remember keeps the error of a fetch for WithErrorTTL. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) remember(place tier.Key[K], err error) {
+func (c *Cache[K, V]) remember(place *tier.Key[K], err error) {
 	now := c.clock.Now()
-	end := expiry(now, c.set.life.shorten(c.set.life.failed))
-	c.failures.Put(place, c.failures.NewEntry(place, err, now, end, tier.Detail{}), now)
+	e := c.failures.NewEntry(place, now, false)
+	e.Value = err
+	e.ExpireAt(expiry(now, c.set.life.shorten(c.set.life.failed)))
+	c.failures.Put(place, e, now)
 }
 
 // recall returns the error remembered for a place, or nil.
-func (c *Cache[K, V]) recall(place tier.Key[K]) error {
+func (c *Cache[K, V]) recall(place *tier.Key[K]) error {
 	if c.failures == nil {
 		return nil
 	}
@@ -422,32 +440,31 @@ func (c *Cache[K, V]) remembered(g *getting[K, V]) error {
 	if g.mode.NoRead {
 		return nil
 	}
-	if err := c.recall(g.place); err != nil {
+	if err := c.recall(&g.place); err != nil {
 		return &RememberedError{err}
 	}
 	return nil
 }
 
-func (c *Cache[K, V]) forget(place tier.Key[K]) {
-	if c.failures != nil {
-		c.failures.Delete(place)
-	}
-}
-
-// clone returns a copy of v, if values are to be copied. It may panic.
-func (c *Cache[K, V]) clone(v V) V {
-	if c.set.clone == nil || c.set.isNil != nil && c.set.isNil(v) {
+// copied returns a copy of *v, if values are to be copied. It may panic.
+func (c *Cache[K, V]) copied(v *V) *V {
+	if c.set.clone == nil || c.set.isNil != nil && c.set.isNil(*v) {
 		return v
 	}
-	return c.set.clone(v)
+	out := c.set.clone(*v)
+	return &out
 }
 
-// cloned is clone on the caller's goroutine.
-func (c *Cache[K, V]) cloned(v V) (out V, err error) {
+// cloned is copied on the caller's goroutine.
+func (c *Cache[K, V]) cloned(v V) (V, error) {
 	if c.set.clone == nil {
 		return v, nil
 	}
-	err = c.guard("WithClone", func() { out = c.clone(v) })
+	return c.clonedSlow(v)
+}
+
+func (c *Cache[K, V]) clonedSlow(v V) (out V, err error) {
+	err = c.guard("WithClone", func() { out = *c.copied(&v) })
 	return out, err
 }
 
@@ -507,7 +524,7 @@ func (c *Cache[K, V]) newPeek(ctx context.Context, key K) getting[K, V] {
 }
 
 func (c *Cache[K, V]) peek(g *getting[K, V]) (e *tier.Entry[K, V], value V, err error, ok bool) { //nolint:revive,staticcheck // as read
-	if e = c.usable(g.place); e != nil {
+	if e = c.usable(&g.place); e != nil {
 		if value, err, ok = c.open(g, e); ok {
 			_, bug := errors.AsType[*PanicError](err)
 			return e, value, err, !bug
@@ -546,7 +563,7 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	err := c.flights.Drain(ctx)
 	c.clock.Stop()
 	if err != nil {
-		c.flights.FailAll(ErrClosed, func(f *flight.Flight[ident[K], V, job[K, V]]) { f.Job.cancel() })
+		c.flights.FailAll(ErrClosed, func(f *flight.Flight[ident[K], job[K, V]]) { f.Job.cancel() })
 		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, c.set.name)
 	}
 	return nil

@@ -25,6 +25,7 @@ type job[K comparable, V any] struct {
 	ctx    fetchContext
 	cancel context.CancelFunc
 	outer  *callState // of the caller who began the flight
+	result result[K, V]
 }
 
 // A fetchContext has the values of the caller who began the flight, and an end of its own.
@@ -64,20 +65,22 @@ func (j *job[K, V]) begin(g *getting[K, V], fetch func(context.Context, K) (V, e
 	j.ctx.values, j.ctx.inner, j.ctx.within = g.ctx, g.state.inner(), within
 }
 
-// A result is what a fetch brought, and what is to be done with it.
-type result[V any] struct {
+// A result is what a fetch brought, and what is to be done with it. It lies in the job, not on the stack of the flight's
+// goroutine, and functions here pass pointers: the goroutine is new, and outgrowing its first 2 kB would cost half
+// as much as all the rest of a miss.
+type result[K comparable, V any] struct {
 	in      string // what is running: for the error, should it panic
+	done    bool
+	tagged  tagging
+	created int64
 	value   V
 	err     error
-	none    error // what readers get if err means that the key does not exist
+	none    error // what readers get instead of err, if it means that the key does not exist
 	took    time.Duration
-	created int64
-	verdict verdict
-	life    time.Duration // if store
 	tags    []tier.Tag
-	kept    V     // what memory keeps of value
-	fault   error // for the observer
-	done    bool
+	verdict verdict
+	draft   draft[K, V] // if store
+	fault   error       // for the Observer
 }
 
 type verdict uint8
@@ -91,21 +94,19 @@ const (
 )
 
 // start runs the function of a flight on a goroutine of its own.
-func (c *Cache[K, V]) start(f *flight.Flight[ident[K], V, job[K, V]]) { go c.run(f) }
+func (c *Cache[K, V]) start(f *flight.Flight[ident[K], job[K, V]]) { go c.run(f) }
 
 // run calls the function, and whatever happens, gives the outcome to the callers.
-func (c *Cache[K, V]) run(f *flight.Flight[ident[K], V, job[K, V]]) {
-	var r result[V]
-	defer c.flights.Returned(f)
-	defer c.land(f, &r)
+func (c *Cache[K, V]) run(f *flight.Flight[ident[K], job[K, V]]) {
+	defer c.land(f)
 	if c.set.fetchTimeout > 0 {
 		defer c.limit(f)()
 	}
-	c.produce(&f.Job, &r)
+	c.produce(&f.Job)
 }
 
 // limit ends the flight when its time is over, whether or not the function returns. It returns how to stop that.
-func (c *Cache[K, V]) limit(f *flight.Flight[ident[K], V, job[K, V]]) (stop func()) {
+func (c *Cache[K, V]) limit(f *flight.Flight[ident[K], job[K, V]]) (stop func()) {
 	ctx, cancel := context.WithTimeout(f.Job.ctx.Context, c.set.fetchTimeout)
 	f.Job.ctx.Context = ctx
 	t := time.AfterFunc(c.set.fetchTimeout, func() {
@@ -120,50 +121,61 @@ func (c *Cache[K, V]) limit(f *flight.Flight[ident[K], V, job[K, V]]) (stop func
 
 // produce calls the function, and the functions of options that say what its result means. Any of them may panic, or
 // exit the goroutine; land sees that done is not set.
-func (c *Cache[K, V]) produce(j *job[K, V], r *result[V]) {
+func (c *Cache[K, V]) produce(j *job[K, V]) {
+	r := &j.result
 	r.in = "the fetch"
-	t := c.capture()
+	r.tagged = c.capture()
 	r.created = c.clock.Now()
 	r.value, r.err = j.fetch(&j.ctx, j.key)
-	r.took = time.Duration(c.clock.Now() - r.created)
-	if r.err != nil {
-		var zero V
-		r.value = zero
-		r.in = "NoneIf"
-		if r.none = c.set.nones.match(r.err); r.none != nil {
-			r.life = c.set.life.ofNone(0)
-			c.label(r, t, nil)
-		}
+	if c.set.observer != nil {
+		r.took = time.Duration(c.clock.Now() - r.created)
+	}
+	if r.err == nil {
+		c.judge(j)
 	} else {
-		c.judge(j.key, r, t)
+		c.excuse(j)
+	}
+	if r.verdict == store && (r.err == nil || r.none != nil) {
+		c.prepare(j)
 	}
 	r.done = true
 }
 
-// judge decides whether and how a value is stored.
-func (c *Cache[K, V]) judge(key K, r *result[V], t tagging) {
+// excuse looks whether an error means that the key does not exist.
+func (c *Cache[K, V]) excuse(j *job[K, V]) {
+	r := &j.result
+	var zero V
+	r.value = zero
+	r.in = "NoneIf"
+	if r.none = c.set.nones.match(r.err); r.none != nil {
+		r.draft.life = c.set.life.ofNone(0)
+		c.label(r, nil)
+	}
+}
+
+// judge decides whether, how long and under which tags a value is stored.
+func (c *Cache[K, V]) judge(j *job[K, V]) {
+	r := &j.result
 	r.in = "SkipIf"
 	if c.set.skipIf != nil && c.set.skipIf(r.value) {
 		r.verdict = skip
 		return
 	}
 	r.in = "WithTTLFunc"
-	if r.life = c.set.life.of(key, r.value, 0); r.life < shortest {
+	if r.draft.life = c.set.life.of(j.key, &r.value, 0); r.draft.life < shortest {
 		r.verdict = drop
 		return
 	}
-	var names []string
 	if c.set.tagsFunc != nil {
 		r.in = "WithTagsFunc"
-		names = c.set.tagsFunc(key, r.value)
+		c.label(r, c.set.tagsFunc(j.key, r.value))
+	} else if len(r.tagged.static) > 0 {
+		c.label(r, nil)
 	}
-	c.label(r, t, names)
-	r.in = "WithClone"
-	r.kept = c.clone(r.value)
 }
 
-func (c *Cache[K, V]) label(r *result[V], t tagging, names []string) {
-	tags, fresh, err := c.with(t, names)
+func (c *Cache[K, V]) label(r *result[K, V], names []string) {
+	tags, fresh, err := c.with(r.tagged, names)
 	switch {
 	case err != nil:
 		r.verdict, r.fault = nothing, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.set.name, err)
@@ -174,73 +186,98 @@ func (c *Cache[K, V]) label(r *result[V], t tagging, names []string) {
 	}
 }
 
+// prepare makes the entry, so that little is left to do under the lock.
+func (c *Cache[K, V]) prepare(j *job[K, V]) {
+	r := &j.result
+	value := &r.value
+	if c.set.clone != nil && r.none == nil {
+		r.in = "WithClone"
+		value = c.copied(value)
+	}
+	r.draft.entry = c.entry(&j.place, r.created, value, r.none, r.draft.life, r.tags)
+}
+
 // land ends a flight: it stores what is to be stored, gives the outcome to the callers, and starts who waited for the
 // end. No code of users runs here before all that is done.
-func (c *Cache[K, V]) land(f *flight.Flight[ident[K], V, job[K, V]], r *result[V]) {
+func (c *Cache[K, V]) land(f *flight.Flight[ident[K], job[K, V]]) {
+	r := &f.Job.result
 	if !r.done {
-		var zero V
-		r.value, r.none, r.err = zero, nil, c.panicked(r.in, recover())
+		c.crashed(r, recover())
 	}
-	outcome := c.settle(f, r)
+	outcome := c.settle(f)
 	err := r.err
 	if r.none != nil {
 		err = r.none
 	}
-	if next := c.flights.Finish(f, r.value, err); next != nil {
+	if next := c.flights.Finish(f, err); next != nil {
 		c.start(next)
 	}
 	f.Job.cancel()
-	if r.fault != nil {
-		c.fault(&f.Job.ctx, f.Job.key, r.fault)
+	if r.fault != nil || c.set.observer != nil {
+		c.report(f, outcome)
+		return
 	}
-	if c.set.observer != nil {
-		c.observe(&f.Job.ctx, Event{Kind: EventFetch, Key: f.Job.key, Outcome: outcome, Took: r.took, Err: r.err})
+	c.flights.Returned(f)
+}
+
+// crashed makes the result of a function that panicked with value, or called Goexit if that is nil.
+func (c *Cache[K, V]) crashed(r *result[K, V], value any) {
+	r.none, r.err = nil, c.panicked(r.in, value)
+}
+
+// report tells about a fetch, once nobody waits for it any more but Close. The Observer may even exit the goroutine.
+func (c *Cache[K, V]) report(f *flight.Flight[ident[K], job[K, V]], outcome Outcome) {
+	defer c.flights.Returned(f)
+	j := &f.Job
+	if j.result.fault != nil {
+		c.fault(&j.ctx, j.key, j.result.fault)
 	}
+	c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: j.result.took, Err: j.result.err})
 }
 
 // settle is the commit point of a flight. It writes what the result says, unless the flight is void, and
 // counts the outcome.
-func (c *Cache[K, V]) settle(f *flight.Flight[ident[K], V, job[K, V]], r *result[V]) Outcome {
-	sinks := f.Job.outer.collectors()
-	forced := f.Kind == flight.Forced
+func (c *Cache[K, V]) settle(f *flight.Flight[ident[K], job[K, V]]) Outcome {
+	j := &f.Job
+	r := &j.result
 	switch {
 	case r.err != nil && r.none == nil:
 		if c.failures != nil && f.Kind != flight.Aside && !ours(r.err) {
-			c.flights.Seal(f, func() { c.remember(f.Job.place, r.err) })
+			c.flights.Seal(f, func() { c.remember(&j.place, r.err) })
 		}
-		c.count(fetchErrors, sinks)
-		return OutcomeError
+		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside:
-		c.count(unleased, sinks)
-		return OutcomeUnleased
+		return c.settled(j, unleased, OutcomeUnleased)
 	case r.verdict == store:
-		if c.flights.Seal(f, func() { c.put(f.Job.place, r.draft()) }) {
-			c.count(stored, sinks)
-			return OutcomeStored
+		if c.flights.Seal(f, func() { c.put(&j.place, r.draft) }) {
+			return c.settled(j, stored, OutcomeStored)
 		}
-	case forced || r.verdict == drop:
-		// What was there is older than a result that is not to be there.
-		if c.flights.Seal(f, func() { c.remove(f.Job.place) }) && r.verdict != refuse {
-			return c.unstored(r.verdict, sinks)
-		}
-	case r.verdict != refuse:
-		return c.unstored(r.verdict, sinks)
+		return c.settled(j, voided, OutcomeVoid)
+	default:
+		return c.settleNothing(f)
 	}
-	c.count(voided, sinks)
-	return OutcomeVoid
 }
 
-// unstored counts a result that was not to be stored.
-func (c *Cache[K, V]) unstored(v verdict, sinks []*counters) Outcome {
-	if v == skip || v == drop {
-		c.count(skipped, sinks)
-		return OutcomeSkipped
+// settleNothing is settle for a value that is not stored.
+func (c *Cache[K, V]) settleNothing(f *flight.Flight[ident[K], job[K, V]]) Outcome {
+	j := &f.Job
+	if f.Kind == flight.Forced || j.result.verdict == drop {
+		// What is there is older than a result that is not to be there.
+		if !c.flights.Seal(f, func() { c.remove(&j.place) }) {
+			return c.settled(j, voided, OutcomeVoid)
+		}
 	}
-	c.count(unleased, sinks)
-	return OutcomeUnleased
+	switch j.result.verdict {
+	case refuse:
+		return c.settled(j, voided, OutcomeVoid)
+	case nothing:
+		return c.settled(j, unleased, OutcomeUnleased)
+	default:
+		return c.settled(j, skipped, OutcomeSkipped)
+	}
 }
 
-// draft returns the entry for what a fetch brought.
-func (r *result[V]) draft() draft[V] {
-	return draft[V]{value: r.kept, none: r.none, created: r.created, life: r.life, tags: r.tags}
+func (c *Cache[K, V]) settled(j *job[K, V], n counter, o Outcome) Outcome {
+	c.count(n, j.outer.collectors())
+	return o
 }

@@ -78,12 +78,12 @@ type lifetimes[K comparable, V any] struct {
 
 // of returns the lifetime of a value: the one given for this call, else the function's, else the setting. Under
 // a millisecond means not to store.
-func (l *lifetimes[K, V]) of(key K, value V, given time.Duration) time.Duration {
+func (l *lifetimes[K, V]) of(key K, value *V, given time.Duration) time.Duration {
 	switch {
 	case given != 0:
 		return l.shorten(given)
 	case l.fn != nil:
-		return l.shorten(l.fn(key, value))
+		return l.shorten(l.fn(key, *value))
 	default:
 		return l.shorten(l.ttl)
 	}

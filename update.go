@@ -52,7 +52,7 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 		if err := pause(ctx, try); err != nil {
 			return zero, err
 		}
-		value, committed, err := c.tryUpdate(w, keepLeft, fn)
+		value, committed, err := c.tryUpdate(&w, keepLeft, fn)
 		if err != nil {
 			return zero, err
 		}
@@ -65,8 +65,8 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
 func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
-	w.draft = draft[V]{created: c.clock.Now()}
-	e := c.usable(w.place)
+	w.draft, w.created = draft[K, V]{}, c.clock.Now()
+	e := c.usable(&w.place)
 	old, ok := value, false
 	if e != nil && (e.Detail() == nil || e.Detail().None == nil) {
 		if old, err = c.cloned(e.Value); err != nil {
@@ -77,13 +77,13 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 	if value, err = fn(old, ok); err != nil {
 		return value, false, err
 	}
-	if err = w.value(value); err != nil {
+	if err = c.draftValue(w, value); err != nil {
 		return value, false, err
 	}
 	if ok && keepLeft {
 		w.drop, w.draft.until = false, e.Expiry()
 	}
-	err = w.commit(func(present *tier.Entry[K, V]) bool {
+	err = c.commitIf(w, func(present *tier.Entry[K, V]) bool {
 		if !c.mem.Alive(present) {
 			present = nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -17,10 +18,10 @@ import (
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
 	w, err := c.newWrite("Set", key, opts)
 	if err == nil {
-		err = w.value(value)
+		err = c.draftValue(&w, value)
 	}
 	if err == nil {
-		err = w.commit(always)
+		err = c.commit(&w)
 	}
 	return err
 }
@@ -43,10 +44,10 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) error {
 	w, err := c.newWrite("SetNone", key, opts)
 	if err == nil {
-		err = w.none(ErrNone)
+		err = c.draftNone(&w, ErrNone)
 	}
 	if err == nil {
-		err = w.commit(always)
+		err = c.commit(&w)
 	}
 	return err
 }
@@ -56,13 +57,13 @@ func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) err
 func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
 	w, err := c.newWrite("SetIfAbsent", key, opts)
 	if err == nil {
-		err = w.value(value)
+		err = c.draftValue(&w, value)
 	}
 	if err != nil {
 		return false, err
 	}
 	absent := false
-	err = w.commit(func(e *tier.Entry[K, V]) bool {
+	err = c.commitIf(&w, func(e *tier.Entry[K, V]) bool {
 		absent = !c.mem.Alive(e)
 		return absent
 	})
@@ -81,22 +82,22 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 		return false, &SettingError{Of: c.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
 	}
 	for {
-		e := c.usable(w.place)
+		e := c.usable(&w.place)
 		if e == nil {
 			return false, nil
 		}
-		if err := w.again(e); err != nil {
+		if err := c.draftAgain(&w, e); err != nil {
 			return false, err
 		}
 		touched := false
 		c.flights.Change(identOf(w.place), w.place.Hash, func() bool {
-			if touched = c.mem.Find(w.place) == e && c.mem.Alive(e); touched {
-				w.apply()
+			if touched = c.mem.Find(&w.place) == e && c.mem.Alive(e); touched {
+				c.apply(&w)
 			}
 			return false
 		})
 		if touched {
-			return true, nil
+			return !w.drop, nil
 		}
 	}
 }
@@ -114,7 +115,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 			continue
 		}
 		c.flights.Change(identOf(place), place.Hash, func() bool {
-			if c.remove(place) {
+			if c.remove(&place) {
 				n++
 			}
 			return true
@@ -173,13 +174,13 @@ func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 
 // A write is one call that stores an entry.
 type write[K comparable, V any] struct {
-	c     *Cache[K, V]
-	op    string
-	key   K
-	place tier.Key[K]
-	given setting
-	draft draft[V]
-	drop  bool // the entry would live no time: there is to be none
+	op      string
+	key     K
+	place   tier.Key[K]
+	created int64
+	given   setting
+	draft   draft[K, V]
+	drop    bool // the entry would live no time: there is to be none
 }
 
 // check returns an error that lists what is wrong with the options of a call.
@@ -192,96 +193,116 @@ func (c *Cache[K, V]) check(op string, opts []SetOption) error {
 
 func (c *Cache[K, V]) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.set.name) }
 
-func (c *Cache[K, V]) newWrite(op string, key K, opts []SetOption) (*write[K, V], error) {
-	place, err := c.place(key, op)
-	if err != nil {
-		return nil, err
+func (c *Cache[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V], error) {
+	w := write[K, V]{op: op, key: key, created: c.clock.Now()}
+	var err error
+	if w.place, err = c.place(key, op); err != nil {
+		return w, err
 	}
-	w := &write[K, V]{c: c, op: op, key: key, place: place}
-	w.draft.created = c.clock.Now()
 	if len(opts) > 0 {
 		if w.given = settingOf(opts); len(w.given.faults) > 0 {
-			return nil, &SettingError{Of: c.of(op), Faults: w.given.faults}
+			return w, &SettingError{Of: c.of(op), Faults: w.given.faults}
 		}
 	}
 	return w, nil
 }
 
-// value makes the draft of an entry for value. It calls functions of options, so it holds no lock.
-func (w *write[K, V]) value(value V) error {
-	c := w.c
-	t := c.capture()
-	if err := w.lifetime(value); err != nil {
+// draftValue makes the entry for value. It calls functions of options, so it holds no lock.
+func (c *Cache[K, V]) draftValue(w *write[K, V], value V) error {
+	if err := c.lifetime(w, &value); err != nil {
 		return err
 	}
-	names := w.given.tags
-	if c.set.tagsFunc != nil {
-		err := c.guard("WithTagsFunc", func() { names = append(c.set.tagsFunc(w.key, value), names...) })
-		if err != nil {
+	tags, err := c.tagsOf(w, &value)
+	if err != nil {
+		return err
+	}
+	if c.set.clone != nil {
+		if value, err = c.cloned(value); err != nil {
 			return err
 		}
 	}
-	if err := w.label(t, names); err != nil {
-		return err
+	w.draft.entry = c.entry(&w.place, w.created, &value, nil, w.draft.life, tags)
+	return nil
+}
+
+// draftNone makes the entry of a None.
+func (c *Cache[K, V]) draftNone(w *write[K, V], none error) error {
+	w.draft.life = c.set.life.ofNone(w.given.ttl)
+	tags, err := c.labelsFor(w, w.given.tags)
+	if err == nil {
+		w.draft.entry = c.entry(&w.place, w.created, nil, none, w.draft.life, tags)
 	}
-	kept, err := c.cloned(value)
-	w.draft.value = kept
 	return err
 }
 
-// none makes the draft of a None.
-func (w *write[K, V]) none(err error) error {
-	w.draft.none = err
-	w.draft.life = w.c.set.life.ofNone(w.given.ttl)
-	return w.label(w.c.capture(), w.given.tags)
-}
-
-// again makes the draft of the entry e with a new lifetime.
-func (w *write[K, V]) again(e *tier.Entry[K, V]) error {
-	w.draft = draft[V]{value: e.Value, created: e.Created}
+// draftAgain makes an entry like e with a new lifetime.
+func (c *Cache[K, V]) draftAgain(w *write[K, V], e *tier.Entry[K, V]) error {
+	var none error
+	var tags []tier.Tag
 	if d := e.Detail(); d != nil {
-		w.draft.tags, w.draft.none = d.Tags, d.None
+		none, tags = d.None, d.Tags
 	}
-	if w.draft.none != nil {
-		w.draft.life = w.c.set.life.ofNone(w.given.ttl)
-		return nil
+	if none != nil {
+		w.draft.life = c.set.life.ofNone(w.given.ttl)
+	} else if err := c.lifetime(w, &e.Value); err != nil {
+		return err
 	}
-	return w.lifetime(e.Value)
+	w.draft.entry = c.entry(&w.place, e.Created, &e.Value, none, w.draft.life, tags)
+	return nil
 }
 
-func (w *write[K, V]) lifetime(value V) error {
-	err := w.c.guard("WithTTLFunc", func() { w.draft.life = w.c.set.life.of(w.key, value, w.given.ttl) })
+// lifetime finds out how long a value lives.
+func (c *Cache[K, V]) lifetime(w *write[K, V], value *V) (err error) {
+	if c.set.life.fn == nil || w.given.ttl != 0 {
+		w.draft.life = c.set.life.of(w.key, value, w.given.ttl)
+	} else {
+		err = c.guard("WithTTLFunc", func() { w.draft.life = c.set.life.of(w.key, value, 0) })
+	}
 	w.drop = w.draft.life < shortest
 	return err
 }
 
-// label gives the draft its tags. A tag deleted at this moment may count as deleted before, so the generations are
-// the present ones even if they have moved since t.
-func (w *write[K, V]) label(t tagging, names []string) error {
-	for {
-		tags, fresh, err := w.c.with(t, names)
+// tagsOf returns the tags of a value: the loader's, the function's, and those given at the call.
+func (c *Cache[K, V]) tagsOf(w *write[K, V], value *V) ([]tier.Tag, error) {
+	names := w.given.tags
+	if c.set.tagsFunc != nil {
+		err := c.guard("WithTagsFunc", func() { names = append(slices.Clip(c.set.tagsFunc(w.key, *value)), names...) })
 		if err != nil {
-			return &SettingError{Of: w.c.of(w.op), Faults: []error{fmt.Errorf("WithTags: %w", err)}}
+			return nil, err
+		}
+	}
+	return c.labelsFor(w, names)
+}
+
+// labelsFor returns the loader's tags and those called names. A tag deleted at this moment may count as deleted before
+// the call, so the generations are the present ones, whatever moved.
+func (c *Cache[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, error) {
+	if len(c.labels)+len(names) == 0 {
+		return nil, nil
+	}
+	for {
+		tags, fresh, err := c.with(c.capture(), names)
+		if err != nil {
+			return nil, &SettingError{Of: c.of(w.op), Faults: []error{fmt.Errorf("WithTags: %w", err)}}
 		}
 		if fresh {
-			w.draft.tags = tags
-			return nil
+			return tags, nil
 		}
-		t = w.c.capture()
 	}
 }
 
-func always[E any](E) bool { return true }
+// commit stores the draft, and makes fetches of the key void. It returns ErrClosed if the cache was closed meanwhile.
+func (c *Cache[K, V]) commit(w *write[K, V]) error {
+	return c.commitIf(w, func(*tier.Entry[K, V]) bool { return true })
+}
 
-// commit stores the draft, and makes fetches of the key void, if the present entry passes the test. It returns ErrClosed
-// if the cache was closed meanwhile.
-func (w *write[K, V]) commit(test func(present *tier.Entry[K, V]) bool) error {
-	c := w.c
+// commitIf is commit if the present entry passes a test.
+func (c *Cache[K, V]) commitIf(w *write[K, V], test func(present *tier.Entry[K, V]) bool) error {
 	c.flights.Change(identOf(w.place), w.place.Hash, func() bool {
-		if !test(c.mem.Find(w.place)) {
+		if !test(c.mem.Find(&w.place)) {
 			return false
 		}
-		w.apply()
+		c.apply(w)
 		return true
 	})
 	if c.closed.Load() {
@@ -291,10 +312,10 @@ func (w *write[K, V]) commit(test func(present *tier.Entry[K, V]) bool) error {
 }
 
 // apply stores the draft. The caller holds the key's lock of flights.
-func (w *write[K, V]) apply() {
+func (c *Cache[K, V]) apply(w *write[K, V]) {
 	if w.drop {
-		w.c.remove(w.place)
+		c.remove(&w.place)
 		return
 	}
-	w.c.put(w.place, w.draft)
+	c.put(&w.place, w.draft)
 }

@@ -46,42 +46,41 @@ const shards = 32
 // A Group holds the flights of one cache, J being what its owner keeps with each. Make it with NewGroup. Its methods
 // are safe for concurrent use. Functions given to them are called under the lock of the key's shard: they must be
 // short, and must not call the Group.
-type Group[K comparable, V, J any] struct {
-	shards [shards]shard[K, V, J]
+type Group[K comparable, J any] struct {
+	shards [shards]shard[K, J]
 }
 
-type shard[K comparable, V, J any] struct {
+type shard[K comparable, J any] struct {
 	mu      sync.Mutex // guards the fields below, and the state of the shard's flights
-	lines   map[K]*line[K, V, J]
-	spare   *line[K, V, J]  // the last one forgotten, for the next key
-	all     Flight[K, V, J] // root of a ring of the flights whose callers wait
-	running int             // functions that have started and not returned
+	lines   map[K]*line[K, J]
+	spare   *line[K, J]  // the last one forgotten, for the next key
+	all     Flight[K, J] // root of a ring of the flights whose callers wait
+	running int          // functions that have started and not returned
 	closed  bool
 	idle    chan struct{} // closed when running falls to zero after Close
 	_       [64]byte      // keeps a neighbour's mutex off this cache line
 }
 
 // A line is what goes on for one key. It exists while something does.
-type line[K comparable, V, J any] struct {
-	open    *Flight[K, V, J] // may be joined, and may write
-	aside   *Flight[K, V, J]
-	forced  *Flight[K, V, J] // the forced flight that runs: open, or void with callers still waiting for it
-	waiting *Flight[K, V, J] // forced; starts when forced has ended
+type line[K comparable, J any] struct {
+	open    *Flight[K, J] // may be joined, and may write
+	aside   *Flight[K, J]
+	forced  *Flight[K, J] // the forced flight that runs: open, or void with callers still waiting for it
+	waiting *Flight[K, J] // forced; starts when forced has ended
 }
 
 // A Flight is one call of a function for one key.
-type Flight[K comparable, V, J any] struct {
+type Flight[K comparable, J any] struct {
 	Key  K
 	Kind Kind
-	Job  J // the owner's; set before anybody else sees the flight
+	Job  J // the owner's: what to do, and what came of it
 
-	shard      *shard[K, V, J]
-	next, prev *Flight[K, V, J] // in the shard's ring
+	shard      *shard[K, J]
+	next, prev *Flight[K, J] // in the shard's ring
 	callers    int
 	state      state
 	done       chan struct{}
-	value      V // fixed when done is closed
-	err        error
+	err        error // fixed when done is closed
 }
 
 type state uint8
@@ -111,24 +110,24 @@ func (l *Link) has(f any) bool { // a nil *Flight is in no chain
 }
 
 // NewGroup returns an empty Group.
-func NewGroup[K comparable, V, J any]() *Group[K, V, J] {
-	g := new(Group[K, V, J])
+func NewGroup[K comparable, J any]() *Group[K, J] {
+	g := new(Group[K, J])
 	for i := range g.shards {
 		s := &g.shards[i]
-		s.lines = make(map[K]*line[K, V, J])
+		s.lines = make(map[K]*line[K, J])
 		s.all.next, s.all.prev = &s.all, &s.all
 	}
 	return g
 }
 
-func (g *Group[K, V, J]) shard(hash uint64) *shard[K, V, J] { return &g.shards[hash>>48%shards] }
+func (g *Group[K, J]) shard(hash uint64) *shard[K, J] { return &g.shards[hash>>48%shards] }
 
 // Join makes the caller one of those who wait for a flight of key. If there is none to join, a new one begins
 // with what begin puts into it, and if lead is true the caller must start its function.
 //
 // Before that, look is called, except for Forced: if it returns true, the caller has found what it wanted and Join
 // returns nil. within is the chain of flights the caller runs in.
-func (g *Group[K, V, J]) Join(key K, hash uint64, kind Kind, within *Link, look func() bool, begin func(*Flight[K, V, J])) (f *Flight[K, V, J], lead bool, err error) {
+func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, within *Link, look func() bool, begin func(*Flight[K, J])) (f *Flight[K, J], lead bool, err error) {
 	s := g.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +151,7 @@ func (g *Group[K, V, J]) Join(key K, hash uint64, kind Kind, within *Link, look 
 	if l == nil {
 		l = s.newLine(key)
 	}
-	f = &Flight[K, V, J]{Key: key, Kind: kind, shard: s, callers: 1, done: make(chan struct{})}
+	f = &Flight[K, J]{Key: key, Kind: kind, shard: s, callers: 1, done: make(chan struct{})}
 	begin(f)
 	s.track(f)
 	if kind == Forced && l.forced != nil {
@@ -164,7 +163,7 @@ func (g *Group[K, V, J]) Join(key K, hash uint64, kind Kind, within *Link, look 
 }
 
 // joinable returns the flight that a caller of this kind shares, or nil.
-func (l *line[K, V, J]) joinable(kind Kind) *Flight[K, V, J] {
+func (l *line[K, J]) joinable(kind Kind) *Flight[K, J] {
 	switch {
 	case kind == Forced:
 		return l.waiting
@@ -176,7 +175,7 @@ func (l *line[K, V, J]) joinable(kind Kind) *Flight[K, V, J] {
 }
 
 // start puts f into its place, as its function is about to start.
-func (l *line[K, V, J]) start(f *Flight[K, V, J]) {
+func (l *line[K, J]) start(f *Flight[K, J]) {
 	f.state |= started
 	f.shard.running++
 	if f.Kind == Aside {
@@ -194,7 +193,7 @@ func (l *line[K, V, J]) start(f *Flight[K, V, J]) {
 
 // Seal ends the joining of f and calls commit, which writes its value, unless f is void, abandoned, or the group
 // closed: then it returns false and there is nothing to be written.
-func (g *Group[K, V, J]) Seal(f *Flight[K, V, J], commit func()) bool {
+func (g *Group[K, J]) Seal(f *Flight[K, J], commit func()) bool {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,23 +212,23 @@ func (g *Group[K, V, J]) Seal(f *Flight[K, V, J], commit func()) bool {
 	return true
 }
 
-// Finish gives the outcome to the callers. If next is not nil, its function must be started now.
-func (g *Group[K, V, J]) Finish(f *Flight[K, V, J], value V, err error) (next *Flight[K, V, J]) {
+// Finish tells the callers that the outcome is in the Job, or the error. If next is not nil, its function must be started now.
+func (g *Group[K, J]) Finish(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.end(f, value, err)
+	return s.end(f, err)
 }
 
 // Returned reports that f's function has returned and its goroutine is about to end. Drain waits for that.
-func (g *Group[K, V, J]) Returned(f *Flight[K, V, J]) {
+func (g *Group[K, J]) Returned(f *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.returned()
 }
 
-func (s *shard[K, V, J]) returned() {
+func (s *shard[K, J]) returned() {
 	if s.running--; s.running == 0 && s.idle != nil {
 		close(s.idle)
 		s.idle = nil
@@ -238,25 +237,23 @@ func (s *shard[K, V, J]) returned() {
 
 // Fail gives err to the callers of f without waiting for the function, which runs for nobody from now on. If next is
 // not nil, its function must be started now.
-func (g *Group[K, V, J]) Fail(f *Flight[K, V, J], err error) (next *Flight[K, V, J]) {
+func (g *Group[K, J]) Fail(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.state |= abandoned
-	var zero V
-	return s.end(f, zero, err)
+	return s.end(f, err)
 }
 
 // FailAll does the same to all flights, those that have not started included, and calls each for every one.
-func (g *Group[K, V, J]) FailAll(err error, each func(*Flight[K, V, J])) {
+func (g *Group[K, J]) FailAll(err error, each func(*Flight[K, J])) {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
 		for s.all.next != &s.all {
 			f := s.all.next
 			f.state |= abandoned
-			var zero V
-			if next := s.end(f, zero, err); next != nil {
+			if next := s.end(f, err); next != nil {
 				s.returned() // it ends before it has started
 			}
 			each(f)
@@ -267,7 +264,7 @@ func (g *Group[K, V, J]) FailAll(err error, each func(*Flight[K, V, J])) {
 
 // Leave takes back one Join. last is true if nobody waits for f any more: it is abandoned, and if it has started its
 // function should be told to stop. If next is not nil, its function must be started now.
-func (g *Group[K, V, J]) Leave(f *Flight[K, V, J]) (last bool, next *Flight[K, V, J]) {
+func (g *Group[K, J]) Leave(f *Flight[K, J]) (last bool, next *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -275,13 +272,12 @@ func (g *Group[K, V, J]) Leave(f *Flight[K, V, J]) (last bool, next *Flight[K, V
 		return false, nil
 	}
 	f.state |= abandoned
-	var zero V
-	return true, s.end(f, zero, context.Canceled)
+	return true, s.end(f, context.Canceled)
 }
 
 // Change calls do under the key's lock: nothing of key is sealed meanwhile. If do returns true, the key's flights
 // are void.
-func (g *Group[K, V, J]) Change(key K, hash uint64, do func() (invalidates bool)) {
+func (g *Group[K, J]) Change(key K, hash uint64, do func() (invalidates bool)) {
 	s := g.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,7 +291,7 @@ func (g *Group[K, V, J]) Change(key K, hash uint64, do func() (invalidates bool)
 }
 
 // VoidAll invalidates the flights of all keys.
-func (g *Group[K, V, J]) VoidAll() {
+func (g *Group[K, J]) VoidAll() {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
@@ -308,7 +304,7 @@ func (g *Group[K, V, J]) VoidAll() {
 }
 
 // Close refuses all further joins and seals. Flights that run go on, and those that wait still start.
-func (g *Group[K, V, J]) Close() {
+func (g *Group[K, J]) Close() {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
@@ -318,7 +314,7 @@ func (g *Group[K, V, J]) Close() {
 }
 
 // Drain waits, after Close, until every function has returned, or ctx has ended.
-func (g *Group[K, V, J]) Drain(ctx context.Context) error {
+func (g *Group[K, J]) Drain(ctx context.Context) error {
 	for i := range g.shards {
 		select {
 		case <-g.shards[i].drained():
@@ -334,7 +330,7 @@ func (g *Group[K, V, J]) Drain(ctx context.Context) error {
 }
 
 // drained returns a channel that is closed once no function of a closed shard runs.
-func (s *shard[K, V, J]) drained() <-chan struct{} {
+func (s *shard[K, J]) drained() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.idle != nil {
@@ -350,19 +346,20 @@ func (s *shard[K, V, J]) drained() <-chan struct{} {
 }
 
 // Done returns a channel that is closed when the outcome is known.
-func (f *Flight[K, V, J]) Done() <-chan struct{} { return f.done }
+func (f *Flight[K, J]) Done() <-chan struct{} { return f.done }
 
-// Outcome returns what the flight brought. Done must be closed.
-func (f *Flight[K, V, J]) Outcome() (V, error) { return f.value, f.err }
+// Err returns the error that Finish or Fail gave to the callers. Done must be closed. If it is nil, the Job has what the
+// function brought.
+func (f *Flight[K, J]) Err() error { return f.err }
 
 // end gives the outcome to the callers, takes f out of its line, and starts who waited for that. The first end
 // counts.
-func (s *shard[K, V, J]) end(f *Flight[K, V, J], value V, err error) (next *Flight[K, V, J]) {
+func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	if f.state&over != 0 {
 		return nil
 	}
 	f.state |= over
-	f.value, f.err = value, err
+	f.err = err
 	close(f.done)
 	f.prev.next, f.next.prev = f.next, f.prev
 	f.next, f.prev = nil, nil
@@ -393,7 +390,7 @@ func (s *shard[K, V, J]) end(f *Flight[K, V, J], value V, err error) (next *Flig
 
 // void makes the flights that could be joined ones that cannot. One that waits has not started: it will see
 // what came after the invalidation.
-func (l *line[K, V, J]) void() {
+func (l *line[K, J]) void() {
 	if l.open != nil {
 		l.open.state |= void
 		l.open = nil
@@ -405,23 +402,23 @@ func (l *line[K, V, J]) void() {
 }
 
 // tidy forgets a line in which nothing goes on.
-func (s *shard[K, V, J]) tidy(key K, l *line[K, V, J]) {
-	if *l == (line[K, V, J]{}) {
+func (s *shard[K, J]) tidy(key K, l *line[K, J]) {
+	if *l == (line[K, J]{}) {
 		delete(s.lines, key)
 		s.spare = l
 	}
 }
 
-func (s *shard[K, V, J]) newLine(key K) *line[K, V, J] {
+func (s *shard[K, J]) newLine(key K) *line[K, J] {
 	l := s.spare
 	if s.spare = nil; l == nil {
-		l = new(line[K, V, J])
+		l = new(line[K, J])
 	}
 	s.lines[key] = l
 	return l
 }
 
-func (s *shard[K, V, J]) track(f *Flight[K, V, J]) {
+func (s *shard[K, J]) track(f *Flight[K, J]) {
 	f.prev, f.next = s.all.prev, &s.all
 	f.prev.next, f.next.prev = f, f
 }

@@ -85,25 +85,30 @@ type tailedEntry[K comparable, V any] struct {
 	Detail
 }
 
-// NewEntry returns an entry for key that ends at expiry, in nanoseconds of the tier's clock or coarse.Never.
-func (t *Tier[K, V]) NewEntry(key Key[K], value V, created, expiry int64, d Detail) *Entry[K, V] {
+// NewEntry returns an entry for key, with a Detail if detailed is set. The caller sets its Value, what is in the Detail,
+// and when it expires, before it is Put.
+func (t *Tier[K, V]) NewEntry(key *Key[K], created int64, detailed bool) *Entry[K, V] {
 	var e *Entry[K, V]
-	d.Text = key.Text
-	slow := d.Life > 0 || d.None != nil || len(d.Tags) > 0
-	if slow || d.Nil || d.Text != "" || t.text {
-		x := &tailedEntry[K, V]{Detail: d}
+	if detailed || t.text {
+		x := new(tailedEntry[K, V])
+		x.Text = key.Text
 		e = &x.Entry
-		flags := tailed
-		if slow {
-			flags |= checked
-		}
-		e.state.Store(flags)
+		e.state.Store(tailed)
 	} else {
 		e = new(Entry[K, V])
 	}
-	e.Key, e.Value, e.Created, e.hash = key.K, value, created, uint32(key.Hash)
-	e.sure.Store(coarse.Sure(expiry))
+	e.Key, e.Created, e.hash = key.K, created, uint32(key.Hash)
 	return e
+}
+
+// ExpireAt sets when an entry ends that is not yet in a tier, in nanoseconds of the tier's clock, or coarse.Never.
+func (e *Entry[K, V]) ExpireAt(expiry int64) { e.sure.Store(coarse.Sure(expiry)) }
+
+// check notes for the hits to come whether they have to look at the Detail.
+func (e *Entry[K, V]) check() {
+	if d := e.Detail(); d != nil && (d.Life > 0 || d.None != nil || len(d.Tags) > 0) {
+		e.state.Store(e.state.Load() | checked)
+	}
 }
 
 // Detail returns what the entry has beyond a plain one, or nil.

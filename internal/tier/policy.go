@@ -10,8 +10,7 @@ import "math/rand/v2"
 // asked for more often than the main ring's next victim to take that victim's place. The sketch hears of uses only
 // when the hand or the window's end clears a bit: measured, that beats telling it of every hit.
 //
-// All methods are called under the stripe's mutex. gone is called for every entry that is evicted; it must
-// not call back.
+// All methods are called under the stripe's mutex.
 type policy[K comparable, V any] struct {
 	window, main ring[K, V]
 	hand         *Entry[K, V] // the next candidate in main, or main's root
@@ -21,11 +20,11 @@ type policy[K comparable, V any] struct {
 	capacity         int
 	wmax, wmin, wtop int // size of the window, and its bounds
 	now              int64
-	gone             func(e *Entry[K, V], dead bool)
+	gone             *Entry[K, V] // evicted by this insert, linked through next
 }
 
-func (p *policy[K, V]) init(capacity int, gone func(*Entry[K, V], bool)) {
-	p.capacity, p.gone = capacity, gone
+func (p *policy[K, V]) init(capacity int) {
+	p.capacity = capacity
 	p.wmax, p.wmin, p.wtop = max(1, capacity/20), max(1, capacity/100), max(1, capacity*95/100)
 	p.reset()
 }
@@ -37,9 +36,16 @@ func (p *policy[K, V]) reset() {
 	p.hand = &p.main.root
 }
 
-// insert takes in a new entry, and evicts others while there are more than capacity.
-func (p *policy[K, V]) insert(e *Entry[K, V], now int64) {
-	p.now = now
+// insert takes in a new entry, and evicts others while there are more than capacity. It returns those, linked through
+// next.
+func (p *policy[K, V]) insert(e *Entry[K, V], now int64) (gone *Entry[K, V]) {
+	p.now, p.gone = now, nil
+	p.admit(e)
+	gone, p.gone = p.gone, nil
+	return gone
+}
+
+func (p *policy[K, V]) admit(e *Entry[K, V]) {
 	n := p.window.n + p.main.n
 	if p.sketch.words == nil && n >= p.capacity/2 {
 		// Before that nothing is contested: a cache that stays small pays for no sketch.
@@ -101,7 +107,7 @@ func (p *policy[K, V]) shift(newcomer *Entry[K, V]) {
 	case e == newcomer:
 		p.window.push(e)
 	case e.dead(p.now):
-		p.gone(e, true)
+		p.bury(e)
 	case e.wasSeen():
 		e.clearSeen()
 		p.sketch.add(e.hash)
@@ -110,7 +116,7 @@ func (p *policy[K, V]) shift(newcomer *Entry[K, V]) {
 		p.main.push(e)
 	default:
 		p.ghost(e, ghostWindow)
-		p.gone(e, false)
+		p.bury(e)
 	}
 }
 
@@ -147,13 +153,15 @@ func (p *policy[K, V]) victim() *Entry[K, V] {
 }
 
 func (p *policy[K, V]) evict(v *Entry[K, V]) {
-	dead := v.dead(p.now)
 	p.remove(v)
-	if !dead {
+	if !v.dead(p.now) {
 		p.ghost(v, ghostMain)
 	}
-	p.gone(v, dead)
+	p.bury(v)
 }
+
+// bury adds e, which is in no ring any more, to what insert returns.
+func (p *policy[K, V]) bury(e *Entry[K, V]) { e.next, p.gone = p.gone, e }
 
 func (p *policy[K, V]) ghost(e *Entry[K, V], list ghostList) {
 	if p.ghosts.slots == nil {

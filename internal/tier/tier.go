@@ -62,7 +62,7 @@ func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock
 	for i := range n {
 		s := &stripe[K, V]{table: &t.tables[i]}
 		s.table.Store(newTable[K, V](minBuckets))
-		s.policy.init((capacity+i)/n, s.gone) // the shares differ by at most one and add up
+		s.policy.init((capacity + i) / n) // the shares differ by at most one and add up
 		s.roster.reset()
 		t.stripes = append(t.stripes, s)
 	}
@@ -112,8 +112,8 @@ func (t *Tier[K, V]) Hit(key K) *Entry[K, V] {
 }
 
 // Find returns the entry of key, dead or alive, or nil.
-func (t *Tier[K, V]) Find(key Key[K]) *Entry[K, V] {
-	_, _, e := t.tables[t.index(key)].Load().place(&key)
+func (t *Tier[K, V]) Find(key *Key[K]) *Entry[K, V] {
+	_, _, e := t.tables[t.index(key)].Load().place(key)
 	return e
 }
 
@@ -130,8 +130,9 @@ func (t *Tier[K, V]) Expired(e *Entry[K, V]) bool {
 
 // Put stores e at now in place of whatever its key has, and evicts other entries if there are too many. It does
 // nothing once the tier is closed.
-func (t *Tier[K, V]) Put(key Key[K], e *Entry[K, V], now int64) {
-	t.stripe(key).put(&key, e, now)
+func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) {
+	e.check()
+	t.stripe(key).put(key, e, now)
 	if expiry := e.Expiry(); expiry != coarse.Never {
 		t.janitor.expect(expiry)
 	}
@@ -160,14 +161,19 @@ func (s *stripe[K, V]) put(key *Key[K], e *Entry[K, V], now int64) {
 	}
 	t.insert(e, tagOf(key.Hash))
 	s.roster.add(e)
-	s.policy.insert(e, now)
+	for out := s.policy.insert(e, now); out != nil; {
+		next := out.next
+		out.next = nil
+		s.bury(out, now)
+		out = next
+	}
 }
 
-// gone takes an entry that the policy has evicted out of the table and the roster.
-func (s *stripe[K, V]) gone(e *Entry[K, V], dead bool) {
+// bury takes an entry that the policy has evicted out of the table and the roster.
+func (s *stripe[K, V]) bury(e *Entry[K, V], now int64) {
 	s.table.Load().remove(e)
 	s.roster.remove(e)
-	if dead {
+	if e.dead(now) {
 		s.expired++
 	} else {
 		s.evicted++
@@ -185,16 +191,16 @@ func (s *stripe[K, V]) drop(e *Entry[K, V]) bool {
 }
 
 // Delete takes out whatever key has, and reports whether it was alive.
-func (t *Tier[K, V]) Delete(key Key[K]) bool {
+func (t *Tier[K, V]) Delete(key *Key[K]) bool {
 	s := t.stripe(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _, e := s.table.Load().place(&key)
+	_, _, e := s.table.Load().place(key)
 	return e != nil && s.drop(e) && t.Alive(e)
 }
 
 // Remove takes e out, if it is still the entry of its key.
-func (t *Tier[K, V]) Remove(key Key[K], e *Entry[K, V]) bool {
+func (t *Tier[K, V]) Remove(key *Key[K], e *Entry[K, V]) bool {
 	s := t.stripe(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -264,6 +270,6 @@ func (t *Tier[K, V]) Stats() (evicted, expired uint64) {
 	return evicted, expired
 }
 
-func (t *Tier[K, V]) index(key Key[K]) uint64 { return key.Hash >> stripeBitsLow & t.mask }
+func (t *Tier[K, V]) index(key *Key[K]) uint64 { return key.Hash >> stripeBitsLow & t.mask }
 
-func (t *Tier[K, V]) stripe(key Key[K]) *stripe[K, V] { return t.stripes[t.index(key)] }
+func (t *Tier[K, V]) stripe(key *Key[K]) *stripe[K, V] { return t.stripes[t.index(key)] }
