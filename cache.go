@@ -19,13 +19,13 @@ import (
 type Cache[K comparable, V any] struct {
 	mem     *tier.Tier[K, V]
 	hits    striped
-	flights *flight.Group[ident[K], job[K, V]]
+	flights *flight.Group[tier.Key[K], job[K, V]]
 	clock   *coarse.Clock
 	tags    *tagSpace
 	labels  []*tier.Label // of the loader's own tags
 
 	failures *tier.Tier[K, error] // remembered errors; nil without WithErrorTTL
-	turns    turnstile[ident[K]]
+	turns    turnstile[tier.Key[K]]
 	counts   counters
 	closed   atomic.Bool
 	set      settings[K, V]
@@ -53,7 +53,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	byText := !s.keys.plain
 	c := &Cache[K, V]{
 		hits:    newStriped(),
-		flights: flight.NewGroup[ident[K], job[K, V]](),
+		flights: flight.NewGroup[tier.Key[K], job[K, V]](),
 		clock:   coarse.New(),
 		tags:    newTagSpace(),
 		set:     s,
@@ -303,7 +303,7 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
-func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[ident[K], job[K, V]], lead bool, err error) {
+func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], lead bool, err error) {
 	kind := flight.Plain
 	switch {
 	case g.mode.NoRead:
@@ -312,12 +312,12 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 		kind = flight.Aside
 	}
 	within := linkOf(g.ctx)
-	f, lead, err = c.flights.Join(identOf(g.place), g.place.Hash, kind, within,
+	f, lead, err = c.flights.Join(g.place, g.place.Hash, kind, within,
 		func() bool {
 			e := c.mem.Find(&g.place)
 			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
 		},
-		func(f *flight.Flight[ident[K], job[K, V]]) {
+		func(f *flight.Flight[tier.Key[K], job[K, V]]) {
 			f.Job.begin(g, fetch, flight.Link{Flight: f, Up: within})
 		})
 	if lead {
@@ -327,7 +327,7 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // wait waits for a flight under the caller's own context.
-func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[ident[K], job[K, V]], lead bool) (V, error) {
+func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], lead bool) (V, error) {
 	select {
 	case <-f.Done():
 	default:
@@ -353,7 +353,7 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[ident[K], job[K, V
 }
 
 // outcome returns what a caller gets of a flight that is over.
-func (c *Cache[K, V]) outcome(f *flight.Flight[ident[K], job[K, V]]) (V, error) {
+func (c *Cache[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, error) {
 	if err := f.Err(); err != nil {
 		var zero V
 		return zero, err
@@ -362,10 +362,10 @@ func (c *Cache[K, V]) outcome(f *flight.Flight[ident[K], job[K, V]]) (V, error) 
 }
 
 // leave takes a caller out of a flight. If it was the last, the function is told to stop.
-func (c *Cache[K, V]) leave(f *flight.Flight[ident[K], job[K, V]]) {
+func (c *Cache[K, V]) leave(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	last, next := c.flights.Leave(f)
 	if last {
-		f.Job.cancel()
+		f.Job.ctx.cancel()
 	}
 	if next != nil {
 		c.start(next)
@@ -563,7 +563,7 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	err := c.flights.Drain(ctx)
 	c.clock.Stop()
 	if err != nil {
-		c.flights.FailAll(ErrClosed, func(f *flight.Flight[ident[K], job[K, V]]) { f.Job.cancel() })
+		c.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.ctx.cancel() })
 		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, c.set.name)
 	}
 	return nil

@@ -3,40 +3,54 @@ package zodiac
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// An ident is a key as flights know it: K itself in a cache keyed by K, else its text.
-type ident[K comparable] struct {
-	k    K
-	text string
-}
-
-func identOf[K comparable](k tier.Key[K]) ident[K] { return ident[K]{k.K, k.Text} }
-
 // A job is what a flight has to do: call fetch for key.
 type job[K comparable, V any] struct {
 	key    K
-	place  tier.Key[K]
 	fetch  func(context.Context, K) (V, error)
 	ctx    fetchContext
-	cancel context.CancelFunc
 	outer  *callState // of the caller who began the flight
 	result result[K, V]
 }
 
-// A fetchContext has the values of the caller who began the flight, and an end of its own.
+// A fetchContext has the values of the caller who began the flight, and an end of its own: when the flight is abandoned, its
+// time is over, or its outcome known. It makes a context of the standard library's for that end only when somebody asks
+// for Done: many functions never do.
 type fetchContext struct {
-	context.Context // ends when the flight is abandoned, its time is over, or its outcome known
-	values          context.Context
-	inner           *callState
-	within          flight.Link
+	values context.Context
+	inner  *callState
+	within flight.Link
+
+	mu    sync.Mutex // guards the fields below
+	std   context.Context
+	stop  context.CancelFunc
+	ended bool
 }
 
-type linkKey struct{}
+// Deadline returns when WithFetchTimeout ends the context.
+func (c *fetchContext) Deadline() (time.Time, bool) { return c.end().Deadline() }
+
+// Done returns a channel that is closed when the context ends.
+func (c *fetchContext) Done() <-chan struct{} { return c.end().Done() }
+
+// Err returns why the context ended, or nil.
+func (c *fetchContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.std != nil {
+		return c.std.Err()
+	}
+	if c.ended {
+		return context.Canceled
+	}
+	return nil
+}
 
 // Value asks the context that ends first, so that contexts made from this one find it and need no goroutine to watch it.
 func (c *fetchContext) Value(key any) any {
@@ -46,11 +60,51 @@ func (c *fetchContext) Value(key any) any {
 	case linkKey:
 		return &c.within
 	}
-	if v := c.Context.Value(key); v != nil {
-		return v
+	c.mu.Lock()
+	std := c.std
+	c.mu.Unlock()
+	if std != nil { // whoever looks for the end has asked for Done before
+		if v := std.Value(key); v != nil {
+			return v
+		}
 	}
 	return c.values.Value(key)
 }
+
+// end returns the context that ends.
+func (c *fetchContext) end() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.std == nil {
+		c.std, c.stop = context.WithCancel(context.Background())
+		if c.ended {
+			c.stop()
+		}
+	}
+	return c.std
+}
+
+// limit makes the context end after d, if it has not ended before.
+func (c *fetchContext) limit(d time.Duration) {
+	end := c.end()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	outer := c.stop
+	var inner context.CancelFunc
+	c.std, inner = context.WithTimeout(end, d)
+	c.stop = func() { inner(); outer() }
+}
+
+func (c *fetchContext) cancel() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.stop != nil {
+		c.stop()
+	}
+}
+
+type linkKey struct{}
 
 // linkOf returns the chain of flights that ctx belongs to.
 func linkOf(ctx context.Context) *flight.Link {
@@ -60,8 +114,7 @@ func linkOf(ctx context.Context) *flight.Link {
 
 // begin makes the job of a flight that the caller g begins within others. It is called under the key's lock.
 func (j *job[K, V]) begin(g *getting[K, V], fetch func(context.Context, K) (V, error), within flight.Link) {
-	j.key, j.place, j.fetch, j.outer = g.key, g.place, fetch, g.state
-	j.ctx.Context, j.cancel = context.WithCancel(context.Background())
+	j.key, j.fetch, j.outer = g.key, fetch, g.state
 	j.ctx.values, j.ctx.inner, j.ctx.within = g.ctx, g.state.inner(), within
 }
 
@@ -94,21 +147,20 @@ const (
 )
 
 // start runs the function of a flight on a goroutine of its own.
-func (c *Cache[K, V]) start(f *flight.Flight[ident[K], job[K, V]]) { go c.run(f) }
+func (c *Cache[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) { go c.run(f) }
 
 // run calls the function, and whatever happens, gives the outcome to the callers.
-func (c *Cache[K, V]) run(f *flight.Flight[ident[K], job[K, V]]) {
+func (c *Cache[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	defer c.land(f)
 	if c.set.fetchTimeout > 0 {
 		defer c.limit(f)()
 	}
-	c.produce(&f.Job)
+	c.produce(f)
 }
 
 // limit ends the flight when its time is over, whether or not the function returns. It returns how to stop that.
-func (c *Cache[K, V]) limit(f *flight.Flight[ident[K], job[K, V]]) (stop func()) {
-	ctx, cancel := context.WithTimeout(f.Job.ctx.Context, c.set.fetchTimeout)
-	f.Job.ctx.Context = ctx
+func (c *Cache[K, V]) limit(f *flight.Flight[tier.Key[K], job[K, V]]) (stop func()) {
+	f.Job.ctx.limit(c.set.fetchTimeout)
 	t := time.AfterFunc(c.set.fetchTimeout, func() {
 		next := c.flights.Fail(f, fmt.Errorf("zodiac: loader %q: the fetch took longer than WithFetchTimeout (%v): %w",
 			c.set.name, c.set.fetchTimeout, context.DeadlineExceeded))
@@ -116,12 +168,13 @@ func (c *Cache[K, V]) limit(f *flight.Flight[ident[K], job[K, V]]) (stop func())
 			c.start(next)
 		}
 	})
-	return func() { t.Stop(); cancel() }
+	return func() { t.Stop() }
 }
 
 // produce calls the function, and the functions of options that say what its result means. Any of them may panic, or
 // exit the goroutine; land sees that done is not set.
-func (c *Cache[K, V]) produce(j *job[K, V]) {
+func (c *Cache[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	j := &f.Job
 	r := &j.result
 	r.in = "the fetch"
 	r.tagged = c.capture()
@@ -136,7 +189,7 @@ func (c *Cache[K, V]) produce(j *job[K, V]) {
 		c.excuse(j)
 	}
 	if r.verdict == store && (r.err == nil || r.none != nil) {
-		c.prepare(j)
+		c.prepare(f)
 	}
 	r.done = true
 }
@@ -187,19 +240,19 @@ func (c *Cache[K, V]) label(r *result[K, V], names []string) {
 }
 
 // prepare makes the entry, so that little is left to do under the lock.
-func (c *Cache[K, V]) prepare(j *job[K, V]) {
-	r := &j.result
+func (c *Cache[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	r := &f.Job.result
 	value := &r.value
 	if c.set.clone != nil && r.none == nil {
 		r.in = "WithClone"
 		value = c.copied(value)
 	}
-	r.draft.entry = c.entry(&j.place, r.created, value, r.none, r.draft.life, r.tags)
+	r.draft.entry = c.entry(&f.Key, r.created, value, r.none, r.draft.life, r.tags)
 }
 
 // land ends a flight: it stores what is to be stored, gives the outcome to the callers, and starts who waited for the
 // end. No code of users runs here before all that is done.
-func (c *Cache[K, V]) land(f *flight.Flight[ident[K], job[K, V]]) {
+func (c *Cache[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r := &f.Job.result
 	if !r.done {
 		c.crashed(r, recover())
@@ -212,7 +265,7 @@ func (c *Cache[K, V]) land(f *flight.Flight[ident[K], job[K, V]]) {
 	if next := c.flights.Finish(f, err); next != nil {
 		c.start(next)
 	}
-	f.Job.cancel()
+	f.Job.ctx.cancel()
 	if r.fault != nil || c.set.observer != nil {
 		c.report(f, outcome)
 		return
@@ -226,7 +279,7 @@ func (c *Cache[K, V]) crashed(r *result[K, V], value any) {
 }
 
 // report tells about a fetch, once nobody waits for it any more but Close. The Observer may even exit the goroutine.
-func (c *Cache[K, V]) report(f *flight.Flight[ident[K], job[K, V]], outcome Outcome) {
+func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome Outcome) {
 	defer c.flights.Returned(f)
 	j := &f.Job
 	if j.result.fault != nil {
@@ -237,19 +290,19 @@ func (c *Cache[K, V]) report(f *flight.Flight[ident[K], job[K, V]], outcome Outc
 
 // settle is the commit point of a flight. It writes what the result says, unless the flight is void, and
 // counts the outcome.
-func (c *Cache[K, V]) settle(f *flight.Flight[ident[K], job[K, V]]) Outcome {
+func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r := &j.result
 	switch {
 	case r.err != nil && r.none == nil:
 		if c.failures != nil && f.Kind != flight.Aside && !ours(r.err) {
-			c.flights.Seal(f, func() { c.remember(&j.place, r.err) })
+			c.flights.Seal(f, func() { c.remember(&f.Key, r.err) })
 		}
 		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside:
 		return c.settled(j, unleased, OutcomeUnleased)
 	case r.verdict == store:
-		if c.flights.Seal(f, func() { c.put(&j.place, r.draft) }) {
+		if c.flights.Seal(f, func() { c.put(&f.Key, r.draft) }) {
 			return c.settled(j, stored, OutcomeStored)
 		}
 		return c.settled(j, voided, OutcomeVoid)
@@ -259,11 +312,11 @@ func (c *Cache[K, V]) settle(f *flight.Flight[ident[K], job[K, V]]) Outcome {
 }
 
 // settleNothing is settle for a value that is not stored.
-func (c *Cache[K, V]) settleNothing(f *flight.Flight[ident[K], job[K, V]]) Outcome {
+func (c *Cache[K, V]) settleNothing(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	if f.Kind == flight.Forced || j.result.verdict == drop {
 		// What is there is older than a result that is not to be there.
-		if !c.flights.Seal(f, func() { c.remove(&j.place) }) {
+		if !c.flights.Seal(f, func() { c.remove(&f.Key) }) {
 			return c.settled(j, voided, OutcomeVoid)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
 // manyAtOnce is how many keys one GetMany fetches at a time.
@@ -49,7 +51,7 @@ type wanted[K comparable, V any] struct {
 // distinct returns each key once, and rejects those without text.
 func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
 	all := make([]*wanted[K, V], 0, len(keys))
-	seen := make(map[ident[K]]*wanted[K, V], len(keys))
+	seen := make(map[tier.Key[K]]*wanted[K, V], len(keys))
 	for _, key := range keys {
 		w := &wanted[K, V]{get: m.l.newGet(ctx, key, Mode{}), keys: []K{key}}
 		var err error
@@ -57,7 +59,7 @@ func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
 			m.failed.Rejected = append(m.failed.Rejected, err)
 			continue
 		}
-		id := identOf(w.get.place)
+		id := w.get.place
 		if first := seen[id]; first != nil {
 			first.keys = append(first.keys, key)
 			continue

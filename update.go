@@ -43,7 +43,7 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 	if err != nil {
 		return zero, err
 	}
-	id := identOf(w.place)
+	id := w.place
 	if err := c.turns.enter(ctx, id); err != nil {
 		return zero, err
 	}

@@ -90,7 +90,7 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 			return false, err
 		}
 		touched := false
-		c.flights.Change(identOf(w.place), w.place.Hash, func() bool {
+		c.flights.Change(w.place, w.place.Hash, func() bool {
 			if touched = c.mem.Find(&w.place) == e && c.mem.Alive(e); touched {
 				c.apply(&w)
 			}
@@ -114,7 +114,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 			errs = append(errs, err)
 			continue
 		}
-		c.flights.Change(identOf(place), place.Hash, func() bool {
+		c.flights.Change(place, place.Hash, func() bool {
 			if c.remove(&place) {
 				n++
 			}
@@ -298,7 +298,7 @@ func (c *Cache[K, V]) commit(w *write[K, V]) error {
 
 // commitIf is commit if the present entry passes a test.
 func (c *Cache[K, V]) commitIf(w *write[K, V], test func(present *tier.Entry[K, V]) bool) error {
-	c.flights.Change(identOf(w.place), w.place.Hash, func() bool {
+	c.flights.Change(w.place, w.place.Hash, func() bool {
 		if !test(c.mem.Find(&w.place)) {
 			return false
 		}

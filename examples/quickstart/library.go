@@ -33,7 +33,9 @@ type library struct {
 }
 
 func findLibrary(ctx context.Context) (*library, error) {
-	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	env := exec.CommandContext(ctx, "go", "env", "GOROOT")
+	env.Stderr = os.Stderr
+	root, err := env.Output()
 	if err != nil {
 		return nil, fmt.Errorf("asking go env where Go is: %w", err)
 	}

@@ -28,7 +28,8 @@ func TestEveryStepParsesWhatItMustAndNoMore(t *testing.T) {
 			t.Errorf("no line matches %s", re)
 		}
 	}
-	if end := "101,013 Gets: 101,004 answered from the cache, 9 by a call of Parse, 0 failed; 6 entries in memory.\n"; !strings.HasSuffix(out, end) {
+	end := "101,013 Gets: 101,004 answered from the cache, 9 by a call of Parse, 0 failed; 6 entries in memory.\n"
+	if !strings.HasSuffix(out, end) {
 		t.Errorf("the output does not end with %q", end)
 	}
 	if t.Failed() {

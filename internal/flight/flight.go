@@ -77,7 +77,7 @@ type Flight[K comparable, J any] struct {
 
 	shard      *shard[K, J]
 	next, prev *Flight[K, J] // in the shard's ring
-	callers    int
+	callers    int32
 	state      state
 	done       chan struct{}
 	err        error // fixed when done is closed

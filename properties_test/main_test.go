@@ -1,0 +1,85 @@
+// Package properties_test holds the laws that zodiac promises, as rapid properties and plain scenarios over its public
+// surface. Tests are named for the promises P1 to P30 that they guard; what has no number is named by behaviour.
+//
+//   - model_test.go says in a few lines what a cache is; machine_test.go runs it beside a real one, in virtual time.
+//   - history_test.go judges what goroutines saw in real time.
+//   - promise_…_test.go: each promise by itself.
+//
+// More of everything: go test ./properties_test -rapid.checks=10000.
+package properties_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// unflagged is set in a child process, in which no context with a mode is ever made. Until the first such context in a
+// process hits take a shorter way, which would otherwise go untested as soon as any test has made one.
+var unflagged = os.Getenv("ZODIAC_PROPERTIES_UNFLAGGED") != ""
+
+// needsModes skips a test that would make the first flagged context.
+func needsModes(t *testing.T) {
+	t.Helper()
+	if unflagged {
+		t.Skip("this process makes no modes")
+	}
+}
+
+// TestHitsBeforeAnyModeIsUsed runs the tests that need no modes once more, in a process that never makes one.
+func TestHitsBeforeAnyModeIsUsed(t *testing.T) {
+	if unflagged {
+		t.Skip("this is that process")
+	}
+	args := []string{"-test.run=^(TestMachine|TestSmall|TestHistory|TestP24)"}
+	for _, a := range os.Args[1:] {
+		if strings.HasPrefix(a, "-rapid.") || strings.HasPrefix(a, "-test.short") {
+			args = append(args, a)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "ZODIAC_PROPERTIES_UNFLAGGED=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("without modes: %v\n%s", err, out)
+	}
+}
+
+// TestMain fails a run that leaves goroutines behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		if left := leftovers(2 * time.Second); left != "" {
+			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// leftovers returns the stacks of goroutines that run code of ours, once they had some time to end.
+func leftovers(patience time.Duration) string {
+	deadline := time.Now().Add(patience)
+	for {
+		left := ourGoroutines()
+		if left == "" || time.Now().After(deadline) {
+			return left
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func ourGoroutines() string {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	var ours []string
+	for i, g := range strings.Split(string(buf), "\n\n") {
+		if i > 0 && strings.Contains(g, "zodiac-go/zodiac") { // the first is the one that asks
+			ours = append(ours, g)
+		}
+	}
+	return strings.Join(ours, "\n\n")
+}
