@@ -89,17 +89,19 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 		var zero V
 		return zero, fmt.Errorf("zodiac: loader %q: GetOrFetch: the fetch function is nil", c.set.name)
 	}
+	absent := false
 	if !flagged.Load() {
-		if e := c.mem.Hit(key); e != nil {
+		var e *tier.Entry[K, V]
+		if e, absent = c.mem.Hit(key); e != nil {
 			c.hits.add()
 			return e.Value, nil
 		}
 	}
-	return c.get(ctx, key, fetch, Mode{})
+	return c.get(ctx, key, fetch, Mode{}, absent)
 }
 
-// get is the long way of a Get, with further restrictions.
-func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), also Mode) (V, error) {
+// get is the long way of a Get, with further restrictions. absent says that the short way found nothing.
+func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), also Mode, absent bool) (V, error) {
 	g := c.newGet(ctx, key, also)
 	if g.bypasses() {
 		return c.bypass(&g, fetch)
@@ -107,8 +109,10 @@ func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context
 	if err := c.locate(&g, "Get"); err != nil {
 		return c.uncached(&g, fetch, err)
 	}
-	if v, err, ok := c.read(&g); ok {
-		return v, err
+	if !absent {
+		if v, err, ok := c.read(&g); ok {
+			return v, err
+		}
 	}
 	return c.load(&g, fetch)
 }
@@ -328,17 +332,11 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 
 // wait waits for a flight under the caller's own context.
 func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], lead bool) (V, error) {
-	select {
-	case <-f.Done():
-	default:
-		select {
-		case <-f.Done():
-		case <-g.ctx.Done():
-			c.leave(f)
-			c.count(left, g.sinks)
-			var zero V
-			return zero, g.ctx.Err()
-		}
+	if !f.Wait(g.ctx.Done()) {
+		c.leave(f)
+		c.count(left, g.sinks)
+		var zero V
+		return zero, g.ctx.Err()
 	}
 	value, err := c.outcome(f)
 	switch {
@@ -394,7 +392,7 @@ func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none er
 }
 
 // put stores a draft. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) put(place *tier.Key[K], d draft[K, V]) {
+func (c *Cache[K, V]) put(place *tier.Key[K], d *draft[K, V]) {
 	now := c.clock.Now()
 	end := d.until
 	if end == 0 {

@@ -296,16 +296,21 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	switch {
 	case r.err != nil && r.none == nil:
 		if c.failures != nil && f.Kind != flight.Aside && !ours(r.err) {
-			c.flights.Seal(f, func() { c.remember(&f.Key, r.err) })
+			if c.flights.Seal(f) {
+				c.remember(&f.Key, r.err)
+				c.flights.Unseal(f)
+			}
 		}
 		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside:
 		return c.settled(j, unleased, OutcomeUnleased)
 	case r.verdict == store:
-		if c.flights.Seal(f, func() { c.put(&f.Key, r.draft) }) {
-			return c.settled(j, stored, OutcomeStored)
+		if !c.flights.Seal(f) {
+			return c.settled(j, voided, OutcomeVoid)
 		}
-		return c.settled(j, voided, OutcomeVoid)
+		c.put(&f.Key, &r.draft)
+		c.flights.Unseal(f)
+		return c.settled(j, stored, OutcomeStored)
 	default:
 		return c.settleNothing(f)
 	}
@@ -316,9 +321,11 @@ func (c *Cache[K, V]) settleNothing(f *flight.Flight[tier.Key[K], job[K, V]]) Ou
 	j := &f.Job
 	if f.Kind == flight.Forced || j.result.verdict == drop {
 		// What is there is older than a result that is not to be there.
-		if !c.flights.Seal(f, func() { c.remove(&f.Key) }) {
+		if !c.flights.Seal(f) {
 			return c.settled(j, voided, OutcomeVoid)
 		}
+		c.remove(&f.Key)
+		c.flights.Unseal(f)
 	}
 	switch j.result.verdict {
 	case refuse:

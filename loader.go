@@ -3,6 +3,8 @@ package zodiac
 import (
 	"context"
 	"errors"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
 // A Loader is a function with a [Cache] in front of it. Its methods besides those below are the Cache's.
@@ -44,18 +46,20 @@ func TryNewLoader[K comparable, V any](fetch func(context.Context, K) (V, error)
 // as it is to everyone waiting, and is not stored (but see [NoneIf] and [WithErrorTTL]). A value in memory is returned
 // even if ctx has ended. Modes such as [Overwrite] and [ReadOnly] in ctx change what Get does.
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
+	absent := false
 	if !flagged.Load() {
-		if e := l.mem.Hit(key); e != nil {
+		var e *tier.Entry[K, V]
+		if e, absent = l.mem.Hit(key); e != nil {
 			l.hits.add()
 			return e.Value, nil
 		}
 	}
-	return l.get(ctx, key, l.fetch, Mode{})
+	return l.get(ctx, key, l.fetch, Mode{}, absent)
 }
 
 // Refresh calls the function and replaces the entry of key: it is Get under [Overwrite].
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
-	return l.get(ctx, key, l.fetch, Mode{NoRead: true})
+	return l.get(ctx, key, l.fetch, Mode{NoRead: true}, true)
 }
 
 // Fetch calls the function itself, on the caller's goroutine and with the caller's context. Nothing is read, stored, shared

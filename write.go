@@ -317,5 +317,5 @@ func (c *Cache[K, V]) apply(w *write[K, V]) {
 		c.remove(&w.place)
 		return
 	}
-	c.put(&w.place, w.draft)
+	c.put(&w.place, &w.draft)
 }

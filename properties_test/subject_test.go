@@ -268,8 +268,9 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 
 // An origin is where values come from. Each call of a loader's function waits here until the test says what it returns.
 type origin struct {
-	mu    sync.Mutex // guards the field below
+	mu    sync.Mutex // guards the fields below
 	calls []*call    // not yet taken by the machine
+	spoil []func()   // scribble into what the function returned
 }
 
 // A call is one call of a loader's function.
@@ -278,7 +279,6 @@ type call struct {
 	via  string // which function: "" the loader's, else what was given to GetOrFetch
 	ctx  context.Context
 	plan chan plan
-	told plan
 }
 
 // take returns the calls begun since the last take, in the order of their keys.
@@ -291,6 +291,16 @@ func (o *origin) take() []*call {
 	return calls
 }
 
+// spoilAll scribbles into the values that calls have returned, if every caller and memory have copies of their own.
+func (o *origin) spoilAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.spoil {
+		f()
+	}
+	o.spoil = nil
+}
+
 func (o *origin) await(ctx context.Context, key int, via string) (value, error) {
 	c := &call{key: key, via: via, ctx: ctx, plan: make(chan plan, 1)}
 	o.mu.Lock()
@@ -301,15 +311,19 @@ func (o *origin) await(ctx context.Context, key int, via string) (value, error) 
 
 func (w *world[K, V]) fetch(numbers map[K]int, via string) func(context.Context, K) (V, error) {
 	return func(ctx context.Context, k K) (V, error) {
-		key := -1
-		if numbers == nil {
-			numbers = map[K]int{}
-		}
-		if i, ok := numbers[k]; ok {
-			key = i
+		key, known := numbers[k]
+		if !known {
+			key = -1
 		}
 		v, err := w.await(ctx, key, via)
-		return w.wrap(v), err
+		if v == (value{}) {
+			return *new(V), err
+		}
+		mine := w.wrap(v)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.spoil = append(w.spoil, func() { w.unwrap(mine) })
+		return mine, err
 	}
 }
 
@@ -362,16 +376,19 @@ func (w *world[K, V]) Get(ctx context.Context, key int) (value, error) {
 	return w.one(w.l.Get(ctx, w.key(key)))
 }
 
-// one is the result of a call: on an error the value must be the zero one, which for a box is nil.
+// one is the result of a call. On an error it should have no value.
 func (w *world[K, V]) one(v V, err error) (value, error) {
-	if err != nil {
-		if any(v) != any(*new(V)) {
-			return w.unwrap(v), fmt.Errorf("a value beside the error %w", err)
-		}
-		return value{}, err
+	if err == nil {
+		return w.unwrap(v), nil
 	}
-	return w.unwrap(v), nil
+	if any(v) != any(*new(V)) {
+		return value{}, &besideError{err}
+	}
+	return value{}, err
 }
+
+// A besideError is an error that came with a value beside it.
+type besideError struct{ error }
 
 func (w *world[K, V]) GetOrFetch(ctx context.Context, key int, via string) (value, error) {
 	return w.one(w.l.GetOrFetch(ctx, w.key(key), w.fetch(map[K]int{w.key(key): key}, via)))
@@ -415,11 +432,7 @@ func (w *world[K, V]) Refresh(ctx context.Context, key int) (value, error) {
 }
 
 func (w *world[K, V]) Fetch(ctx context.Context, key int) (value, error) {
-	v, err := w.l.Fetch(ctx, w.key(key))
-	if err != nil {
-		return value{}, err
-	}
-	return w.unwrap(v), nil
+	return w.one(w.l.Fetch(ctx, w.key(key)))
 }
 
 func (w *world[K, V]) Peek(ctx context.Context, key int) (value, bool, error) {

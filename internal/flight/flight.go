@@ -51,11 +51,11 @@ type Group[K comparable, J any] struct {
 }
 
 type shard[K comparable, J any] struct {
-	mu      sync.Mutex // guards the fields below, and the state of the shard's flights
-	lines   map[K]*line[K, J]
-	spare   *line[K, J]  // the last one forgotten, for the next key
-	all     Flight[K, J] // root of a ring of the flights whose callers wait
-	running int          // functions that have started and not returned
+	mu      sync.Mutex             // guards the fields below, and the state of the shard's flights
+	lines   map[uint64]*line[K, J] // by hash of the key; keys of one hash are chained
+	spare   *line[K, J]            // the last one forgotten, for the next key
+	all     Flight[K, J]           // root of a ring of the flights whose callers wait
+	running int                    // functions that have started and not returned
 	closed  bool
 	idle    chan struct{} // closed when running falls to zero after Close
 	_       [64]byte      // keeps a neighbour's mutex off this cache line
@@ -63,6 +63,9 @@ type shard[K comparable, J any] struct {
 
 // A line is what goes on for one key. It exists while something does.
 type line[K comparable, J any] struct {
+	key     K
+	hash    uint64
+	chain   *line[K, J]
 	open    *Flight[K, J] // may be joined, and may write
 	aside   *Flight[K, J]
 	forced  *Flight[K, J] // the forced flight that runs: open, or void with callers still waiting for it
@@ -76,6 +79,7 @@ type Flight[K comparable, J any] struct {
 	Job  J // the owner's: what to do, and what came of it
 
 	shard      *shard[K, J]
+	line       *line[K, J]   // the line that has f in one of its fields, or nil
 	next, prev *Flight[K, J] // in the shard's ring
 	callers    int32
 	state      state
@@ -114,7 +118,7 @@ func NewGroup[K comparable, J any]() *Group[K, J] {
 	g := new(Group[K, J])
 	for i := range g.shards {
 		s := &g.shards[i]
-		s.lines = make(map[K]*line[K, J])
+		s.lines = make(map[uint64]*line[K, J])
 		s.all.next, s.all.prev = &s.all, &s.all
 	}
 	return g
@@ -137,7 +141,7 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, within *Link, look fun
 	if kind != Forced && look() {
 		return nil, false, nil
 	}
-	l := s.lines[key]
+	l := s.find(key, hash)
 	if l != nil {
 		f = l.joinable(kind)
 	}
@@ -149,9 +153,9 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, within *Link, look fun
 		return f, false, nil
 	}
 	if l == nil {
-		l = s.newLine(key)
+		l = s.newLine(key, hash)
 	}
-	f = &Flight[K, J]{Key: key, Kind: kind, shard: s, callers: 1, done: make(chan struct{})}
+	f = &Flight[K, J]{Key: key, Kind: kind, shard: s, line: l, callers: 1, done: make(chan struct{})}
 	begin(f)
 	s.track(f)
 	if kind == Forced && l.forced != nil {
@@ -182,35 +186,38 @@ func (l *line[K, J]) start(f *Flight[K, J]) {
 		l.aside = f
 		return
 	}
-	if l.open != nil {
-		l.open.state |= void
-	}
+	l.voidOpen()
 	l.open = f
 	if f.Kind == Forced {
 		l.forced = f
 	}
 }
 
-// Seal ends the joining of f and calls commit, which writes its value, unless f is void, abandoned, or the group
-// closed: then it returns false and there is nothing to be written.
-func (g *Group[K, J]) Seal(f *Flight[K, J], commit func()) bool {
+// Seal ends the joining of f, unless f is void, abandoned, or the group closed: then it returns false, and nothing may be
+// written. If it returns true the key is locked: the caller writes the value and calls Unseal at once. (A function to be
+// called under the lock would be safer, but the goroutine of a flight has no room on its stack for two calls more.)
+func (g *Group[K, J]) Seal(f *Flight[K, J]) bool {
 	s := f.shard
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if f.state&(void|abandoned|over) != 0 || s.closed {
+		s.mu.Unlock()
 		return false
 	}
 	f.state |= sealed
-	l := s.lines[f.Key]
+	l := f.line
 	l.open = nil
-	if f.Kind == Forced && l.aside != nil {
+	if f.Kind == Forced {
 		// Else a reader who finds the new value gone again could join a function that began before it.
-		l.aside.state |= void
-		l.aside = nil
+		l.voidAside()
+	} else {
+		f.line = nil
+		s.tidy(l)
 	}
-	commit()
 	return true
 }
+
+// Unseal unlocks the key of a flight that Seal has locked.
+func (g *Group[K, J]) Unseal(f *Flight[K, J]) { f.shard.mu.Unlock() }
 
 // Finish tells the callers that the outcome is in the Job, or the error. If next is not nil, its function must be started now.
 func (g *Group[K, J]) Finish(f *Flight[K, J], err error) (next *Flight[K, J]) {
@@ -284,9 +291,8 @@ func (g *Group[K, J]) Change(key K, hash uint64, do func() (invalidates bool)) {
 	if !do() {
 		return
 	}
-	if l := s.lines[key]; l != nil {
-		l.void()
-		s.tidy(key, l)
+	if l := s.find(key, hash); l != nil {
+		s.void(l)
 	}
 }
 
@@ -295,9 +301,12 @@ func (g *Group[K, J]) VoidAll() {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
-		for key, l := range s.lines {
-			l.void()
-			s.tidy(key, l)
+		for _, l := range s.lines {
+			for l != nil {
+				next := l.chain
+				s.void(l)
+				l = next
+			}
 		}
 		s.mu.Unlock()
 	}
@@ -345,10 +354,26 @@ func (s *shard[K, J]) drained() <-chan struct{} {
 	return idle
 }
 
-// Done returns a channel that is closed when the outcome is known.
-func (f *Flight[K, J]) Done() <-chan struct{} { return f.done }
+// Wait returns true when the outcome is known, or false if end, which may be nil, is closed before.
+func (f *Flight[K, J]) Wait(end <-chan struct{}) bool {
+	if end == nil { // much cheaper than a select
+		<-f.done
+		return true
+	}
+	select {
+	case <-f.done:
+		return true
+	case <-end:
+	}
+	select { // both at once: the outcome is worth more
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
 
-// Err returns the error that Finish or Fail gave to the callers. Done must be closed. If it is nil, the Job has what the
+// Err returns the error that Finish or Fail gave to the callers. Wait must have returned true. If it is nil, the Job has what the
 // function brought.
 func (f *Flight[K, J]) Err() error { return f.err }
 
@@ -364,58 +389,94 @@ func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	f.prev.next, f.next.prev = f.next, f.prev
 	f.next, f.prev = nil, nil
 
-	l := s.lines[f.Key]
+	l := f.line
 	if l == nil {
-		return nil // it was void, and alone
+		return nil
 	}
-	if l.open == f {
-		l.open = nil
-	}
-	if l.aside == f {
-		l.aside = nil
-	}
-	if l.waiting == f {
+	f.line = nil
+	switch f {
+	case l.waiting:
 		l.waiting = nil
-	}
-	if l.forced == f {
+	case l.aside:
+		l.aside = nil
+	case l.forced:
 		l.forced = nil
+		if l.open == f {
+			l.open = nil
+		}
 		if next = l.waiting; next != nil {
 			l.waiting = nil
 			l.start(next)
 		}
+	default:
+		l.open = nil
 	}
-	s.tidy(f.Key, l)
+	s.tidy(l)
 	return next
 }
 
-// void makes the flights that could be joined ones that cannot. One that waits has not started: it will see
+// void makes the flights of a line that could be joined ones that cannot. One that waits has not started: it will see
 // what came after the invalidation.
-func (l *line[K, J]) void() {
-	if l.open != nil {
-		l.open.state |= void
-		l.open = nil
+func (s *shard[K, J]) void(l *line[K, J]) {
+	l.voidOpen()
+	l.voidAside()
+	s.tidy(l)
+}
+
+func (l *line[K, J]) voidOpen() {
+	f := l.open
+	if f == nil {
+		return
 	}
-	if l.aside != nil {
-		l.aside.state |= void
-		l.aside = nil
+	f.state |= void
+	l.open = nil
+	if l.forced != f {
+		f.line = nil
 	}
 }
 
-// tidy forgets a line in which nothing goes on.
-func (s *shard[K, J]) tidy(key K, l *line[K, J]) {
-	if *l == (line[K, J]{}) {
-		delete(s.lines, key)
-		s.spare = l
+func (l *line[K, J]) voidAside() {
+	if f := l.aside; f != nil {
+		f.state |= void
+		l.aside, f.line = nil, nil
 	}
 }
 
-func (s *shard[K, J]) newLine(key K) *line[K, J] {
+func (s *shard[K, J]) find(key K, hash uint64) *line[K, J] {
+	l := s.lines[hash]
+	for l != nil && l.key != key {
+		l = l.chain
+	}
+	return l
+}
+
+func (s *shard[K, J]) newLine(key K, hash uint64) *line[K, J] {
 	l := s.spare
 	if s.spare = nil; l == nil {
 		l = new(line[K, J])
 	}
-	s.lines[key] = l
+	l.key, l.hash, l.chain = key, hash, s.lines[hash]
+	s.lines[hash] = l
 	return l
+}
+
+// tidy forgets a line in which nothing goes on.
+func (s *shard[K, J]) tidy(l *line[K, J]) {
+	if l.open != nil || l.aside != nil || l.forced != nil || l.waiting != nil {
+		return
+	}
+	if first := s.lines[l.hash]; first != l {
+		for first.chain != l {
+			first = first.chain
+		}
+		first.chain = l.chain
+	} else if l.chain != nil {
+		s.lines[l.hash] = l.chain
+	} else {
+		delete(s.lines, l.hash)
+	}
+	*l = line[K, J]{}
+	s.spare = l
 }
 
 func (s *shard[K, J]) track(f *Flight[K, J]) {

@@ -89,26 +89,26 @@ func (t *Tier[K, V]) Text(text string) Key[K] {
 }
 
 // Hit is the short way of a read: the entry of key, marked as used, if it is there, alive, and needs no further
-// look. nil decides nothing; the long way is Find and Alive.
-func (t *Tier[K, V]) Hit(key K) *Entry[K, V] {
+// look. Otherwise it returns nil, and whether there certainly was nothing of use.
+func (t *Tier[K, V]) Hit(key K) (e *Entry[K, V], absent bool) {
 	if t.long {
-		return nil
+		return nil, false
 	}
 	h := t.hasher.hash(key)
-	e := t.tables[h>>stripeBitsLow&t.mask].Load().find(h, key)
+	e = t.tables[h>>stripeBitsLow&t.mask].Load().find(h, key)
 	if e == nil {
-		return nil
+		return nil, true
 	}
 	if s := e.state.Load(); s&(seen|checked) != seen {
 		if s&checked != 0 {
-			return nil
+			return nil, false
 		}
 		e.state.Or(seen)
 	}
-	if t.Expired(e) {
-		return nil
+	if !t.clock.Before(e.sure.Load()) && t.Expired(e) {
+		return nil, true
 	}
-	return e
+	return e, false
 }
 
 // Find returns the entry of key, dead or alive, or nil.

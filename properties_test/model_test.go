@@ -1,0 +1,581 @@
+package properties_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// The model: a map from keys to entries, a map of remembered errors, and a list of fetches that callers wait for. Every
+// method is what one operation does, at one instant, said as plainly as possible; nothing runs at the same
+// time. Times are counted from the beginning of the run.
+type model struct {
+	config
+	now     time.Duration
+	entries map[int]*entry
+	failed  map[int]failure
+	flights []*flight // those that callers wait for, in order of their beginning
+	started []*flight // those whose function has just started: the machine looks for its call
+	stats   []*zodiac.Stats
+}
+
+func newModel(c config, collectors int) *model {
+	m := &model{config: c, entries: map[int]*entry{}, failed: map[int]failure{}}
+	for range collectors + 1 {
+		m.stats = append(m.stats, new(zodiac.Stats))
+	}
+	return m
+}
+
+const never = zodiac.Forever // an expiry
+
+type entry struct {
+	val     value
+	none    error // what readers of a None get
+	created time.Duration
+	expiry  time.Duration
+	life    time.Duration // what use extends it to
+	tags    []string
+	gone    bool // one of its tags was deleted; memory may still hold it
+}
+
+type failure struct {
+	err    error
+	expiry time.Duration
+}
+
+// A flight is a fetch that callers wait for.
+type flight struct {
+	key    int
+	kind   kind
+	via    string
+	leader *part
+	joined []*part
+	waits  bool // it is forced, and another one runs
+	void   bool // an invalidation came since it started
+	over   bool // its outcome is known, or everybody has left
+	expiry time.Duration
+}
+
+type kind string
+
+const (
+	plain  kind = "plain"
+	aside  kind = "aside" // begun under NoWrite
+	forced kind = "forced"
+)
+
+// A part is one key of a Get, a Refresh or a GetMany.
+type part struct {
+	key    int
+	via    string
+	mode   zodiac.Mode
+	sinks  []int // which of the model's stats count it
+	ctx    context.Context
+	flight *flight // what it waits for
+	direct bool    // it is in the function, on its own goroutine
+	done   bool
+	got    outcome
+}
+
+// An outcome is what a caller gets.
+type outcome struct {
+	kind outcomeKind
+	val  value
+	err  error // for none: one that must match beside ErrNone, or nil
+}
+
+type outcomeKind string
+
+const (
+	gotValue      outcomeKind = "value"
+	gotNone       outcomeKind = "none"
+	gotError      outcomeKind = "error"  // exactly err
+	gotBeside     outcomeKind = "beside" // likewise, with a value: only from the function itself
+	gotPanic      outcomeKind = "PanicError"
+	gotExit       outcomeKind = "PanicError of Goexit"
+	gotLeft       outcomeKind = "left"
+	gotMiss       outcomeKind = "miss"
+	gotRemembered outcomeKind = "remembered"
+	gotTimeout    outcomeKind = "timeout"
+	itPanicked    outcomeKind = "panicked" // through the caller's goroutine
+	itExited      outcomeKind = "exited"   // likewise
+)
+
+func (m *model) count(sinks []int, field func(*zodiac.Stats) *uint64) {
+	for _, i := range append([]int{0}, sinks...) {
+		*field(m.stats[i])++
+	}
+}
+
+func hitMemory(s *zodiac.Stats) *uint64   { return &s.HitMemory }
+func shared(s *zodiac.Stats) *uint64      { return &s.Shared }
+func fetched(s *zodiac.Stats) *uint64     { return &s.Fetched }
+func failed(s *zodiac.Stats) *uint64      { return &s.Failed }
+func missed(s *zodiac.Stats) *uint64      { return &s.Missed }
+func bypassed(s *zodiac.Stats) *uint64    { return &s.Bypassed }
+func left(s *zodiac.Stats) *uint64        { return &s.Left }
+func stored(s *zodiac.Stats) *uint64      { return &s.Stored }
+func void(s *zodiac.Stats) *uint64        { return &s.Void }
+func skipped(s *zodiac.Stats) *uint64     { return &s.Skipped }
+func unleased(s *zodiac.Stats) *uint64    { return &s.Unleased }
+func fetchErrors(s *zodiac.Stats) *uint64 { return &s.FetchErrors }
+func invalid(s *zodiac.Stats) *uint64     { return &s.Invalid }
+
+// sum fills in the sums of P30.
+func sum(s zodiac.Stats) zodiac.Stats {
+	s.Gets = s.HitMemory + s.HitStore + s.Stale + s.Shared + s.Fetched + s.Failed + s.Missed + s.Bypassed + s.Left
+	s.Fetches = s.Stored + s.Void + s.Skipped + s.Unleased + s.FetchErrors
+	return s
+}
+
+// live returns the entry of key, if it has one.
+func (m *model) live(key int) *entry {
+	if e := m.entries[key]; e != nil && !e.gone && m.now < e.expiry {
+		return e
+	}
+	return nil
+}
+
+// meet is live for those operations that take out an entry whose tag was deleted.
+func (m *model) meet(key int) *entry {
+	if e := m.entries[key]; e != nil && e.gone && m.now < e.expiry {
+		delete(m.entries, key)
+		m.count(nil, invalid)
+	}
+	return m.live(key)
+}
+
+// length returns the least and the greatest Len: entries not alive may count until a second after their expiry.
+func (m *model) length() (least, most int) {
+	for key, e := range m.entries {
+		switch {
+		case m.live(key) != nil:
+			least++
+			most++
+		case e.expiry == never || m.now < e.expiry+time.Second:
+			most++
+		}
+	}
+	return least, most
+}
+
+// read is the first stage of a Get, and all of a Peek.
+func (m *model) read(key int, sinks []int, use bool) (outcome, bool) {
+	e := m.meet(key)
+	if e == nil {
+		return outcome{}, false
+	}
+	if m.validIf && e.none == nil && !e.val.valid() {
+		m.count(sinks, invalid)
+		return outcome{}, false
+	}
+	m.count(sinks, hitMemory)
+	if use && m.sliding && e.life != never && e.expiry-m.now <= e.life-e.life/8 {
+		e.expiry = m.now + e.life
+	}
+	if e.none != nil {
+		return m.noneOutcome(e.none), true
+	}
+	return outcome{kind: gotValue, val: e.val}, true
+}
+
+func (m *model) noneOutcome(err error) outcome {
+	if errors.Is(err, zodiac.ErrNone) {
+		err = nil
+	}
+	return outcome{kind: gotNone, err: err}
+}
+
+// peek is Peek and Entry.
+func (m *model) peek(key int, sinks []int) (outcome, bool) {
+	o, ok := m.read(key, sinks, false)
+	if !ok {
+		m.count(sinks, missed)
+	}
+	return o, ok
+}
+
+// end gives a part its outcome.
+func (m *model) end(p *part, o outcome, as func(*zodiac.Stats) *uint64) {
+	p.done, p.got, p.flight, p.direct = true, o, nil, false
+	m.count(p.sinks, as)
+}
+
+// get begins a part: it has its outcome at once, or waits for a flight, or is in the function itself.
+func (m *model) get(p *part) {
+	if p.mode.NoRead && p.mode.NoWrite && !p.mode.NoFetch {
+		p.direct = true
+		m.count(p.sinks, bypassed)
+		return
+	}
+	if !p.mode.NoRead {
+		if o, ok := m.read(p.key, p.sinks, !p.mode.NoWrite); ok {
+			p.done, p.got = true, o
+			return
+		}
+	}
+	remembered, has := m.failed[p.key]
+	switch {
+	case p.mode.NoFetch:
+		m.end(p, outcome{kind: gotMiss}, missed)
+	case p.ctx.Err() != nil:
+		m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
+	case !p.mode.NoRead && has && m.now < remembered.expiry:
+		m.end(p, outcome{kind: gotRemembered, err: remembered.err}, failed)
+	default:
+		m.join(p)
+	}
+}
+
+// join puts a part into a flight that it may share, or begins one.
+func (m *model) join(p *part) {
+	k := plain
+	switch {
+	case p.mode.NoRead:
+		k = forced
+	case p.mode.NoWrite:
+		k = aside
+	}
+	f := m.joinable(p.key, k)
+	if f == nil {
+		f = &flight{key: p.key, kind: k, via: p.via, leader: p}
+		f.waits = k == forced && m.find(p.key, func(f *flight) bool { return f.kind == forced }) != nil
+		m.flights = append(m.flights, f)
+		if !f.waits {
+			m.start(f)
+		}
+	}
+	f.joined = append(f.joined, p)
+	p.flight = f
+}
+
+// joinable returns the flight of key that a caller of this kind shares. Who forces wants a function that starts after
+// its call. Others take any that runs and is not void, but what runs aside is only for its like.
+func (m *model) joinable(key int, k kind) *flight {
+	running := func(f *flight) bool { return !f.waits && !f.void }
+	if k == forced {
+		return m.find(key, func(f *flight) bool { return f.waits })
+	}
+	f := m.find(key, func(f *flight) bool { return running(f) && f.kind != aside })
+	if f == nil && k == aside {
+		f = m.find(key, running)
+	}
+	return f
+}
+
+func (m *model) find(key int, ok func(*flight) bool) *flight {
+	for _, f := range m.flights {
+		if f.key == key && ok(f) {
+			return f
+		}
+	}
+	return nil
+}
+
+// start starts the function of a flight. What a forced one brings is newer than what the others bring that may write.
+func (m *model) start(f *flight) {
+	if f.kind == forced {
+		m.voidIf(f.key, func(f *flight) bool { return f.kind != aside })
+	}
+	f.waits, f.expiry = false, never
+	if m.timeout != 0 {
+		f.expiry = m.now + m.timeout
+	}
+	m.started = append(m.started, f)
+}
+
+// voidIf makes flights void that run.
+func (m *model) voidIf(key int, which func(*flight) bool) {
+	for _, f := range m.flights {
+		if f.key == key && !f.waits && which(f) {
+			f.void = true
+		}
+	}
+}
+
+// invalidate is what every write of key does to its flights and its remembered error.
+func (m *model) invalidate(key int) {
+	m.voidIf(key, func(*flight) bool { return true })
+	delete(m.failed, key)
+}
+
+// finish takes a flight off the list, and starts the one that waited for that.
+func (m *model) finish(f *flight) {
+	f.over = true
+	m.flights = slices.DeleteFunc(m.flights, func(g *flight) bool { return g == f })
+	if f.kind == forced && !f.waits {
+		if next := m.find(f.key, func(f *flight) bool { return f.waits }); next != nil {
+			m.start(next)
+		}
+	}
+}
+
+// leave takes a part out of its flight, because its context ended. The last one takes the flight along.
+func (m *model) leave(p *part) {
+	f := p.flight
+	f.joined = slices.DeleteFunc(f.joined, func(q *part) bool { return q == p })
+	m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
+	if len(f.joined) == 0 {
+		m.finish(f)
+	}
+}
+
+// expire ends a flight because its function takes too long.
+func (m *model) expire(f *flight) {
+	m.deliver(f, outcome{kind: gotTimeout}, failed)
+	m.finish(f)
+}
+
+// land is the return of a flight's function: callers get the outcome, and memory the value, if the flight is not void and
+// somebody still waits.
+func (m *model) land(f *flight, r plan, began time.Duration) {
+	o, err, kept := m.judge(f, r, began)
+	may := !f.void && !f.over
+	write := func(do func()) {
+		do()
+		if f.kind == forced { // who reads aside must not get something older
+			m.voidIf(f.key, func(g *flight) bool { return g.kind == aside })
+		}
+	}
+	as := void
+	switch {
+	case err:
+		as = fetchErrors
+		if m.errorTTL != 0 && f.kind != aside && may && o.kind == gotError && !isContext(o.err) {
+			write(func() { m.failed[f.key] = failure{o.err, m.now + m.errorTTL} })
+		}
+	case f.kind == aside:
+		as = unleased
+	case may && kept != nil:
+		as = stored
+		write(func() { m.put(f.key, kept) })
+	case may && (m.skips(r.val) && f.kind != forced):
+		as = skipped // what was there may stay
+	case may:
+		as = skipped
+		write(func() { m.remove(f.key) })
+	}
+	m.count(f.leader.sinks, as)
+	if f.over {
+		return
+	}
+	if err {
+		m.deliver(f, o, failed)
+	} else {
+		m.deliver(f, o, shared)
+	}
+	m.finish(f)
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// deliver gives an outcome to all who joined. Where it is somebody's value, the one who began it has not shared but fetched.
+func (m *model) deliver(f *flight, o outcome, as func(*zodiac.Stats) *uint64) {
+	for _, p := range f.joined {
+		if p == f.leader && o.kind != gotTimeout && (o.kind == gotValue || o.kind == gotNone) {
+			m.end(p, o, fetched)
+		} else {
+			m.end(p, o, as)
+		}
+	}
+}
+
+// judge says what callers get of a result, whether that is an error of theirs, and what entry is to be stored, if any.
+func (m *model) judge(f *flight, r plan, began time.Duration) (o outcome, err bool, kept *entry) {
+	switch r.kind {
+	case panics, panicsErr:
+		return outcome{kind: gotPanic, err: r.err}, true, nil
+	case exits:
+		return outcome{kind: gotExit}, true, nil
+	case fails, failsToo:
+		none := m.matchNone(r.err)
+		if none == nil {
+			return outcome{kind: gotError, err: r.err}, true, nil
+		}
+		return m.noneOutcome(none), false, m.noneEntry(none, began, 0, nil)
+	}
+	o = outcome{kind: gotValue, val: r.val}
+	if m.skips(r.val) {
+		return o, false, nil
+	}
+	return o, false, m.valueEntry(r.val, began, 0, nil)
+}
+
+// matchNone returns what an error that means "does not exist" is to match beside ErrNone: ErrNone itself if nothing.
+func (m *model) matchNone(err error) error {
+	for _, e := range []error{errNotFound, errGone} {
+		if m.noneIf && errors.Is(err, e) {
+			return e
+		}
+	}
+	if errors.Is(err, zodiac.ErrNone) {
+		return zodiac.ErrNone
+	}
+	return nil
+}
+
+// skips is SkipIf: by default of nil.
+func (m *model) skips(v value) bool {
+	if m.skipIf {
+		return v.skip()
+	}
+	return v.nil && !m.cacheNil
+}
+
+// valueEntry returns the entry that v gets, or nil if it is to have none. given is the call's WithTTL, or 0.
+func (m *model) valueEntry(v value, created, given time.Duration, tags []string) *entry {
+	life := m.defaultTTL()
+	switch {
+	case given != 0:
+		life = given
+	case m.ttlFunc:
+		life = v.ttl()
+	}
+	if life <= 0 {
+		return nil
+	}
+	if m.tagsFunc {
+		tags = slices.Concat(tags, v.tags())
+	}
+	return m.newEntry(entry{val: v, created: created, life: life, tags: tags})
+}
+
+func (m *model) noneEntry(none error, created, given time.Duration, tags []string) *entry {
+	life := m.defaultTTL()
+	switch {
+	case given != 0:
+		life = given
+	case m.noneTTL != 0:
+		life = m.noneTTL
+	}
+	return m.newEntry(entry{none: none, created: created, life: life, tags: tags})
+}
+
+func (m *model) defaultTTL() time.Duration {
+	if m.ttl == 0 {
+		return never
+	}
+	return m.ttl
+}
+
+func (m *model) newEntry(e entry) *entry {
+	e.expiry = never
+	if e.life != never {
+		e.expiry = m.now + e.life
+	}
+	e.tags = slices.Compact(slices.Sorted(slices.Values(slices.Concat(m.tags, e.tags))))
+	return &e
+}
+
+func (m *model) put(key int, e *entry) {
+	m.entries[key] = e
+	delete(m.failed, key)
+}
+
+func (m *model) remove(key int) {
+	delete(m.entries, key)
+	delete(m.failed, key)
+}
+
+// store is Set and SetNone: e is nil if the value has no lifetime.
+func (m *model) store(key int, e *entry) {
+	m.invalidate(key)
+	if e == nil {
+		m.remove(key)
+	} else {
+		m.put(key, e)
+	}
+}
+
+func (m *model) setIfAbsent(key int, v value, given time.Duration, tags []string) bool {
+	if m.live(key) != nil {
+		return false
+	}
+	m.store(key, m.valueEntry(v, m.now, given, tags))
+	return true
+}
+
+// update returns the old value of Update, and whether there is one.
+func (m *model) old(key int) (value, bool) {
+	if e := m.meet(key); e != nil && e.none == nil {
+		return e.val, true
+	}
+	return value{}, false
+}
+
+func (m *model) update(key int, v value) { m.store(key, m.valueEntry(v, m.now, 0, nil)) }
+
+// add returns the sum. A live number keeps its time left.
+func (m *model) add(key int, delta int64) value {
+	old, ok := m.old(key)
+	v := value{id: old.id + delta}
+	e := m.valueEntry(v, m.now, 0, nil)
+	if ok {
+		e = m.valueEntry(v, m.now, m.defaultTTL(), nil)
+		e.expiry = m.entries[key].expiry
+	}
+	m.store(key, e)
+	return v
+}
+
+func (m *model) touch(key int, given time.Duration) bool {
+	e := m.meet(key)
+	if e == nil {
+		return false
+	}
+	again := m.valueEntry(e.val, e.created, given, nil)
+	if e.none != nil {
+		again = m.noneEntry(e.none, e.created, given, nil)
+	}
+	if again == nil {
+		m.remove(key)
+		return true
+	}
+	again.tags = e.tags
+	m.put(key, again)
+	return true
+}
+
+func (m *model) delete(keys []int) int {
+	n := 0
+	for _, key := range keys {
+		if m.live(key) != nil {
+			n++
+		}
+		m.invalidate(key)
+		m.remove(key)
+	}
+	return n
+}
+
+func (m *model) deleteTags(tags []string) {
+	hit := func(of []string) bool {
+		return slices.ContainsFunc(of, func(t string) bool { return slices.Contains(tags, t) })
+	}
+	for _, e := range m.entries {
+		e.gone = e.gone || hit(e.tags)
+	}
+	if len(tags) > 0 && (m.tagsFunc || hit(m.tags)) {
+		m.invalidateAll()
+	}
+}
+
+func (m *model) invalidateAll() {
+	for _, f := range m.flights {
+		m.voidIf(f.key, func(*flight) bool { return true })
+	}
+	m.failed = map[int]failure{}
+}
+
+func (m *model) clear() int {
+	n, _ := m.length()
+	m.invalidateAll()
+	m.entries = map[int]*entry{}
+	return n
+}
