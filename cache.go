@@ -356,7 +356,7 @@ func (c *Cache[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, erro
 		var zero V
 		return zero, err
 	}
-	return c.cloned(f.Job.result.value)
+	return c.cloned(f.Job.result.entry.Value)
 }
 
 // leave takes a caller out of a flight. If it was the last, the function is told to stop.
@@ -370,20 +370,18 @@ func (c *Cache[K, V]) leave(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	}
 }
 
-// A draft is an entry that is about to be stored.
-type draft[K comparable, V any] struct {
-	entry *tier.Entry[K, V]
-	life  time.Duration // counted from when it is stored
-	until int64         // when it ends, instead of life; 0 = not set
+// detailed reports whether the entry for *value, or for a None if none is not nil, has more to say than the value.
+func (c *Cache[K, V]) detailed(value *V, none error, life time.Duration, tags []tier.Tag) bool {
+	return none != nil || len(tags) > 0 || c.set.life.slide(life) > 0 || c.isNil(value)
 }
 
-// entry returns a new entry for *value, or for a None if none is not nil. It still has to get its expiry.
+func (c *Cache[K, V]) isNil(value *V) bool { return c.set.isNil != nil && c.set.isNil(*value) }
+
+// entry returns a new entry for *value, or for a None if none is not nil.
 func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
-	isNil := none == nil && c.set.isNil != nil && c.set.isNil(*value)
-	slide := c.set.life.slide(life)
-	e := c.mem.NewEntry(place, created, isNil || none != nil || slide > 0 || len(tags) > 0)
+	e := c.mem.NewEntry(place, created, c.detailed(value, none, life, tags))
 	if d := e.Detail(); d != nil {
-		d.Nil, d.None, d.Life, d.Tags = isNil, none, slide, tags
+		d.Nil, d.None, d.Life, d.Tags = none == nil && c.isNil(value), none, c.set.life.slide(life), tags
 	}
 	if none == nil {
 		e.Value = *value
@@ -391,15 +389,14 @@ func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none er
 	return e
 }
 
-// put stores a draft. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) put(place *tier.Key[K], d *draft[K, V]) {
+// put stores an entry that lives so long, or until a time if that is not 0. The caller holds the key's lock of flights.
+func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, until int64) {
 	now := c.clock.Now()
-	end := d.until
-	if end == 0 {
-		end = expiry(now, d.life)
+	if until == 0 {
+		until = expiry(now, life)
 	}
-	d.entry.ExpireAt(end)
-	c.mem.Put(place, d.entry, now)
+	e.ExpireAt(until)
+	c.mem.Put(place, e, now)
 	if c.failures != nil {
 		c.failures.Delete(place)
 	}
@@ -446,7 +443,7 @@ func (c *Cache[K, V]) remembered(g *getting[K, V]) error {
 
 // copied returns a copy of *v, if values are to be copied. It may panic.
 func (c *Cache[K, V]) copied(v *V) *V {
-	if c.set.clone == nil || c.set.isNil != nil && c.set.isNil(*v) {
+	if c.set.clone == nil || c.isNil(v) {
 		return v
 	}
 	out := c.set.clone(*v)

@@ -122,28 +122,43 @@ func (j *job[K, V]) begin(g *getting[K, V], fetch func(context.Context, K) (V, e
 // goroutine, and functions here pass pointers: the goroutine is new, and outgrowing its first 2 kB would cost half
 // as much as all the rest of a miss.
 type result[K comparable, V any] struct {
-	in      string // what is running: for the error, should it panic
-	done    bool
-	tagged  tagging
-	created int64
-	value   V
+	stage   stage // what is running: for the error, should it panic
+	verdict verdict
+	entry   *tier.Entry[K, V] // has the value, whatever becomes of it
 	err     error
 	none    error // what readers get instead of err, if it means that the key does not exist
+	life    time.Duration
+	tags    []tier.Tag // the loader's own as they were before the fetch, then all
+	epoch   uint64     // of the tags, before the fetch
 	took    time.Duration
-	tags    []tier.Tag
-	verdict verdict
-	draft   draft[K, V] // if store
-	fault   error       // for the Observer
+}
+
+// A stage is the user's function that runs.
+type stage uint8
+
+const (
+	fetching stage = iota
+	excusing
+	skipping
+	timing
+	tagging
+	cloning
+	finished
+)
+
+// String returns the name of the option, for a PanicError.
+func (s stage) String() string {
+	return [...]string{"the fetch", "NoneIf", "SkipIf", "WithTTLFunc", "WithTagsFunc", "WithClone", ""}[s]
 }
 
 type verdict uint8
 
 const (
-	store   verdict = iota
-	skip            // SkipIf says so
-	drop            // it lives no time at all: what was there goes too
-	refuse          // a tag was deleted meanwhile
-	nothing         // nothing is to be, or can be, stored
+	store  verdict = iota
+	skip           // SkipIf says so
+	drop           // it lives no time at all: what was there goes too
+	refuse         // a tag was deleted meanwhile
+	excess         // too many tags
 )
 
 // start runs the function of a flight on a goroutine of its own.
@@ -172,36 +187,34 @@ func (c *Cache[K, V]) limit(f *flight.Flight[tier.Key[K], job[K, V]]) (stop func
 }
 
 // produce calls the function, and the functions of options that say what its result means. Any of them may panic, or
-// exit the goroutine; land sees that done is not set.
+// exit the goroutine; land sees what stage it was.
 func (c *Cache[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	j := &f.Job
 	r := &j.result
-	r.in = "the fetch"
-	r.tagged = c.capture()
-	r.created = c.clock.Now()
-	r.value, r.err = j.fetch(&j.ctx, j.key)
+	r.epoch, r.tags = c.tags.epoch.Load(), c.ownTags()
+	r.entry = c.mem.NewEntry(&f.Key, c.clock.Now(), false)
+	r.entry.Value, r.err = j.fetch(&j.ctx, j.key)
 	if c.set.observer != nil {
-		r.took = time.Duration(c.clock.Now() - r.created)
+		r.took = time.Duration(c.clock.Now() - r.entry.Created)
 	}
 	if r.err == nil {
 		c.judge(j)
 	} else {
-		c.excuse(j)
+		c.excuse(r)
 	}
 	if r.verdict == store && (r.err == nil || r.none != nil) {
 		c.prepare(f)
 	}
-	r.done = true
+	r.stage = finished
 }
 
 // excuse looks whether an error means that the key does not exist.
-func (c *Cache[K, V]) excuse(j *job[K, V]) {
-	r := &j.result
+func (c *Cache[K, V]) excuse(r *result[K, V]) {
 	var zero V
-	r.value = zero
-	r.in = "NoneIf"
+	r.entry.Value = zero
+	r.stage = excusing
 	if r.none = c.set.nones.match(r.err); r.none != nil {
-		r.draft.life = c.set.life.ofNone(0)
+		r.life = c.set.life.ofNone(0)
 		c.label(r, nil)
 	}
 }
@@ -209,29 +222,29 @@ func (c *Cache[K, V]) excuse(j *job[K, V]) {
 // judge decides whether, how long and under which tags a value is stored.
 func (c *Cache[K, V]) judge(j *job[K, V]) {
 	r := &j.result
-	r.in = "SkipIf"
-	if c.set.skipIf != nil && c.set.skipIf(r.value) {
+	r.stage = skipping
+	if c.set.skipIf != nil && c.set.skipIf(r.entry.Value) {
 		r.verdict = skip
 		return
 	}
-	r.in = "WithTTLFunc"
-	if r.draft.life = c.set.life.of(j.key, &r.value, 0); r.draft.life < shortest {
+	r.stage = timing
+	if r.life = c.set.life.of(j.key, &r.entry.Value, 0); r.life < shortest {
 		r.verdict = drop
 		return
 	}
+	r.stage = tagging
+	var names []string
 	if c.set.tagsFunc != nil {
-		r.in = "WithTagsFunc"
-		c.label(r, c.set.tagsFunc(j.key, r.value))
-	} else if len(r.tagged.static) > 0 {
-		c.label(r, nil)
+		names = c.set.tagsFunc(j.key, r.entry.Value)
 	}
+	c.label(r, names)
 }
 
 func (c *Cache[K, V]) label(r *result[K, V], names []string) {
-	tags, fresh, err := c.with(r.tagged, names)
+	tags, fresh, err := c.with(r.tags, r.epoch, names)
 	switch {
 	case err != nil:
-		r.verdict, r.fault = nothing, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.set.name, err)
+		r.verdict = excess
 	case !fresh:
 		r.verdict = refuse
 	default:
@@ -239,23 +252,24 @@ func (c *Cache[K, V]) label(r *result[K, V], names []string) {
 	}
 }
 
-// prepare makes the entry, so that little is left to do under the lock.
+// prepare makes the entry what memory is to keep, so that little is left to do under the lock.
 func (c *Cache[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r := &f.Job.result
-	value := &r.value
 	if c.set.clone != nil && r.none == nil {
-		r.in = "WithClone"
-		value = c.copied(value)
+		r.stage = cloning
+		r.entry.Value = *c.copied(&r.entry.Value)
 	}
-	r.draft.entry = c.entry(&f.Key, r.created, value, r.none, r.draft.life, r.tags)
+	if c.detailed(&r.entry.Value, r.none, r.life, r.tags) {
+		r.entry = c.entry(&f.Key, r.entry.Created, &r.entry.Value, r.none, r.life, r.tags)
+	}
 }
 
 // land ends a flight: it stores what is to be stored, gives the outcome to the callers, and starts who waited for the
 // end. No code of users runs here before all that is done.
 func (c *Cache[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r := &f.Job.result
-	if !r.done {
-		c.crashed(r, recover())
+	if r.stage != finished {
+		r.none, r.err = nil, c.panicked(r.stage.String(), recover())
 	}
 	outcome := c.settle(f)
 	err := r.err
@@ -266,24 +280,19 @@ func (c *Cache[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		c.start(next)
 	}
 	f.Job.ctx.cancel()
-	if r.fault != nil || c.set.observer != nil {
+	if c.set.observer != nil || r.verdict == excess {
 		c.report(f, outcome)
 		return
 	}
 	c.flights.Returned(f)
 }
 
-// crashed makes the result of a function that panicked with value, or called Goexit if that is nil.
-func (c *Cache[K, V]) crashed(r *result[K, V], value any) {
-	r.none, r.err = nil, c.panicked(r.in, value)
-}
-
 // report tells about a fetch, once nobody waits for it any more but Close. The Observer may even exit the goroutine.
 func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome Outcome) {
 	defer c.flights.Returned(f)
 	j := &f.Job
-	if j.result.fault != nil {
-		c.fault(&j.ctx, j.key, j.result.fault)
+	if j.result.verdict == excess {
+		c.fault(&j.ctx, j.key, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.set.name, errTags))
 	}
 	c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: j.result.took, Err: j.result.err})
 }
@@ -295,25 +304,21 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	r := &j.result
 	switch {
 	case r.err != nil && r.none == nil:
-		if c.failures != nil && f.Kind != flight.Aside && !ours(r.err) {
-			if c.flights.Seal(f) {
-				c.remember(&f.Key, r.err)
-				c.flights.Unseal(f)
-			}
+		if c.failures != nil && f.Kind != flight.Aside && !ours(r.err) && c.flights.Seal(f) {
+			c.remember(&f.Key, r.err)
+			c.flights.Unseal(f)
 		}
 		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside:
 		return c.settled(j, unleased, OutcomeUnleased)
-	case r.verdict == store:
-		if !c.flights.Seal(f) {
-			return c.settled(j, voided, OutcomeVoid)
-		}
-		c.put(&f.Key, &r.draft)
-		c.flights.Unseal(f)
-		return c.settled(j, stored, OutcomeStored)
-	default:
+	case r.verdict != store:
 		return c.settleNothing(f)
+	case !c.flights.Seal(f):
+		return c.settled(j, voided, OutcomeVoid)
 	}
+	c.put(&f.Key, r.entry, r.life, 0)
+	c.flights.Unseal(f)
+	return c.settled(j, stored, OutcomeStored)
 }
 
 // settleNothing is settle for a value that is not stored.
@@ -330,7 +335,7 @@ func (c *Cache[K, V]) settleNothing(f *flight.Flight[tier.Key[K], job[K, V]]) Ou
 	switch j.result.verdict {
 	case refuse:
 		return c.settled(j, voided, OutcomeVoid)
-	case nothing:
+	case excess:
 		return c.settled(j, unleased, OutcomeUnleased)
 	default:
 		return c.settled(j, skipped, OutcomeSkipped)

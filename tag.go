@@ -65,38 +65,33 @@ func (s *tagSpace) delete(names []string) {
 	}
 }
 
-// tagging is what a fetch captures before it begins, so that what is deleted meanwhile is noticed.
-type tagging struct {
-	static []tier.Tag
-	epoch  uint64
-}
+// errTags is what is wrong with an entry of too many tags.
+var errTags = fmt.Errorf("more than %d tags", maxTags)
 
-// capture returns the present generations of the loader's own tags.
-func (c *Cache[K, V]) capture() tagging {
-	t := tagging{epoch: c.tags.epoch.Load()}
-	if len(c.labels) > 0 {
-		t.static = make([]tier.Tag, len(c.labels))
-		for i, l := range c.labels {
-			t.static[i] = l.Tag()
-		}
+// ownTags returns the present generations of the loader's own tags.
+func (c *Cache[K, V]) ownTags() []tier.Tag {
+	if len(c.labels) == 0 {
+		return nil
 	}
-	return t
+	tags := make([]tier.Tag, len(c.labels))
+	for i, l := range c.labels {
+		tags[i] = l.Tag()
+	}
+	return tags
 }
 
-// with returns the captured tags and those called names. It fails if they are too many. fresh is false if a tag may have
-// been deleted since the capture.
-func (c *Cache[K, V]) with(t tagging, names []string) (tags []tier.Tag, fresh bool, err error) {
-	tags = t.static
+// with returns the loader's own tags, captured before a fetch with the epoch of that time, and those called names. fresh is
+// false if one of them may have been deleted since. The error is errTags.
+func (c *Cache[K, V]) with(own []tier.Tag, epoch uint64, names []string) (tags []tier.Tag, fresh bool, err error) {
+	tags = own
 	for _, name := range names {
 		if !slices.ContainsFunc(tags, func(t tier.Tag) bool { return t.Label.Name == name }) {
 			tags = append(slices.Clip(tags), c.tags.label(name).Tag())
 		}
 	}
 	if len(tags) > maxTags {
-		return nil, false, fmt.Errorf("%d tags; an entry has at most %d", len(tags), maxTags)
+		return nil, false, errTags
 	}
-	if len(names) > 0 && c.tags.epoch.Load() != t.epoch {
-		return nil, false, nil
-	}
-	return tags, tier.Current(t.static), nil
+	fresh = len(names) == 0 || c.tags.epoch.Load() == epoch
+	return tags, fresh && tier.Current(own), nil
 }

@@ -65,7 +65,7 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
 func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
-	w.draft, w.created = draft[K, V]{}, c.clock.Now()
+	w.created, w.until = c.clock.Now(), 0
 	e := c.usable(&w.place)
 	old, ok := value, false
 	if e != nil && (e.Detail() == nil || e.Detail().None == nil) {
@@ -81,7 +81,7 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 		return value, false, err
 	}
 	if ok && keepLeft {
-		w.drop, w.draft.until = false, e.Expiry()
+		w.drop, w.until = false, e.Expiry()
 	}
 	err = c.commitIf(w, func(present *tier.Entry[K, V]) bool {
 		if !c.mem.Alive(present) {

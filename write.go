@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -179,8 +180,10 @@ type write[K comparable, V any] struct {
 	place   tier.Key[K]
 	created int64
 	given   setting
-	draft   draft[K, V]
-	drop    bool // the entry would live no time: there is to be none
+	entry   *tier.Entry[K, V]
+	life    time.Duration // of the entry, counted from when it is stored
+	until   int64         // when the entry ends, instead of life; 0 = not set
+	drop    bool          // the entry would live no time: there is to be none
 }
 
 // check returns an error that lists what is wrong with the options of a call.
@@ -221,16 +224,16 @@ func (c *Cache[K, V]) draftValue(w *write[K, V], value V) error {
 			return err
 		}
 	}
-	w.draft.entry = c.entry(&w.place, w.created, &value, nil, w.draft.life, tags)
+	w.entry = c.entry(&w.place, w.created, &value, nil, w.life, tags)
 	return nil
 }
 
 // draftNone makes the entry of a None.
 func (c *Cache[K, V]) draftNone(w *write[K, V], none error) error {
-	w.draft.life = c.set.life.ofNone(w.given.ttl)
+	w.life = c.set.life.ofNone(w.given.ttl)
 	tags, err := c.labelsFor(w, w.given.tags)
 	if err == nil {
-		w.draft.entry = c.entry(&w.place, w.created, nil, none, w.draft.life, tags)
+		w.entry = c.entry(&w.place, w.created, new(V), none, w.life, tags)
 	}
 	return err
 }
@@ -243,22 +246,22 @@ func (c *Cache[K, V]) draftAgain(w *write[K, V], e *tier.Entry[K, V]) error {
 		none, tags = d.None, d.Tags
 	}
 	if none != nil {
-		w.draft.life = c.set.life.ofNone(w.given.ttl)
+		w.life = c.set.life.ofNone(w.given.ttl)
 	} else if err := c.lifetime(w, &e.Value); err != nil {
 		return err
 	}
-	w.draft.entry = c.entry(&w.place, e.Created, &e.Value, none, w.draft.life, tags)
+	w.entry = c.entry(&w.place, e.Created, &e.Value, none, w.life, tags)
 	return nil
 }
 
 // lifetime finds out how long a value lives.
 func (c *Cache[K, V]) lifetime(w *write[K, V], value *V) (err error) {
 	if c.set.life.fn == nil || w.given.ttl != 0 {
-		w.draft.life = c.set.life.of(w.key, value, w.given.ttl)
+		w.life = c.set.life.of(w.key, value, w.given.ttl)
 	} else {
-		err = c.guard("WithTTLFunc", func() { w.draft.life = c.set.life.of(w.key, value, 0) })
+		err = c.guard("WithTTLFunc", func() { w.life = c.set.life.of(w.key, value, 0) })
 	}
-	w.drop = w.draft.life < shortest
+	w.drop = w.life < shortest
 	return err
 }
 
@@ -281,7 +284,8 @@ func (c *Cache[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, err
 		return nil, nil
 	}
 	for {
-		tags, fresh, err := c.with(c.capture(), names)
+		epoch := c.tags.epoch.Load()
+		tags, fresh, err := c.with(c.ownTags(), epoch, names)
 		if err != nil {
 			return nil, &SettingError{Of: c.of(w.op), Faults: []error{fmt.Errorf("WithTags: %w", err)}}
 		}
@@ -317,5 +321,5 @@ func (c *Cache[K, V]) apply(w *write[K, V]) {
 		c.remove(&w.place)
 		return
 	}
-	c.put(&w.place, &w.draft)
+	c.put(&w.place, w.entry, w.life, w.until)
 }

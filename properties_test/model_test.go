@@ -279,7 +279,7 @@ func (m *model) find(key int, ok func(*flight) bool) *flight {
 // start starts the function of a flight. What a forced one brings is newer than what the others bring that may write.
 func (m *model) start(f *flight) {
 	if f.kind == forced {
-		m.voidIf(f.key, func(f *flight) bool { return f.kind != aside })
+		m.voidIf(f.key, func(g *flight) bool { return g != f && g.kind != aside })
 	}
 	f.waits, f.expiry = false, never
 	if m.timeout != 0 {

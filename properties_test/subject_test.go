@@ -268,6 +268,7 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 
 // An origin is where values come from. Each call of a loader's function waits here until the test says what it returns.
 type origin struct {
+	quit chan struct{} // closed when a run has failed: all calls return
 	mu    sync.Mutex // guards the fields below
 	calls []*call    // not yet taken by the machine
 	spoil []func()   // scribble into what the function returned
@@ -306,8 +307,17 @@ func (o *origin) await(ctx context.Context, key int, via string) (value, error) 
 	o.mu.Lock()
 	o.calls = append(o.calls, c)
 	o.mu.Unlock()
-	return (<-c.plan).act()
+	select {
+	case p := <-c.plan:
+		return p.act()
+	case <-o.quit:
+		return value{}, errQuit
+	}
 }
+
+var errQuit = errors.New("the test is over")
+
+func newOrigin() *origin { return &origin{quit: make(chan struct{})} }
 
 func (w *world[K, V]) fetch(numbers map[K]int, via string) func(context.Context, K) (V, error) {
 	return func(ctx context.Context, k K) (V, error) {
