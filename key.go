@@ -1,6 +1,398 @@
 package zodiac
-import ("fmt";"reflect";"runtime")
-type keyCodec[K comparable] struct { plain bool; text func(K) (string, error) }
-func newKeyCodec[K comparable]() (keyCodec[K], error) { var z K; switch reflect.TypeOf(z).Kind() { case reflect.Float64: return keyCodec[K]{text: func(k K) (string, error) { return fmt.Sprint(k), nil }}, nil }; return keyCodec[K]{plain: true, text: func(k K) (string, error) { return fmt.Sprint(k), nil }}, nil }
-func funcName(fn any) (string, string) { return runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name(), "" }
-func receiverName(r any) (string, error) { return fmt.Sprintf("%T", r), nil }
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"runtime"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// keyCodec turns a K into its canonical text: the last segment of a store's
+// key, and what memory is keyed by where K itself will not do.
+//
+// The text is made of the key's leaves, in order, joined with ','. A leaf is a
+// bool, an integer, a float, a string, a time.Time (the instant: zone and
+// monotonic reading are no part of it) or the text of an
+// [encoding.TextMarshaler]; arrays and structs are their elements and fields,
+// unexported ones included. Only blank fields, which are no part of == either,
+// and fields tagged `key:"-"` are left out. Leaves are escaped as [escapeKey]
+// says, and in arrays and structs ',' is escaped as well; K fixes how many
+// leaves there are. So keys of one text are equal, up to what is left out and
+// to what a time or a TextMarshaler says is the same.
+//
+// The texts are in users' stores: a change to any of them needs a new version
+// of the key format.
+type keyCodec[K comparable] struct {
+	// plain => for all a, b: a == b exactly if their texts are equal. Memory
+	// may then be keyed by K itself.
+	plain bool
+
+	// text is never nil in a codec made without error, and is safe for
+	// concurrent use. It fails for a key that holds a NaN, and with the error
+	// of a TextMarshaler, which may also panic.
+	text func(key K) (string, error)
+}
+
+// newKeyCodec returns the codec of K, or an error that names every part of K
+// that has no text.
+func newKeyCodec[K comparable]() (keyCodec[K], error) {
+	t := reflect.TypeFor[K]()
+	b := keyBuilder{root: t, plain: true}
+	appendText, err := b.build(t, "")
+	if err != nil {
+		return keyCodec[K]{}, err
+	}
+	codec := keyCodec[K]{plain: b.plain}
+	switch kind := t.Kind(); {
+	case b.plain && kind == reflect.String:
+		codec.text = func(key K) (string, error) {
+			return escapeKey(*(*string)(unsafe.Pointer(&key))), nil
+		}
+	case b.plain && isIntKind(kind):
+		codec.text = func(key K) (string, error) {
+			return strconv.FormatInt(intAt(unsafe.Pointer(&key), unsafe.Sizeof(key)), 10), nil
+		}
+	case b.plain && isUintKind(kind):
+		codec.text = func(key K) (string, error) {
+			return strconv.FormatUint(uintAt(unsafe.Pointer(&key), unsafe.Sizeof(key)), 10), nil
+		}
+	default:
+		codec.text = func(key K) (string, error) {
+			text, err := appendText(make([]byte, 0, 64), unsafe.Pointer(&key))
+			if err != nil {
+				return "", err
+			}
+			return string(text[:max(len(text)-1, 0)]), nil // without the last leaf's ','
+		}
+	}
+	return codec, nil
+}
+
+// appendKeyText appends the leaves of the value at p to dst, each followed by a
+// ','. That a leaf brings its own ',' lets a part without leaves add nothing.
+type appendKeyText func(dst []byte, p unsafe.Pointer) ([]byte, error)
+
+// A keyBuilder builds the encoder of one key type. Reflection is done with when
+// it is built, but for the interface value of a TextMarshaler.
+type keyBuilder struct {
+	root  reflect.Type
+	plain bool // no part so far whose text and == disagree
+}
+
+// build returns the encoder of the part of type t at path: "" for the key
+// itself, ".Field" and "[i]" appended for what is inside it.
+func (b *keyBuilder) build(t reflect.Type, path string) (appendKeyText, error) {
+	inner := path != ""
+	kind := t.Kind()
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		// Not by its MarshalText, which carries the zone and knows only the
+		// years up to 9999.
+		b.plain = false
+		return appendTimeText, nil
+	case kind == reflect.Pointer || kind == reflect.Interface || kind == reflect.Chan || kind == reflect.UnsafePointer:
+		// Before TextMarshaler: nil has no method to ask, and two pointers to
+		// equal values are different keys with one text.
+		return nil, b.unsupported(t, path)
+	case marshalsText(t):
+		b.plain = false
+		return marshalerText(t, inner, b.part(path)), nil
+	case isIntKind(kind):
+		size := t.Size()
+		return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+			return append(strconv.AppendInt(dst, intAt(p, size), 10), ','), nil
+		}, nil
+	case isUintKind(kind):
+		size := t.Size()
+		return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+			return append(strconv.AppendUint(dst, uintAt(p, size), 10), ','), nil
+		}, nil
+	}
+	switch kind {
+	case reflect.Bool:
+		return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+			return append(strconv.AppendBool(dst, *(*bool)(p)), ','), nil
+		}, nil
+	case reflect.Float32, reflect.Float64:
+		b.plain = false // NaN has no text
+		return floatText(kind, b.part(path)), nil
+	case reflect.String:
+		return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+			return append(appendEscaped(dst, *(*string)(p), inner), ','), nil
+		}, nil
+	case reflect.Array:
+		return b.buildArray(t, path)
+	case reflect.Struct:
+		return b.buildStruct(t, path)
+	default:
+		return nil, b.unsupported(t, path)
+	}
+}
+
+func (b *keyBuilder) buildArray(t reflect.Type, path string) (appendKeyText, error) {
+	n, size := t.Len(), t.Elem().Size()
+	if n == 0 {
+		// All values are equal and have no leaf, whatever the elements would be.
+		return func(dst []byte, _ unsafe.Pointer) ([]byte, error) { return dst, nil }, nil
+	}
+	elem, err := b.build(t.Elem(), path+"[i]")
+	if err != nil {
+		return nil, err
+	}
+	return func(dst []byte, p unsafe.Pointer) (_ []byte, err error) {
+		for i := range n {
+			if dst, err = elem(dst, unsafe.Add(p, uintptr(i)*size)); err != nil {
+				return nil, err
+			}
+		}
+		return dst, nil
+	}, nil
+}
+
+func (b *keyBuilder) buildStruct(t reflect.Type, path string) (appendKeyText, error) {
+	type field struct {
+		offset     uintptr
+		appendText appendKeyText
+	}
+	var fields []field
+	var errs []error
+	for f := range t.Fields() {
+		at := path + "." + f.Name
+		tag, tagged := f.Tag.Lookup("key")
+		switch {
+		case tagged && tag != "-":
+			errs = append(errs, fmt.Errorf("%s has the tag key:%q; the only one there is, key:\"-\", leaves a field out", b.part(at), tag))
+			continue
+		case f.Name == "_":
+			continue
+		case tagged:
+			b.plain = false
+			continue
+		}
+		appendText, err := b.build(f.Type, at)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		fields = append(fields, field{f.Offset, appendText})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return func(dst []byte, p unsafe.Pointer) (_ []byte, err error) {
+		for _, f := range fields {
+			if dst, err = f.appendText(dst, unsafe.Add(p, f.offset)); err != nil {
+				return nil, err
+			}
+		}
+		return dst, nil
+	}, nil
+}
+
+// unsupported returns the error for a part that cannot have a text.
+func (b *keyBuilder) unsupported(t reflect.Type, path string) error {
+	what := "of kind " + t.Kind().String()
+	switch t.Kind() {
+	case reflect.Pointer:
+		what = "a pointer"
+	case reflect.Interface:
+		what = "an interface"
+	case reflect.Chan:
+		what = "a channel"
+	case reflect.Complex64, reflect.Complex128:
+		what = "a complex number"
+	case reflect.UnsafePointer:
+		what = "an unsafe.Pointer"
+	}
+	remedy := "use WithKey"
+	if path != "" {
+		remedy += `, or leave it out with the tag key:"-"`
+	}
+	return fmt.Errorf("%s is %s (%s), for which there is no stable text: %s", b.part(path), what, t, remedy)
+}
+
+// part names the part of the key at path.
+func (b *keyBuilder) part(path string) string {
+	switch {
+	case path == "":
+		return fmt.Sprintf("a key of type %s", b.root)
+	case path[0] == '.':
+		return fmt.Sprintf("field %s of type %s", path[1:], b.root)
+	default:
+		return fmt.Sprintf("element %s of type %s", path, b.root)
+	}
+}
+
+// appendTimeText writes seconds since 1970, rounded down, and any nanoseconds after
+// a '.', always nine digits: half a second before 1970 is "-1.500000000".
+// Seconds, unlike a date, are one to one over all that a Time can hold.
+func appendTimeText(dst []byte, p unsafe.Pointer) ([]byte, error) {
+	t := *(*time.Time)(p)
+	dst = strconv.AppendInt(dst, t.Unix(), 10)
+	if ns := t.Nanosecond(); ns != 0 {
+		dst = fmt.Appendf(dst, ".%09d", ns)
+	}
+	return append(dst, ','), nil
+}
+
+// floatText returns the encoder of floats: the shortest decimal that reads back
+// as the same float, so that -0, which equals 0, must be made one with it.
+func floatText(kind reflect.Kind, part string) appendKeyText {
+	return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+		var f float64
+		bits := 64
+		if kind == reflect.Float32 {
+			f, bits = float64(*(*float32)(p)), 32
+		} else {
+			f = *(*float64)(p)
+		}
+		if math.IsNaN(f) {
+			return nil, fmt.Errorf("%s is NaN, which equals no key, not even itself", part)
+		}
+		if f == 0 {
+			f = 0
+		}
+		return append(strconv.AppendFloat(dst, f, 'g', -1, bits), ','), nil
+	}
+}
+
+// marshalerText returns the encoder of a TextMarshaler t. It asks through a
+// pointer, whose methods include those of the value, and NewAt gives one to an
+// unexported field too. The key is the encoder's own copy: a method that
+// changes its receiver changes nobody's key.
+func marshalerText(t reflect.Type, inner bool, part string) appendKeyText {
+	return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
+		text, err := reflect.NewAt(t, p).Interface().(encoding.TextMarshaler).MarshalText()
+		if err != nil {
+			return nil, fmt.Errorf("%s: MarshalText: %w", part, err)
+		}
+		return append(appendEscaped(dst, string(text), inner), ','), nil
+	}
+}
+
+// marshalsText reports whether t, or a pointer to it, is a TextMarshaler by a
+// method of its own.
+//
+// A MarshalText that a struct inherits from an embedded field does not count:
+// it would leave the other fields out of the key without a word, and give a
+// struct that embeds a time.Time its zone. Such a struct is its fields.
+func marshalsText(t reflect.Type) bool {
+	if !isTextMarshaler(t) {
+		return false
+	}
+	if t.Kind() == reflect.Struct {
+		for f := range t.Fields() {
+			if f.Anonymous && isTextMarshaler(f.Type) {
+				return declaresMarshalText(t)
+			}
+		}
+	}
+	return true
+}
+
+func isTextMarshaler(t reflect.Type) bool {
+	marshaler := reflect.TypeFor[encoding.TextMarshaler]()
+	return t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler)
+}
+
+// declaresMarshalText tells a method written for t from one promoted to it.
+// Reflection knows no difference, but a promoted method is reached through a
+// wrapper of the compiler's that comes from no file. What cannot be told is
+// taken as promoted: to encode all fields is safe.
+func declaresMarshalText(t reflect.Type) bool {
+	// The value's method first: a pointer has a wrapper for that one too. The
+	// name is a constant, so that the linker still drops methods nobody calls.
+	method, ok := t.MethodByName("MarshalText")
+	if !ok {
+		method, _ = reflect.PointerTo(t).MethodByName("MarshalText")
+	}
+	pc := method.Func.Pointer()
+	f := runtime.FuncForPC(pc)
+	if f == nil {
+		return false
+	}
+	file, _ := f.FileLine(pc)
+	return file != "" && file != "?" && file != "<autogenerated>"
+}
+
+func isIntKind(kind reflect.Kind) bool  { return reflect.Int <= kind && kind <= reflect.Int64 }
+func isUintKind(kind reflect.Kind) bool { return reflect.Uint <= kind && kind <= reflect.Uintptr }
+
+func intAt(p unsafe.Pointer, size uintptr) int64 {
+	switch size {
+	case 1:
+		return int64(*(*int8)(p))
+	case 2:
+		return int64(*(*int16)(p))
+	case 4:
+		return int64(*(*int32)(p))
+	default:
+		return *(*int64)(p)
+	}
+}
+
+func uintAt(p unsafe.Pointer, size uintptr) uint64 {
+	switch size {
+	case 1:
+		return uint64(*(*uint8)(p))
+	case 2:
+		return uint64(*(*uint16)(p))
+	case 4:
+		return uint64(*(*uint32)(p))
+	default:
+		return *(*uint64)(p)
+	}
+}
+
+// escapeKey escapes s for a segment of a store's key: '%', ':', '@', '{', '}',
+// control characters and bytes that are not valid UTF-8 become %XX, upper-case,
+// byte by byte. It is one to one, and leaves a text that needs no escape as it
+// is, without a copy.
+func escapeKey(s string) string {
+	if escapeIndex(s, false) == len(s) {
+		return s
+	}
+	return string(appendEscaped(make([]byte, 0, len(s)+len(s)/2+2), s, false))
+}
+
+// appendEscaped appends s to dst, escaped; inner escapes ',' as well.
+func appendEscaped(dst []byte, s string, inner bool) []byte {
+	const hex = "0123456789ABCDEF"
+	for {
+		i := escapeIndex(s, inner)
+		dst = append(dst, s[:i]...)
+		if i == len(s) {
+			return dst
+		}
+		// One byte at a time: what follows the first byte of a control
+		// character above ASCII is then not valid UTF-8, and escaped for that.
+		dst = append(dst, '%', hex[s[i]>>4], hex[s[i]&0xF])
+		s = s[i+1:]
+	}
+}
+
+// escapeIndex returns the index of the first byte of s to escape, or len(s).
+func escapeIndex(s string, inner bool) int {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7F || c == '%' || c == ':' || c == '@' || c == '{' || c == '}' || inner && c == ',' {
+				return i
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || unicode.IsControl(r) {
+			return i
+		}
+		i += size
+	}
+	return len(s)
+}

@@ -422,7 +422,7 @@ func (m *machine) land(r *running) {
 	m.calls = slices.DeleteFunc(m.calls, func(q *running) bool { return q == r })
 	r.call.plan <- r.plan
 	synctest.Wait()
-	m.o.spoilAll()
+	m.o.spoilAll(r.flight == nil)
 	if r.flight != nil {
 		m.model.land(r.flight, r.plan, r.began)
 		return
@@ -698,7 +698,7 @@ func (m *machine) doLeave(t *rapid.T) {
 	if len(m.getters) == 0 {
 		t.Skip("nobody waits")
 	}
-	g := rapid.SampledFrom(m.getters).Draw(t, "who")
+	g := m.getters[rapid.IntRange(0, len(m.getters)-1).Draw(t, "who")]
 	m.t.Logf("%8v %s leaves", m.now, g.name)
 	g.cancel()
 	g.deadline = never
@@ -710,7 +710,7 @@ func (m *machine) doFinish(t *rapid.T) {
 	if len(m.calls) == 0 {
 		t.Skip("no function runs")
 	}
-	m.land(rapid.SampledFrom(m.calls).Draw(t, "which"))
+	m.land(m.calls[rapid.IntRange(0, len(m.calls)-1).Draw(t, "which")])
 	m.settle()
 }
 

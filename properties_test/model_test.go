@@ -345,7 +345,7 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 	switch {
 	case err:
 		as = fetchErrors
-		if m.errorTTL != 0 && f.kind != aside && may && o.kind == gotError && !isContext(o.err) {
+		if m.errorTTL != 0 && f.kind != aside && may && o.kind == gotError && rememberable(o.err) {
 			write(func() { m.failed[f.key] = failure{o.err, m.now + m.errorTTL} })
 		}
 	case f.kind == aside:
@@ -371,8 +371,9 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 	m.finish(f)
 }
 
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// rememberable reports whether an error is the origin's: not a context's, and none of zodiac's own.
+func rememberable(err error) bool {
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, zodiac.ErrMiss)
 }
 
 // deliver gives an outcome to all who joined. Where it is somebody's value, the one who began it has not shared but fetched.
@@ -535,7 +536,7 @@ func (m *model) touch(key int, given time.Duration) bool {
 	}
 	if again == nil {
 		m.remove(key)
-		return true
+		return false // nothing lives longer now
 	}
 	again.tags = e.tags
 	m.put(key, again)

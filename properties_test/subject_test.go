@@ -292,12 +292,15 @@ func (o *origin) take() []*call {
 	return calls
 }
 
-// spoilAll scribbles into the values that calls have returned, if every caller and memory have copies of their own.
-func (o *origin) spoilAll() {
+// spoilAll scribbles into the values that calls have returned since the last time, if every caller and memory have copies of
+// their own and the callers were not given those very values.
+func (o *origin) spoilAll(direct bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, f := range o.spoil {
-		f()
+		if !direct {
+			f()
+		}
 	}
 	o.spoil = nil
 }
@@ -399,6 +402,8 @@ func (w *world[K, V]) one(v V, err error) (value, error) {
 
 // A besideError is an error that came with a value beside it.
 type besideError struct{ error }
+
+func (e *besideError) Unwrap() error { return e.error }
 
 func (w *world[K, V]) GetOrFetch(ctx context.Context, key int, via string) (value, error) {
 	return w.one(w.l.GetOrFetch(ctx, w.key(key), w.fetch(map[K]int{w.key(key): key}, via)))

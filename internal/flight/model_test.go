@@ -1,0 +1,648 @@
+package flight
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The model knows flights as a list in order of their beginning, and finds what it needs by looking at all of them. It
+// has no slots to keep up to date, so there is nothing in it to go wrong. After every event the Group is held
+// against it, field by field.
+
+// A world is a Group and its model, through the same events, for one key.
+type world struct {
+	group   *Group[string, int]
+	real    []*Flight[string, int] // in order of their beginning, as flights
+	flights []flightModel
+	limits  limits // what may still happen
+	closed  bool
+	failed  bool            // FailAll was called
+	drained <-chan struct{} // what Drain waits for; since Close
+}
+
+// limits says what may happen, and how often.
+type limits struct {
+	callers int
+	voids   int // the first a Change, the second a VoidAll
+	fails   int
+	lates   int  // callers who leave though the outcome is known: their own context ended at the same moment
+	close   bool // Close and FailAll; and functions return some time after their flight has ended, not at once
+	nested  bool // functions ask for the key themselves
+}
+
+// A flightModel is what has happened to a flight.
+type flightModel struct {
+	kind      Kind
+	phase     phase // of its function
+	void      bool
+	tried     bool // its owner has asked for the seal, once
+	sealed    bool
+	abandoned bool // all have left, or it was failed
+	over      bool
+	err       error // once over
+	callers   int
+	parent    int // the flight whose function began it, or outside
+}
+
+type phase uint8
+
+const (
+	waits phase = iota
+	runs
+	finished // the outcome is given; its goroutine has yet to end
+	returned
+)
+
+const outside = -1
+
+// An event is one thing that may happen to a Group.
+type event struct {
+	op     op
+	kind   Kind // of who arrives
+	flight int  // or, for arrive, the one whose function asks
+}
+
+type op uint8
+
+const (
+	arrive op = iota
+	leave
+	seal
+	finish
+	fail
+	end
+	change
+	voidAll
+	closing
+	failAll
+)
+
+func (e event) String() string {
+	name := [...]string{"arrive", "leave", "seal", "finish", "fail", "returned", "change", "voidAll", "close", "failAll"}[e.op]
+	switch e.op {
+	case arrive:
+		s := [...]string{"plain", "aside", "forced"}[e.kind]
+		if e.flight != outside {
+			s += fmt.Sprintf("-within-%d", e.flight)
+		}
+		return s
+	case change, voidAll, closing, failAll:
+		return name
+	}
+	return fmt.Sprintf("%s(%d)", name, e.flight)
+}
+
+const key, keyHash = "k", 7
+
+// The errors flights end with, so that one can be told from another.
+var (
+	finishes   = [...]error{nil, errors.New("1 finished"), errors.New("2 finished"), errors.New("3 finished")}
+	failures   = [...]error{errors.New("0 failed"), errors.New("1 failed"), errors.New("2 failed"), errors.New("3 failed")}
+	errFailAll = errors.New("all failed")
+)
+
+func newWorld(l limits) *world { return &world{group: NewGroup[string, int](), limits: l} }
+
+// only returns the one flight that is not over and matches, or -1. That there is but one is a promise.
+func (w *world) only(what string, match func(*flightModel) bool) int {
+	found := -1
+	for i := range w.flights {
+		if f := &w.flights[i]; !f.over && match(f) {
+			if found >= 0 {
+				panic(fmt.Sprintf("flights %d and %d are both %s", found, i, what))
+			}
+			found = i
+		}
+	}
+	return found
+}
+
+func (f *flightModel) joinable() bool { return !f.void && !f.sealed && f.phase != waits }
+
+func (w *world) open() int {
+	return w.only("open", func(f *flightModel) bool { return f.kind != Aside && f.joinable() })
+}
+
+func (w *world) aside() int {
+	return w.only("aside", func(f *flightModel) bool { return f.kind == Aside && f.joinable() })
+}
+
+func (w *world) forced() int {
+	return w.only("forced and running", func(f *flightModel) bool { return f.kind == Forced && f.phase != waits })
+}
+
+func (w *world) waiting() int {
+	return w.only("waiting", func(f *flightModel) bool { return f.phase == waits })
+}
+
+// target returns the flight that one who arrives now shares, or -1 if it begins one.
+func (w *world) target(k Kind) int {
+	switch {
+	case k == Forced:
+		return w.waiting()
+	case k == Aside && w.open() < 0:
+		return w.aside()
+	}
+	return w.open()
+}
+
+// waitsFor reports whether who arrives within the functions of chain would wait for one of them to return.
+func (w *world) waitsFor(k Kind, chain []int) bool {
+	if slices.Contains(chain, w.target(k)) {
+		return true
+	}
+	return k == Forced && slices.Contains(chain, w.forced())
+}
+
+// chain returns the flights whose functions i's function runs in, itself first.
+func (w *world) chain(i int) (up []int) {
+	for ; i != outside; i = w.flights[i].parent {
+		up = append(up, i)
+	}
+	return up
+}
+
+// start is what the model knows of a function that starts.
+func (w *world) start(i int) {
+	f := &w.flights[i]
+	if open := w.open(); f.kind != Aside && open >= 0 {
+		w.flights[open].void = true
+	}
+	f.phase = runs
+}
+
+// end ends a flight in the model, and returns the one that starts by that, or -1.
+func (w *world) end(i int, err error) int {
+	f := &w.flights[i]
+	if f.over {
+		return -1
+	}
+	f.over, f.err = true, err
+	next := w.waiting()
+	if next >= 0 && w.forced() < 0 {
+		w.start(next)
+		return next
+	}
+	return -1
+}
+
+func (w *world) void() {
+	for i := range w.flights {
+		if f := &w.flights[i]; !f.over && f.joinable() {
+			f.void = true
+		}
+	}
+}
+
+// running returns the number of functions that have started and not returned.
+func (w *world) running() (n int) {
+	for i := range w.flights {
+		if p := w.flights[i].phase; p == runs || p == finished {
+			n++
+		}
+	}
+	return n
+}
+
+// enabled returns the events that may come next.
+func (w *world) enabled() (events []event) {
+	if w.limits.callers > 0 {
+		for k := range Forced + 1 {
+			events = append(events, event{op: arrive, kind: k, flight: outside})
+		}
+	}
+	for i := range w.flights {
+		events = w.enabledFor(i, events)
+	}
+	switch w.limits.voids {
+	case 2:
+		events = append(events, event{op: change})
+	case 1:
+		events = append(events, event{op: voidAll})
+	}
+	if w.limits.close && !w.closed {
+		events = append(events, event{op: closing})
+	}
+	if w.closed && !w.failed {
+		events = append(events, event{op: failAll})
+	}
+	return events
+}
+
+func (w *world) enabledFor(i int, events []event) []event {
+	f := &w.flights[i]
+	add := func(o op) { events = append(events, event{op: o, flight: i}) }
+	if f.callers > 0 && (!f.over || w.limits.lates > 0) {
+		add(leave)
+	}
+	switch f.phase {
+	case runs:
+		if !f.tried && f.kind != Aside {
+			add(seal)
+		}
+		add(finish)
+		if w.limits.nested && w.limits.callers > 0 {
+			for k := range Forced + 1 {
+				events = append(events, event{op: arrive, kind: k, flight: i})
+			}
+		}
+	case finished:
+		add(end)
+	}
+	if f.phase == runs && !f.over && w.limits.fails > 0 {
+		add(fail)
+	}
+	return events
+}
+
+// do lets e happen to both, and returns what is wrong with the Group then.
+func (w *world) do(e event) (fault string) {
+	defer func() {
+		if p := recover(); p != nil {
+			fault = fmt.Sprint(p)
+		}
+	}()
+	switch e.op {
+	case arrive:
+		w.arrive(e)
+	case leave:
+		w.leave(e.flight)
+	case seal:
+		w.seal(e.flight)
+	case finish:
+		w.flights[e.flight].phase = finished
+		w.begun(w.end(e.flight, finishes[e.flight]), w.group.Finish(w.real[e.flight], finishes[e.flight]))
+		if !w.limits.close {
+			w.flights[e.flight].phase = returned
+			w.group.Returned(w.real[e.flight])
+		}
+	case fail:
+		w.limits.fails--
+		w.flights[e.flight].abandoned = true
+		w.begun(w.end(e.flight, failures[e.flight]), w.group.Fail(w.real[e.flight], failures[e.flight]))
+	case end:
+		w.flights[e.flight].phase = returned
+		w.group.Returned(w.real[e.flight])
+	case change:
+		w.limits.voids--
+		w.void()
+		w.group.Change(key, keyHash, func() bool { return true })
+	case voidAll:
+		w.limits.voids--
+		w.void()
+		w.group.VoidAll()
+	case closing:
+		w.closed = true
+		w.group.Close()
+		w.drained = w.group.shard(keyHash).drained()
+	case failAll:
+		w.failAll()
+	}
+	return ""
+}
+
+func (w *world) arrive(e event) {
+	w.limits.callers--
+	var link *Link
+	var chain []int
+	if e.flight != outside {
+		chain = w.chain(e.flight)
+		for _, i := range slices.Backward(chain) {
+			link = &Link{w.real[i], link}
+		}
+	}
+	looked, began := 0, 0
+	var before state
+	f, lead, err := w.group.Join(key, keyHash, e.kind, link,
+		func() bool { looked++; return false },
+		func(f *Flight[string, int]) { began++; before = f.state })
+	target := w.target(e.kind)
+	switch {
+	case w.closed:
+		expect(errors.Is(err, ErrClosed) && f == nil && !lead && began == 0, "Join after Close = %p, %v, %v", f, lead, err)
+		return
+	case w.waitsFor(e.kind, chain):
+		expect(errors.Is(err, ErrCycle) && f == nil && !lead && began == 0, "Join of what waits for the caller = %p, %v, %v", f, lead, err)
+		return
+	}
+	expect(err == nil && f != nil, "Join = %p, %v, %v", f, lead, err)
+	expect((looked > 0) == (e.kind != Forced), "Join looked %d times", looked)
+	if target >= 0 {
+		expect(f == w.real[target] && !lead && began == 0, "Join began a flight or joined another; want %d", target)
+		expect(f.state&(void|sealed|abandoned|over) == 0, "joined a flight in state %b", f.state)
+		expect(e.kind != Forced || f.state&started == 0, "a forced caller joined a function that had started")
+		expect(e.kind == Aside || f.Kind != Aside, "a caller that wants the value written joined one that writes nothing")
+		w.flights[target].callers++
+		return
+	}
+	expect(began == 1 && before == 0, "begin was called %d times, with a flight in state %b", began, before)
+	expect(!slices.Contains(w.real, f), "Join joined what it should not have")
+	starts := e.kind != Forced || w.forced() < 0
+	expect(lead == starts, "Join leads: %v; want %v", lead, starts)
+	w.real = append(w.real, f)
+	w.flights = append(w.flights, flightModel{kind: e.kind, callers: 1, parent: e.flight})
+	if starts {
+		w.start(len(w.flights) - 1)
+	}
+}
+
+func (w *world) leave(i int) {
+	f := &w.flights[i]
+	if f.callers--; f.over {
+		w.limits.lates--
+	}
+	want, next := f.callers == 0 && !f.over, -1
+	if want {
+		f.abandoned = true
+		next = w.end(i, errLeft)
+	}
+	last, realNext := w.group.Leave(w.real[i])
+	expect(last == want, "Leave(%d): last = %v", i, last)
+	w.begun(next, realNext)
+}
+
+// errLeft stands for the error that nobody is left to see.
+var errLeft = errors.New("nobody waits")
+
+func (w *world) seal(i int) {
+	f := &w.flights[i]
+	want := !f.void && !f.over && !w.closed
+	f.tried = true
+	aside := w.aside()
+	committed := 0
+	ok := commit(w.group, w.real[i], func() { committed++ })
+	expect(ok == want, "Seal(%d) = %v", i, ok)
+	expect(ok == (committed == 1), "Seal(%d) = %v and committed %d times", i, ok, committed)
+	if ok {
+		f.sealed = true
+		if f.kind == Forced && aside >= 0 {
+			w.flights[aside].void = true
+		}
+	}
+}
+
+func (w *world) failAll() {
+	w.failed = true
+	var want, got []*Flight[string, int]
+	for i := range w.flights {
+		if f := &w.flights[i]; !f.over {
+			f.abandoned, f.over, f.err = true, true, errFailAll
+			want = append(want, w.real[i])
+			if f.phase == waits {
+				f.phase = returned // it never runs
+			}
+		}
+	}
+	w.group.FailAll(errFailAll, func(f *Flight[string, int]) { got = append(got, f) })
+	expect(slices.Equal(got, want), "FailAll ended %d flights; want %d", len(got), len(want))
+}
+
+// begun checks that the Group hands out exactly the flight whose function is to start.
+func (w *world) begun(want int, got *Flight[string, int]) {
+	if want < 0 {
+		expect(got == nil, "handed out a flight to be started; want none")
+		return
+	}
+	expect(got == w.real[want], "did not hand out flight %d to be started", want)
+}
+
+// check holds the Group against the model, and returns where they differ.
+func (w *world) check() (fault string) {
+	defer func() {
+		if p := recover(); p != nil {
+			fault = fmt.Sprint(p)
+		}
+	}()
+	s := w.group.shard(keyHash)
+	w.checkFlights(s)
+	w.checkLine(s)
+	expect(s.running == w.running(), "%d functions run; the Group counts %d", w.running(), s.running)
+	expect(s.closed == w.closed, "closed: %v; want %v", s.closed, w.closed)
+	expect(s.spare == nil || *s.spare == line[string, int]{}, "the spare line has a flight in it")
+	if w.drained != nil {
+		expect(isClosed(w.drained) == (w.running() == 0), "drained: %v, with %d functions running", isClosed(w.drained), w.running())
+	}
+	if waiting := w.waiting(); waiting >= 0 {
+		forced := w.forced()
+		expect(forced >= 0 && w.flights[forced].phase == runs, "flight %d waits and nothing will start it", waiting)
+	}
+	return ""
+}
+
+func (w *world) checkFlights(s *shard[string, int]) {
+	at := s.all.next
+	for i, f := range w.real {
+		m := &w.flights[i]
+		expect(int(f.callers) == m.callers, "flight %d has %d callers; want %d", i, f.callers, m.callers)
+		expect(isClosed(f.done) == m.over, "flight %d is over: %v; want %v", i, isClosed(f.done), m.over)
+		expect(f.state&sealed != 0 == m.sealed, "flight %d has state %b", i, f.state)
+		expect(m.over || f.state&void != 0 == m.void, "flight %d has state %b", i, f.state)
+		expect(f.state&abandoned != 0 == m.abandoned, "flight %d has state %b", i, f.state)
+		if m.over {
+			expect(m.err == errLeft || f.Err() == m.err, "flight %d ended with %v; want %v", i, f.Err(), m.err)
+			expect(f.next == nil && f.prev == nil, "flight %d is over and in the ring", i)
+			continue
+		}
+		expect(at == f && f.next.prev == f && f.prev.next == f, "flight %d is not in its place in the ring", i)
+		at = f.next
+	}
+	expect(at == &s.all && at.prev.next == at, "the ring goes on behind the last flight")
+}
+
+func (w *world) checkLine(s *shard[string, int]) {
+	open, aside, forced, waiting := w.at(w.open()), w.at(w.aside()), w.at(w.forced()), w.at(w.waiting())
+	l := s.find(key, keyHash)
+	if l == nil {
+		expect(open == nil && aside == nil && forced == nil && waiting == nil, "the line is gone with flights in it")
+		l = new(line[string, int])
+	}
+	expect(l.open == open, "the open flight is %p; want %p", l.open, open)
+	expect(l.aside == aside, "the aside flight is %p; want %p", l.aside, aside)
+	expect(l.forced == forced, "the forced flight is %p; want %p", l.forced, forced)
+	expect(l.waiting == waiting, "the waiting flight is %p; want %p", l.waiting, waiting)
+	for i, f := range w.real {
+		in := f == open || f == aside || f == forced || f == waiting
+		expect(in == (f.line != nil) && (!in || f.line == l), "flight %d: in its line: %v, but it has %p", i, in, f.line)
+	}
+	over := !slices.ContainsFunc(w.flights, func(f flightModel) bool { return !f.over })
+	expect(!over || len(s.lines) == 0, "%d lines are left when all is over", len(s.lines))
+}
+
+func (w *world) at(i int) *Flight[string, int] {
+	if i < 0 {
+		return nil
+	}
+	return w.real[i]
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func expect(ok bool, format string, args ...any) {
+	if !ok {
+		panic(fmt.Sprintf(format, args...))
+	}
+}
+
+// A position is all that the future depends on. check has made sure that the Group is in no other one than the
+// model, and keeps nothing of a flight that is over.
+type position struct {
+	flights        [4]flightModel
+	limits         limits
+	closed, failed bool
+	spare          bool
+}
+
+func (w *world) position() position {
+	p := position{limits: w.limits, closed: w.closed, failed: w.failed, spare: w.group.shard(keyHash).spare != nil}
+	i := 0
+	for _, f := range w.flights {
+		if f.over {
+			f = w.remains(f)
+		}
+		if f != (flightModel{}) {
+			p.flights[i] = f
+			i++
+		}
+	}
+	return p
+}
+
+// remains returns what still counts of a flight that is over.
+func (w *world) remains(f flightModel) flightModel {
+	r := flightModel{over: true, phase: f.phase, tried: f.tried || f.kind == Aside}
+	switch {
+	case w.limits.nested:
+		r.parent = f.parent // a chain may go through it
+	case f.phase == returned && w.limits.lates == 0:
+		return flightModel{}
+	}
+	if w.limits.lates > 0 {
+		r.callers = f.callers
+	}
+	return r
+}
+
+// An explorer tries all orders of events.
+type explorer struct {
+	t      *testing.T
+	limits limits
+	depth  int                  // the most events in an order; 0 = until nothing can happen any more
+	orders map[position]float64 // how many orders begin in a position; nil: all are gone through, none counted
+	events int
+}
+
+// explore returns how many orders of events follow path, which has led to w.
+func (x *explorer) explore(w *world, path []event) (orders float64) {
+	next := w.enabled()
+	if len(next) == 0 || x.depth > 0 && len(path) == x.depth {
+		x.finish(w, path, len(next) == 0)
+		return 1
+	}
+	for i, e := range next {
+		if i > 0 {
+			w = x.replay(path)
+		}
+		if fault := x.step(w, e); fault != "" {
+			x.t.Fatalf("after %v: %s", append(slices.Clone(path), e), fault)
+		}
+		if x.orders == nil {
+			orders += x.explore(w, append(path, e))
+			continue
+		}
+		p := w.position()
+		n, known := x.orders[p]
+		if !known {
+			n = x.explore(w, append(path, e))
+			x.orders[p] = n
+		}
+		orders += n
+	}
+	return orders
+}
+
+// replay leads a fresh Group through events that were checked before.
+func (x *explorer) replay(path []event) *world {
+	w := newWorld(x.limits)
+	for _, e := range path {
+		w.do(e)
+	}
+	x.events += len(path)
+	return w
+}
+
+func (x *explorer) step(w *world, e event) (fault string) {
+	x.events++
+	if fault = w.do(e); fault == "" {
+		fault = w.check()
+	}
+	return fault
+}
+
+// finish checks that nobody is left waiting when nothing can happen any more.
+func (x *explorer) finish(w *world, path []event, last bool) {
+	if !last {
+		return
+	}
+	for i, f := range w.flights {
+		if !f.over || f.phase != returned && f.phase != waits {
+			x.t.Fatalf("after %v: flight %d never ends", path, i)
+		}
+	}
+}
+
+func (l limits) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "callers=%d_voids=%d_fails=%d_lates=%d", l.callers, l.voids, l.fails, l.lates)
+	if l.close {
+		s.WriteString("_close")
+	}
+	if l.nested {
+		s.WriteString("_nested")
+	}
+	return s.String()
+}
+
+// Every order of events, to its end. Orders that have led to one position share what follows, so each position is gone
+// on from once.
+func TestEveryOrderOfEventsKeepsThePromises(t *testing.T) {
+	all := []limits{
+		{callers: 3, voids: 2, fails: 1, close: true},
+		{callers: 3, voids: 2, fails: 1, lates: 1},
+		{callers: 3, voids: 1, fails: 1, nested: true},
+		{callers: 4, voids: 1, fails: 1},
+	}
+	switch {
+	case testing.Short():
+		all = []limits{{callers: 3, voids: 1, fails: 1}, {callers: 2, voids: 2, lates: 1, close: true}, {callers: 3, nested: true}}
+	case raceEnabled:
+		all = []limits{{callers: 3, voids: 1, fails: 1, close: true}, {callers: 3, voids: 2, lates: 1}, {callers: 3, voids: 1, nested: true}}
+	}
+	for _, l := range all {
+		t.Run(l.String(), func(t *testing.T) {
+			x := &explorer{t: t, limits: l, orders: map[position]float64{}}
+			n := x.explore(newWorld(l), nil)
+			t.Logf("%.3g orders, %d positions, %d events", n, len(x.orders), x.events)
+		})
+	}
+}
+
+// The same for the first few events, but no two orders taken for one: should a position be more than the test
+// knows, this does not depend on it.
+func TestEveryShortOrderOfEventsKeepsThePromises(t *testing.T) {
+	x := &explorer{t: t, limits: limits{callers: 3, voids: 2, fails: 2, lates: 1, close: true}, depth: 6}
+	if testing.Short() || raceEnabled {
+		x.depth = 5
+	}
+	n := x.explore(newWorld(x.limits), nil)
+	t.Logf("%.0f orders, %d events", n, x.events)
+}

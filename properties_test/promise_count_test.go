@@ -1,0 +1,264 @@
+package properties_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"pgregory.net/rapid"
+)
+
+// P10: whoever asks whenever, one function at a time runs for a key. A second one may run only beside one that was made void, or
+// that nobody waits for any more: so there are never more than invalidations and departures since have excused.
+func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type step struct {
+			at, key, takes, patience int
+			op                       string
+		}
+		ops := []string{"Get", "Get", "Get", "GetOrFetch", "GetMany", "Delete", "Set", "Clear"}
+		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+			return step{
+				at: rapid.IntRange(0, 50).Draw(t, "at"), key: rapid.IntRange(0, 1).Draw(t, "key"),
+				patience: rapid.SampledFrom([]int{1000, 3, 17}).Draw(t, "patience"), op: rapid.SampledFrom(ops).Draw(t, "op"),
+			}
+		}), 1, 30).Draw(t, "steps")
+		takes := rapid.IntRange(1, 30).Draw(t, "a fetch takes")
+		rapid.SyncTest(t, func(t *rapid.T) {
+			w := &watch{running: map[int]int{}, excused: map[int]int{}, takes: time.Duration(takes) * time.Millisecond}
+			l := zodiac.NewLoader(w.fetch)
+			var wg sync.WaitGroup
+			for _, st := range steps {
+				wg.Go(func() {
+					time.Sleep(time.Duration(st.at) * time.Millisecond)
+					ctx, cancel := context.WithTimeout(bg, time.Duration(st.patience)*time.Millisecond+time.Microsecond)
+					defer cancel()
+					w.do(ctx, l, st.op, st.key)
+				})
+			}
+			wg.Wait()
+			time.Sleep(w.takes) // for functions that run for nobody
+			synctest.Wait()
+			if w.wrong != "" {
+				t.Fatal(w.wrong)
+			}
+		})
+	})
+}
+
+// A watch counts the functions that run, and those for whose running on there is an excuse.
+type watch struct {
+	takes time.Duration
+
+	mu      sync.Mutex // guards the fields below
+	running map[int]int
+	excused map[int]int
+	wrong   string
+}
+
+func (w *watch) fetch(ctx context.Context, key int) (int, error) {
+	w.mu.Lock()
+	w.running[key]++
+	if w.running[key] > 1+w.excused[key] && w.wrong == "" {
+		w.wrong = fmt.Sprintf("%d functions run for key %d, and only %d of them have an excuse", w.running[key], key, w.excused[key])
+	}
+	w.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { w.excuse(key) }) // it is told to stop: nobody waits for it
+	time.Sleep(w.takes)
+	stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running[key]--; w.running[key] == 0 {
+		w.excused[key] = 0
+	}
+	return key, nil
+}
+
+func (w *watch) excuse(key int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.excused[key] = w.running[key] // all that run now may run on beside another one
+}
+
+func (w *watch) do(ctx context.Context, l *zodiac.Loader[int, int], op string, key int) {
+	switch op {
+	case "Get":
+		l.Get(ctx, key)
+	case "GetOrFetch":
+		l.GetOrFetch(ctx, key, w.fetch)
+	case "GetMany":
+		l.GetMany(ctx, []int{0, 1, 1, 0})
+	case "Delete":
+		w.excuse(key)
+		l.Delete(ctx, key)
+	case "Set":
+		w.excuse(key)
+		l.Set(ctx, key, 7, zodiac.WithTTL(time.Millisecond))
+	case "Clear":
+		w.excuse(0)
+		w.excuse(1)
+		l.Clear(ctx)
+	}
+}
+
+// P10, for those who force: at most one forced function runs for a key and one waits, however many callers there are, and each
+// of them gets what began after their call.
+func TestP10_AtMostOneForcedFetchRunsAndOneWaits(t *testing.T) {
+	onStage(t, config{}, func(s *stage) {
+		first := s.refresh(key)
+		running := s.call(key)
+		var later []*caller
+		for range 5 {
+			later = append(later, s.refresh(key))
+		}
+		plainly := s.get(key) // joins the one that runs
+		s.calls()
+		running.returns(1)
+		first.hasID(1)
+		plainly.hasID(1)
+		second := s.call(key)
+		for _, c := range later {
+			c.waits()
+		}
+		second.returns(2)
+		all(later, valueOf(2))
+		s.calls()
+		s.holds(key, 2)
+		s.counted(zodiac.Stats{Fetched: 2, Shared: 5, Stored: 2, HitMemory: 1})
+	})
+}
+
+// P17: invalidations that never cease starve nobody: a Get has its value as soon as its fetch returns.
+func TestP17_ConstantInvalidationStarvesNobody(t *testing.T) {
+	for _, inv := range invalidations {
+		t.Run(inv.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, config{tags: []string{"s"}})
+				defer close(s.o.quit)
+				var wg sync.WaitGroup
+				defer wg.Wait()
+				ctx, stop := context.WithCancel(bg)
+				defer stop()
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						inv.do(s)
+						s.Delete(bg, key)
+						time.Sleep(time.Millisecond)
+					}
+				})
+				for i := range int64(5) {
+					c := s.get(key)
+					running := s.call(key)
+					time.Sleep(10*time.Millisecond - time.Microsecond)
+					running.returns(i)
+					c.hasID(i)
+					s.calls() // nobody went round
+				}
+			})
+		})
+	}
+}
+
+// P18: a fetch that fails is one fetch, not one for each who waits, and the next to come tries again.
+func TestP18_OneFailingFetchForAllWhoWait(t *testing.T) {
+	needsModes(t)
+	ends := map[string]struct {
+		plan plan
+		want outcome
+	}{
+		"error":  {plan{kind: fails, err: errGone}, outcome{kind: gotError, err: errGone}},
+		"panic":  {plan{kind: panics}, outcome{kind: gotPanic}},
+		"Goexit": {plan{kind: exits}, outcome{kind: gotExit}},
+	}
+	for what, e := range ends {
+		for began, begin := range beginners {
+			t.Run(what+"/"+began, func(t *testing.T) {
+				onStage(t, config{}, func(s *stage) {
+					waiting := []*caller{s.get(key, begin)}
+					running := s.call(key)
+					for range 20 {
+						waiting = append(waiting, s.get(key, underNoWrite))
+					}
+					s.calls()
+					running.ends(e.plan)
+					all(waiting, e.want)
+					s.calls()
+					s.counted(zodiac.Stats{Failed: 21, FetchErrors: 1})
+					again := s.get(key)
+					s.call(key).returns(2)
+					again.hasID(2)
+				})
+			})
+		}
+	}
+}
+
+// Updates and Adds of a key take turns: while one runs its function, the others wait, and no sum is lost. The wait ends with the
+// caller's context.
+func TestUpdatesOfAKeyTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := zodiac.NewCache[string, int64]()
+		inside := 0
+		slow := func(old int64, _ bool) (int64, error) {
+			if inside++; inside > 1 {
+				t.Error("two Updates of a key at once")
+			}
+			time.Sleep(time.Second)
+			inside--
+			return old + 1, nil
+		}
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { l.Update(bg, "k", slow) })
+			wg.Go(func() { zodiac.Add(bg, l, "k", 100) })
+			wg.Go(func() { l.Update(bg, "other", func(int64, bool) (int64, error) { return 1, nil }) })
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+		defer cancel()
+		if _, err := zodiac.Add(ctx, l, "k", 7); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Add whose context ends while it waits = %v", err)
+		}
+		wg.Wait()
+		if v, _, _ := l.Peek(bg, "k"); v != 1010 {
+			t.Errorf("after ten Updates and ten Adds: %d; want 1010", v)
+		}
+		if took := time.Since(begin); took != 10*time.Second {
+			t.Errorf("ten Updates of a second took %v", took)
+		}
+	})
+}
+
+// An Update that meets another write begins again from the newer value, sixteen times; then it is ErrBusy and changes nothing.
+func TestUpdateBeginsAgainWhenAnotherWriteComesBetween(t *testing.T) {
+	for _, disturb := range []int{0, 1, 15, 16} {
+		t.Run(fmt.Sprint(disturb), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := zodiac.NewCache[string, int64]()
+				tries := 0
+				v, err := l.Update(bg, "k", func(old int64, ok bool) (int64, error) {
+					if want := int64(tries); old != want || ok != (tries > 0) {
+						t.Errorf("try %d gets %d, %v; want %d", tries, old, ok, want)
+					}
+					if tries++; tries <= disturb {
+						l.Set(bg, "k", int64(tries))
+					}
+					return old + 1000, nil
+				})
+				held, _, _ := l.Peek(bg, "k")
+				if disturb < 16 && (v != int64(disturb+1000) || err != nil || held != v) {
+					t.Errorf("Update = %d, %v; held %d", v, err, held)
+				}
+				if disturb == 16 && (!errors.Is(err, zodiac.ErrBusy) || held != 16) {
+					t.Errorf("Update = %d, %v; held %d; want ErrBusy and 16", v, err, held)
+				}
+			})
+		})
+	}
+}
