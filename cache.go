@@ -69,7 +69,12 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	return c
 }
 
-func (c *Cache[K, V]) target() any { return c }
+func (c *Cache[K, V]) target() any {
+	if c == nil {
+		return nil
+	}
+	return c
+}
 
 // An Entry describes what a cache holds for a key. It is a snapshot.
 type Entry[V any] struct {
@@ -123,9 +128,11 @@ type getting[K comparable, V any] struct {
 	key     K
 	place   tier.Key[K]
 	state   *callState
+	inner   *callState // of the function it calls
 	sinks   []*counters
 	mode    Mode
 	refused *tier.Entry[K, V] // the entry that ValidIf did not want
+	within  *flight.Link      // the flight it is a part of
 }
 
 func (c *Cache[K, V]) newGet(ctx context.Context, key K, also Mode) getting[K, V] {
@@ -134,7 +141,7 @@ func (c *Cache[K, V]) newGet(ctx context.Context, key K, also Mode) getting[K, V
 	mode.NoRead = mode.NoRead || also.NoRead
 	mode.NoWrite = mode.NoWrite || also.NoWrite
 	mode.NoFetch = mode.NoFetch || also.NoFetch
-	return getting[K, V]{ctx: ctx, key: key, state: state, sinks: state.collectors(), mode: mode}
+	return getting[K, V]{ctx: ctx, key: key, state: state, inner: state.inner(), sinks: state.collectors(), mode: mode}
 }
 
 // bypasses reports whether only the function may be used.
@@ -167,7 +174,7 @@ func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
 	}
 	var text string
 	var err error
-	if bug := c.guard("WithKey", func() { text, err = c.set.keys.text(key) }); bug != nil {
+	if bug := c.guarded("WithKey", func() { text, err = c.set.keys.text(key) }); bug != nil {
 		err = bug
 	}
 	if err != nil {
@@ -194,7 +201,7 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (value V, err error, ok bool) { //n
 	if g.mode.NoRead {
 		return value, nil, false
 	}
-	e := c.usable(&g.place)
+	e := c.usable(&g.place, g.sinks)
 	if e == nil {
 		return value, nil, false
 	}
@@ -209,14 +216,14 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (value V, err error, ok bool) { //n
 }
 
 // usable returns the entry of a place if it is alive. One whose tag was deleted is dropped.
-func (c *Cache[K, V]) usable(place *tier.Key[K]) *tier.Entry[K, V] {
+func (c *Cache[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry[K, V] {
 	e := c.mem.Find(place)
 	if e == nil || c.mem.Expired(e) {
 		return nil
 	}
 	if !e.Current() {
 		if c.mem.Remove(place, e) {
-			c.counts[invalid].Add(1)
+			c.count(invalid, sinks)
 		}
 		return nil
 	}
@@ -266,9 +273,7 @@ func (c *Cache[K, V]) describe(e *tier.Entry[K, V]) Entry[V] {
 		case t.Nil:
 			d.Kind = KindNil
 		}
-		for _, tag := range t.Tags {
-			d.Tags = append(d.Tags, tag.Label.Name)
-		}
+		d.Tags = namesOf(t.Tags)
 	}
 	return d
 }
@@ -289,25 +294,28 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 			c.count(failed, g.sinks)
 			return zero, err
 		}
-		f, lead, err := c.join(g, fetch)
+		f, role, err := c.join(g, fetch)
 		switch {
 		case errors.Is(err, ErrClosed):
 			return zero, err
 		case err != nil:
 			c.count(failed, g.sinks)
 			return zero, err
-		case f != nil:
-			return c.wait(g, f, lead)
-		}
-		// Somebody has stored a value, or remembered an error, since we looked.
-		if v, err, ok := c.read(g); ok {
-			return v, err
+		case f == nil:
+			// Somebody has stored a value, or remembered an error, since we looked.
+			if v, err, ok := c.read(g); ok {
+				return v, err
+			}
+		default:
+			if v, err, ok := c.wait(g, f, role); ok {
+				return v, err
+			}
 		}
 	}
 }
 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
-func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], lead bool, err error) {
+func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
 	kind := flight.Plain
 	switch {
 	case g.mode.NoRead:
@@ -315,39 +323,41 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 	case g.mode.NoWrite:
 		kind = flight.Aside
 	}
-	within := linkOf(g.ctx)
-	f, lead, err = c.flights.Join(g.place, g.place.Hash, kind, within,
+	g.within = linkOf(g.ctx)
+	f, role, err = c.flights.Join(g.place, g.place.Hash, kind, g.inner.has(noRead), g.within,
 		func() bool {
 			e := c.mem.Find(&g.place)
 			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
 		},
-		func(f *flight.Flight[tier.Key[K], job[K, V]]) {
-			f.Job.begin(g, fetch, flight.Link{Flight: f, Up: within})
-		})
-	if lead {
+		func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.begin(g, fetch, flight.Link{Flight: f}) })
+	if role == flight.Leads {
 		c.start(f)
 	}
-	return f, lead, err
+	return f, role, err
 }
 
-// wait waits for a flight under the caller's own context.
-func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], lead bool) (V, error) {
-	if !f.Wait(g.ctx.Done()) {
+// wait waits for a flight under the caller's own context. ok is false if what it brought is not for this caller, who has to
+// try again.
+func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role) (value V, err error, ok bool) { //nolint:revive,staticcheck // as read
+	in := f.Wait(g.ctx.Done())
+	g.within.Waited(f)
+	if !in {
 		c.leave(f)
 		c.count(left, g.sinks)
-		var zero V
-		return zero, g.ctx.Err()
+		return value, g.ctx.Err(), true
 	}
-	value, err := c.outcome(f)
+	value, err = c.outcome(f)
 	switch {
-	case err != nil && !errors.Is(err, ErrNone):
+	case err != nil && role == flight.Joined && f.Job.ctx.inner.has(noFetch):
+		return value, err, false // the rules of the one who began it may have made it fail
+	case err != nil && !isNone(err):
 		c.count(failed, g.sinks)
-	case lead:
-		c.count(fetched, g.sinks)
-	default:
+	case role == flight.Joined:
 		c.count(shared, g.sinks)
+	default:
+		c.count(fetched, g.sinks)
 	}
-	return value, err
+	return value, err, true
 }
 
 // outcome returns what a caller gets of a flight that is over.
@@ -519,7 +529,7 @@ func (c *Cache[K, V]) newPeek(ctx context.Context, key K) getting[K, V] {
 }
 
 func (c *Cache[K, V]) peek(g *getting[K, V]) (e *tier.Entry[K, V], value V, err error, ok bool) { //nolint:revive,staticcheck // as read
-	if e = c.usable(&g.place); e != nil {
+	if e = c.usable(&g.place, g.sinks); e != nil {
 		if value, err, ok = c.open(g, e); ok {
 			_, bug := errors.AsType[*PanicError](err)
 			return e, value, err, !bug

@@ -77,7 +77,8 @@ func (e *RememberedError) Error() string { return "zodiac: remembered: " + e.Err
 
 func (e *RememberedError) Unwrap() []error { return []error{ErrRemembered, e.Err} }
 
-// A ManyError is returned by GetMany when some keys failed; the values of the others are returned beside it.
+// A ManyError is returned by GetMany and SetMany when some keys failed; the others are done, and GetMany returns their
+// values beside it.
 type ManyError[K comparable] struct {
 	Errors   map[K]error // by key
 	Rejected []error     // keys without text, which cannot be in a map: see [KeyError]
@@ -91,6 +92,21 @@ func (e *ManyError[K]) Error() string {
 	return fmt.Sprintf("%v (and %d more keys failed)", errs[0], len(errs)-1)
 }
 
+func (e *ManyError[K]) add(key K, err error) {
+	if e.Errors == nil {
+		e.Errors = make(map[K]error)
+	}
+	e.Errors[key] = err
+}
+
+// orNil returns e if it has errors.
+func (e *ManyError[K]) orNil() error {
+	if len(e.Errors)+len(e.Rejected) == 0 {
+		return nil
+	}
+	return e
+}
+
 // Unwrap returns all errors, those of rejected keys last.
 func (e *ManyError[K]) Unwrap() []error {
 	errs := make([]error, 0, len(e.Errors)+len(e.Rejected))
@@ -101,7 +117,7 @@ func (e *ManyError[K]) Unwrap() []error {
 }
 
 // A SettingError lists what is wrong with the options given to a constructor or to a method. Unwrap returns
-// one error for each wrong setting, beginning with the option's name.
+// one error for each wrong setting, beginning with the option's name (or saying what is wrong with K, or which option is nil).
 type SettingError struct {
 	Of     string // the constructor or the method, and the loader if it has a name
 	Faults []error
@@ -120,12 +136,15 @@ func (e *SettingError) Unwrap() []error { return e.Faults }
 
 // ours reports whether err is about the call or the library rather than the origin: such errors are never remembered.
 func ours(err error) bool {
-	for _, e := range []error{context.Canceled, context.DeadlineExceeded, ErrMiss, ErrClosed, ErrCycle, ErrBusy, ErrRemembered} {
+	for _, e := range []error{context.Canceled, context.DeadlineExceeded, ErrMiss, ErrClosed, ErrCycle, ErrBusy, ErrOverflow, ErrRemembered} {
 		if errors.Is(err, e) {
 			return true
 		}
 	}
 	if _, ok := errors.AsType[*PanicError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*SettingError](err); ok {
 		return true
 	}
 	_, ok := errors.AsType[*KeyError](err)

@@ -106,7 +106,7 @@ func (c *fetchContext) cancel() {
 
 type linkKey struct{}
 
-// linkOf returns the chain of flights that ctx belongs to.
+// linkOf returns the flight that ctx belongs to, or nil.
 func linkOf(ctx context.Context) *flight.Link {
 	l, _ := ctx.Value(linkKey{}).(*flight.Link)
 	return l
@@ -115,7 +115,7 @@ func linkOf(ctx context.Context) *flight.Link {
 // begin makes the job of a flight that the caller g begins within others. It is called under the key's lock.
 func (j *job[K, V]) begin(g *getting[K, V], fetch func(context.Context, K) (V, error), within flight.Link) {
 	j.key, j.fetch, j.outer = g.key, fetch, g.state
-	j.ctx.values, j.ctx.inner, j.ctx.within = g.ctx, g.state.inner(), within
+	j.ctx.values, j.ctx.inner, j.ctx.within = g.ctx, g.inner, within
 }
 
 // A result is what a fetch brought, and what is to be done with it. It lies in the job, not on the stack of the flight's
@@ -125,6 +125,7 @@ type result[K comparable, V any] struct {
 	stage   stage // what is running: for the error, should it panic
 	verdict verdict
 	entry   *tier.Entry[K, V] // has the value, whatever becomes of it
+	old     *tier.Entry[K, V] // what was there before a forced fetch
 	err     error
 	none    error // what readers get instead of err, if it means that the key does not exist
 	life    time.Duration
@@ -192,6 +193,9 @@ func (c *Cache[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	j := &f.Job
 	r := &j.result
 	r.epoch, r.tags = c.tags.epoch.Load(), c.ownTags()
+	if f.Kind == flight.Forced {
+		r.old = c.mem.Find(&f.Key)
+	}
 	r.entry = c.mem.NewEntry(&f.Key, c.clock.Now(), false)
 	r.entry.Value, r.err = j.fetch(&j.ctx, j.key)
 	if c.set.observer != nil {
@@ -280,21 +284,26 @@ func (c *Cache[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		c.start(next)
 	}
 	f.Job.ctx.cancel()
-	if c.set.observer != nil || r.verdict == excess {
+	if c.set.observer != nil || c.set.logger != nil {
 		c.report(f, outcome)
 		return
 	}
 	c.flights.Returned(f)
 }
 
-// report tells about a fetch, once nobody waits for it any more but Close. The Observer may even exit the goroutine.
+// report tells about a fetch, once nobody waits for it any more but Close. The Observer and the log's handler may even exit
+// the goroutine.
 func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome Outcome) {
 	defer c.flights.Returned(f)
 	j := &f.Job
-	if j.result.verdict == excess {
+	r := &j.result
+	if r.stage != finished {
+		c.logPanic(r.err)
+	}
+	if r.verdict == excess {
 		c.fault(&j.ctx, j.key, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.set.name, errTags))
 	}
-	c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: j.result.took, Err: j.result.err})
+	c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: r.took, Err: r.err})
 }
 
 // settle is the commit point of a flight. It writes what the result says, unless the flight is void, and
@@ -311,28 +320,20 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside:
 		return c.settled(j, unleased, OutcomeUnleased)
-	case r.verdict != store:
-		return c.settleNothing(f)
 	case !c.flights.Seal(f):
+		c.supersede(f)
 		return c.settled(j, voided, OutcomeVoid)
 	}
-	c.put(&f.Key, r.entry, r.life, 0)
-	c.flights.Unseal(f)
-	return c.settled(j, stored, OutcomeStored)
-}
-
-// settleNothing is settle for a value that is not stored.
-func (c *Cache[K, V]) settleNothing(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
-	j := &f.Job
-	if f.Kind == flight.Forced || j.result.verdict == drop {
-		// What is there is older than a result that is not to be there.
-		if !c.flights.Seal(f) {
-			return c.settled(j, voided, OutcomeVoid)
-		}
-		c.remove(&f.Key)
-		c.flights.Unseal(f)
+	switch {
+	case r.verdict == store:
+		c.put(&f.Key, r.entry, r.life, 0)
+	case r.verdict == drop || f.Kind == flight.Forced:
+		c.remove(&f.Key) // it is older than a result that is not to be there
 	}
-	switch j.result.verdict {
+	c.flights.Unseal(f)
+	switch r.verdict {
+	case store:
+		return c.settled(j, stored, OutcomeStored)
 	case refuse:
 		return c.settled(j, voided, OutcomeVoid)
 	case excess:
@@ -340,6 +341,21 @@ func (c *Cache[K, V]) settleNothing(f *flight.Flight[tier.Key[K], job[K, V]]) Ou
 	default:
 		return c.settled(j, skipped, OutcomeSkipped)
 	}
+}
+
+// supersede takes out what is older than the result of a forced fetch that may not be stored because it is void: the one who
+// forced it has seen something newer. Nothing that was stored since the fetch began is touched.
+func (c *Cache[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	if f.Kind != flight.Forced {
+		return
+	}
+	c.flights.Change(f.Key, f.Key.Hash, func() bool {
+		r := &f.Job.result
+		if e := c.mem.Find(&f.Key); e != nil && (e == r.old || e.Created < r.entry.Created) {
+			c.mem.Remove(&f.Key, e)
+		}
+		return false
+	})
 }
 
 func (c *Cache[K, V]) settled(j *job[K, V], n counter, o Outcome) Outcome {

@@ -39,6 +39,13 @@ func TryNewLoader[K comparable, V any](fetch func(context.Context, K) (V, error)
 	return &Loader[K, V]{newCache(s), fetch}, nil
 }
 
+func (l *Loader[K, V]) target() any {
+	if l == nil {
+		return nil
+	}
+	return l.Cache.target()
+}
+
 // Get returns the value for key, calling the function if no usable entry is stored.
 //
 // Concurrent calls for one key share a single call of the function. If ctx ends first, Get returns its error, and the

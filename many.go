@@ -27,10 +27,7 @@ func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	} else {
 		m.load(m.read(all))
 	}
-	if len(m.failed.Errors)+len(m.failed.Rejected) > 0 {
-		return m.values, &m.failed
-	}
-	return m.values, nil
+	return m.values, m.failed.orNil()
 }
 
 // A many is one GetMany.
@@ -108,35 +105,32 @@ func (m *many[K, V]) load(missing []*wanted[K, V]) {
 	wg.Wait()
 }
 
+// fetch gets one key. If a function of an option exits the goroutine, which is ours, the key has failed.
 func (m *many[K, V]) fetch(w *wanted[K, V]) {
-	v, err := m.l.load(&w.get, m.l.fetch)
-	m.add(w, v, err)
+	var v V
+	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.l.set.name})
+	defer func() { m.add(w, v, err) }()
+	v, err = m.l.load(&w.get, m.l.fetch)
 }
 
 // add takes down what a Get of the key returned.
 func (m *many[K, V]) add(w *wanted[K, V], v V, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for i, key := range w.keys {
-		switch {
-		case err == nil && i > 0: // every K of the text gets a value of its own, as a Get of it would
-			if v, err = m.l.cloned(v); err == nil {
-				m.values[key] = v
-				continue
-			}
-			m.fail(key, err)
-		case err == nil:
-			m.values[key] = v
-		case errors.Is(err, ErrNone), errors.Is(err, ErrMiss):
-		default:
-			m.fail(key, err)
+		if i > 0 && err == nil { // every K of the text gets a value of its own, as a Get of it would
+			v, err = m.l.cloned(v)
 		}
+		m.put(key, v, err, w.get.mode.NoFetch)
 	}
 }
 
-func (m *many[K, V]) fail(key K, err error) {
-	if m.failed.Errors == nil {
-		m.failed.Errors = make(map[K]error)
+func (m *many[K, V]) put(key K, v V, err error, readOnly bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err == nil:
+		m.values[key] = v
+	case isNone(err), readOnly && errors.Is(err, ErrMiss):
+	default:
+		m.failed.add(key, err)
 	}
-	m.failed.Errors[key] = err
 }

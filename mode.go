@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 )
@@ -16,7 +17,7 @@ type Mode struct {
 }
 
 // A Target is a [Loader] or a [Cache] that a mode can be aimed at.
-type Target interface{ target() any }
+type Target interface{ target() any } // nil for a nil Loader or Cache
 
 // Bypass returns a context under which a loader is its function: it is called on the caller's goroutine with the
 // caller's context, nothing is read, stored or shared.
@@ -48,10 +49,21 @@ func NoWrite(ctx context.Context, targets ...Target) context.Context {
 
 // WithMode returns a context under which m restricts the loader called with it. With targets it restricts those, at any
 // depth; with m.Nested all. A nil target is a mistake and panics.
+//
+// Rules for loaders within hold where the function of this call runs: a value that is cached is returned as ever. A call whose
+// rules make loaders within fetch anew shares no fetch that others began; and nobody else gets an error that may come from
+// rules that keep them from fetching.
 func WithMode(ctx context.Context, m Mode, targets ...Target) context.Context {
 	r := rule{mode: m}
-	for _, t := range targets {
-		r.targets = append(r.targets, t.target())
+	for i, t := range targets {
+		var id any
+		if t != nil {
+			id = t.target()
+		}
+		if id == nil {
+			panic(fmt.Sprintf("zodiac: target %d of %d of a mode is nil; give the Loader or Cache itself", i+1, len(targets)))
+		}
+		r.targets = append(r.targets, id)
 	}
 	s := new(callState)
 	if outer := stateOf(ctx); outer != nil {
@@ -118,6 +130,15 @@ func (s *callState) mode(target any) Mode {
 	}
 	return sum
 }
+
+// has reports whether a rule of s passes the test.
+func (s *callState) has(test func(Mode) bool) bool {
+	return s != nil && slices.ContainsFunc(s.rules, func(r rule) bool { return test(r.mode) })
+}
+
+// noRead and noFetch are tests for has.
+func noRead(m Mode) bool  { return m.NoRead }
+func noFetch(m Mode) bool { return m.NoFetch }
 
 // inner returns what a function called by a loader sees of s: the rules that go deeper, and the sinks.
 func (s *callState) inner() *callState {

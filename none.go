@@ -47,10 +47,23 @@ func (n nones) match(err error) error {
 			return none
 		}
 	}
+	if inner, ok := errors.AsType[*noneError](err); ok { // of a loader within the fetch
+		return inner
+	}
 	if errors.Is(err, ErrNone) {
 		return ErrNone
 	}
 	return nil
+}
+
+// isNone reports whether err is what readers of a None get. An error that merely matches ErrNone, such as that of
+// a panic with it, is not.
+func isNone(err error) bool {
+	if err == ErrNone { //nolint:errorlint // see above
+		return true
+	}
+	_, ok := err.(*noneError) //nolint:errorlint // see above
+	return ok
 }
 
 // nilTest returns a function that tells the nil pointer and the nil interface from other values of V, or nil if V has

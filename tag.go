@@ -80,6 +80,15 @@ func (c *Cache[K, V]) ownTags() []tier.Tag {
 	return tags
 }
 
+// namesOf returns the names of tags.
+func namesOf(tags []tier.Tag) []string {
+	var names []string
+	for _, t := range tags {
+		names = append(names, t.Label.Name)
+	}
+	return names
+}
+
 // with returns the loader's own tags, captured before a fetch with the epoch of that time, and those called names. fresh is
 // false if one of them may have been deleted since. The error is errTags.
 func (c *Cache[K, V]) with(own []tier.Tag, epoch uint64, names []string) (tags []tier.Tag, fresh bool, err error) {

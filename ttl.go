@@ -39,6 +39,8 @@ func duration[P Period](p P) (time.Duration, error) {
 			return 0, errors.New("NaN is not a number of seconds")
 		case ns >= math.MaxInt64:
 			return 0, fmt.Errorf("%v seconds are more than a time.Duration holds; for no end give zodiac.Forever", p)
+		case p > 0 && ns < float64(shortest):
+			return 0, fmt.Errorf("%v seconds are less than a millisecond", p)
 		default:
 			d = time.Duration(math.Max(ns, math.MinInt64))
 		}
@@ -49,9 +51,6 @@ func duration[P Period](p P) (time.Duration, error) {
 	}
 	if d <= 0 {
 		return 0, fmt.Errorf("%v is not a positive time; for no end give zodiac.Forever, to store nothing use a context of zodiac.Bypass", p)
-	}
-	if d < shortest {
-		return 0, fmt.Errorf("%v seconds are less than a millisecond", p)
 	}
 	return d, nil
 }

@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -39,6 +40,9 @@ func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K,
 
 func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft bool, fn func(V, bool) (V, error)) (V, error) {
 	var zero V
+	if fn == nil {
+		return zero, fmt.Errorf("zodiac: loader %q: %s: the function is nil", c.set.name, op)
+	}
 	w, err := c.newWrite(op, key, nil)
 	if err != nil {
 		return zero, err
@@ -65,10 +69,10 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
 func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
-	w.created, w.until = c.clock.Now(), 0
-	e := c.usable(&w.place)
+	w.created, w.until, w.given = c.clock.Now(), 0, setting{}
+	e := c.usable(&w.place, nil)
 	old, ok := value, false
-	if e != nil && (e.Detail() == nil || e.Detail().None == nil) {
+	if d := detailOf(e); e != nil && (d == nil || d.None == nil) {
 		if old, err = c.cloned(e.Value); err != nil {
 			return value, false, err
 		}
@@ -77,11 +81,18 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 	if value, err = fn(old, ok); err != nil {
 		return value, false, err
 	}
+	keepLeft = keepLeft && ok
+	if d := detailOf(e); keepLeft && d != nil {
+		w.given.tags = namesOf(d.Tags)
+	}
 	if err = c.draftValue(w, value); err != nil {
 		return value, false, err
 	}
-	if ok && keepLeft {
+	if keepLeft {
 		w.drop, w.until = false, e.Expiry()
+		if d := w.entry.Detail(); d != nil && e.Detail() != nil {
+			d.Life = e.Detail().Life
+		}
 	}
 	err = c.commitIf(w, func(present *tier.Entry[K, V]) bool {
 		if !c.mem.Alive(present) {
@@ -91,6 +102,14 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 		return committed
 	})
 	return value, committed, err
+}
+
+// detailOf returns the Detail of an entry that may be nil.
+func detailOf[K comparable, V any](e *tier.Entry[K, V]) *tier.Detail {
+	if e == nil {
+		return nil
+	}
+	return e.Detail()
 }
 
 // pause waits a little before a second try and longer before every further one, at random, so that two that disturb

@@ -17,7 +17,11 @@ import (
 // In memory Set does not block and does not look at ctx. The error is ErrClosed, a *[KeyError], a *[SettingError], or a
 // *[PanicError] of a function of an option; then nothing was changed.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
-	w, err := c.newWrite("Set", key, opts)
+	return c.setAs("Set", key, value, opts)
+}
+
+func (c *Cache[K, V]) setAs(op string, key K, value V, opts []SetOption) error {
+	w, err := c.newWrite(op, key, opts)
 	if err == nil {
 		err = c.draftValue(&w, value)
 	}
@@ -27,18 +31,24 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption
 	return err
 }
 
-// SetMany is [Cache.Set] for each of values. Keys that fail are named in the error, the others are stored.
+// SetMany is [Cache.Set] for each of values. If some fail, the error is a *[ManyError], and the others are stored.
 func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOption) error {
-	if err := c.check("SetMany", opts); err != nil {
-		return err
+	if c.closed.Load() {
+		return ErrClosed
 	}
-	var errs []error
+	if s := settingOf(opts); len(s.faults) > 0 {
+		return &SettingError{Of: c.of("SetMany"), Faults: s.faults}
+	}
+	var failed ManyError[K]
 	for key, value := range values {
-		if err := c.Set(ctx, key, value, opts...); err != nil {
-			errs = append(errs, err)
+		err := c.setAs("SetMany", key, value, opts)
+		if _, ok := errors.AsType[*KeyError](err); ok {
+			failed.Rejected = append(failed.Rejected, err)
+		} else if err != nil {
+			failed.add(key, err)
 		}
 	}
-	return errors.Join(errs...)
+	return failed.orNil()
 }
 
 // SetNone stores that key does not exist: readers get [ErrNone]. Otherwise it is like [Cache.Set].
@@ -83,7 +93,7 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 		return false, &SettingError{Of: c.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
 	}
 	for {
-		e := c.usable(&w.place)
+		e := c.usable(&w.place, nil)
 		if e == nil {
 			return false, nil
 		}
@@ -184,14 +194,6 @@ type write[K comparable, V any] struct {
 	life    time.Duration // of the entry, counted from when it is stored
 	until   int64         // when the entry ends, instead of life; 0 = not set
 	drop    bool          // the entry would live no time: there is to be none
-}
-
-// check returns an error that lists what is wrong with the options of a call.
-func (c *Cache[K, V]) check(op string, opts []SetOption) error {
-	if s := settingOf(opts); len(s.faults) > 0 {
-		return &SettingError{Of: c.of(op), Faults: s.faults}
-	}
-	return nil
 }
 
 func (c *Cache[K, V]) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.set.name) }

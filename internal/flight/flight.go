@@ -40,6 +40,15 @@ const (
 	Forced             // wants a function that starts after now
 )
 
+// A Role says what a caller is to a flight.
+type Role uint8
+
+const (
+	Joined Role = iota // others began it
+	Began              // began it; it starts later
+	Leads              // began it, and must start its function now
+)
+
 // shards is the number of locks the keys are spread over.
 const shards = 32
 
@@ -97,22 +106,6 @@ const (
 	over // the outcome is known, or nobody wants it
 )
 
-// A Link is a chain of flights, each within the function of the next: what a context carries to tell a function
-// that waits for itself. nil is the empty chain.
-type Link struct {
-	Flight any // a *Flight
-	Up     *Link
-}
-
-func (l *Link) has(f any) bool { // a nil *Flight is in no chain
-	for ; l != nil; l = l.Up {
-		if l.Flight == f {
-			return true
-		}
-	}
-	return false
-}
-
 // NewGroup returns an empty Group.
 func NewGroup[K comparable, J any]() *Group[K, J] {
 	g := new(Group[K, J])
@@ -127,43 +120,67 @@ func NewGroup[K comparable, J any]() *Group[K, J] {
 func (g *Group[K, J]) shard(hash uint64) *shard[K, J] { return &g.shards[hash>>48%shards] }
 
 // Join makes the caller one of those who wait for a flight of key. If there is none to join, a new one begins
-// with what begin puts into it, and if lead is true the caller must start its function.
+// with what begin puts into it. After that the caller owes a call of Leave, or of within.Waited when the wait is over.
 //
 // Before that, look is called, except for Forced: if it returns true, the caller has found what it wanted and Join
-// returns nil. within is the chain of flights the caller runs in.
-func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, within *Link, look func() bool, begin func(*Flight[K, J])) (f *Flight[K, J], lead bool, err error) {
+// returns nil. within is the flight in whose function the caller runs, or nil. A caller alone joins nothing that others
+// began; if it cannot have a flight that may write, its own writes nothing.
+func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, alone bool, within *Link, look func() bool, begin func(*Flight[K, J])) (f *Flight[K, J], role Role, err error) {
 	s := g.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false, ErrClosed
+		return nil, 0, ErrClosed
 	}
 	if kind != Forced && look() {
-		return nil, false, nil
+		return nil, 0, nil
 	}
 	l := s.find(key, hash)
-	if l != nil {
+	if l != nil && !alone {
 		f = l.joinable(kind)
 	}
-	if within.has(f) || l != nil && kind == Forced && within.has(l.forced) {
-		return nil, false, ErrCycle // a forced one would wait for the other, and that one for it
-	}
 	if f != nil {
+		if !within.wait(f) {
+			return nil, 0, ErrCycle
+		}
 		f.callers++
-		return f, false, nil
+		return f, Joined, nil
 	}
-	if l == nil {
-		l = s.newLine(key, hash)
+	f = &Flight[K, J]{Key: key, Kind: kind, shard: s, callers: 1, done: make(chan struct{})}
+	role = Leads
+	switch {
+	case l == nil:
+		s.newLine(key, hash).start(f)
+	case kind == Forced && l.forced != nil && l.waiting == nil:
+		if !within.waitBehind(f, l.forced) {
+			return nil, 0, ErrCycle
+		}
+		f.line, l.waiting = l, f
+		role = Began
+	case l.taken(kind): // only for a caller alone
+		f.state = void | started
+		s.running++
+	default:
+		l.start(f)
 	}
-	f = &Flight[K, J]{Key: key, Kind: kind, shard: s, line: l, callers: 1, done: make(chan struct{})}
 	begin(f)
 	s.track(f)
-	if kind == Forced && l.forced != nil {
-		l.waiting = f
-		return f, false, nil
+	if role == Leads {
+		within.wait(f) // which waits for nothing yet
 	}
-	l.start(f)
-	return f, true, nil
+	return f, role, nil
+}
+
+// taken reports whether a flight of this kind has no place in the line.
+func (l *line[K, J]) taken(kind Kind) bool {
+	switch kind {
+	case Forced:
+		return l.forced != nil
+	case Aside:
+		return l.aside != nil
+	default:
+		return l.open != nil
+	}
 }
 
 // joinable returns the flight that a caller of this kind shares, or nil.
@@ -180,6 +197,7 @@ func (l *line[K, J]) joinable(kind Kind) *Flight[K, J] {
 
 // start puts f into its place, as its function is about to start.
 func (l *line[K, J]) start(f *Flight[K, J]) {
+	f.line = l
 	f.state |= started
 	f.shard.running++
 	if f.Kind == Aside {
@@ -269,7 +287,7 @@ func (g *Group[K, J]) FailAll(err error, each func(*Flight[K, J])) {
 	}
 }
 
-// Leave takes back one Join. last is true if nobody waits for f any more: it is abandoned, and if it has started its
+// Leave takes back one Join (the caller calls within.Waited too). last is true if nobody waits for f any more: it is abandoned, and if it has started its
 // function should be told to stop. If next is not nil, its function must be started now.
 func (g *Group[K, J]) Leave(f *Flight[K, J]) (last bool, next *Flight[K, J]) {
 	s := f.shard
@@ -397,6 +415,7 @@ func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	switch f {
 	case l.waiting:
 		l.waiting = nil
+		forget(f, l.forced)
 	case l.aside:
 		l.aside = nil
 	case l.forced:
@@ -406,6 +425,7 @@ func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
 		}
 		if next = l.waiting; next != nil {
 			l.waiting = nil
+			forget(next, f)
 			l.start(next)
 		}
 	default:
