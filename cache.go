@@ -88,7 +88,8 @@ type Entry[V any] struct {
 }
 
 // GetOrFetch returns the value of key, calling fetch for it if there is none. It shares and stores the result like
-// [Loader.Get]; on a Loader, the two share with each other.
+// [Loader.Get]; on a Loader, the two share with each other, so fetch may not be the function that is called. A nil fetch
+// is an error, even if there is a value.
 func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.Context, K) (V, error)) (V, error) {
 	if fetch == nil {
 		var zero V

@@ -17,8 +17,10 @@ type Loader[K comparable, V any] struct {
 
 // NewLoader returns a Loader for fetch. It panics with a [*SettingError] that lists every wrong setting.
 //
-// The function is called at most once at a time for each key, on a goroutine of its own, with a context that has the
-// values, but not the end, of the first caller's: it ends when nobody waits any more.
+// The function is called for one key at a time, however many ask for it, on a goroutine of its own, with a context that has
+// the values, but not the end, of the first caller's: it ends when nobody waits any more. A second call beside it happens
+// only where the first one's result is not for everybody: an invalidation came in between, its callers have left while
+// it still runs, or a mode says so.
 func NewLoader[K comparable, V any](fetch func(context.Context, K) (V, error), opts ...Option) *Loader[K, V] {
 	l, err := TryNewLoader(fetch, opts...)
 	if err != nil {
@@ -52,6 +54,10 @@ func (l *Loader[K, V]) target() any {
 // function goes on for the other callers; when the last has left, its context ends. An error of the function is returned
 // as it is to everyone waiting, and is not stored (but see [NoneIf] and [WithErrorTTL]). A value in memory is returned
 // even if ctx has ended. Modes such as [Overwrite] and [ReadOnly] in ctx change what Get does.
+//
+// The other errors are [ErrNone] for what is known not to exist, [ErrMiss] under ReadOnly, a *[PanicError] if the function
+// or one of an option panicked, [ErrCycle] to a function that would wait for itself, and [ErrClosed]. A key without text
+// (see [KeyError]) is fetched on the caller's goroutine, and the Observer told.
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	absent := false
 	if !flagged.Load() {

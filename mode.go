@@ -41,8 +41,8 @@ func ReadOnly(ctx context.Context, targets ...Target) context.Context {
 	return WithMode(ctx, Mode{NoWrite: true, NoFetch: true}, targets...)
 }
 
-// NoWrite returns a context under which Get uses what is cached or being fetched, but stores nothing itself. Targets
-// as for [Bypass].
+// NoWrite returns a context under which Get uses what is cached or being fetched, but stores nothing itself: a fetch that it
+// begins is shared with other NoWrite callers only. Targets as for [Bypass].
 func NoWrite(ctx context.Context, targets ...Target) context.Context {
 	return WithMode(ctx, Mode{NoWrite: true}, targets...)
 }

@@ -151,8 +151,8 @@ func WithVersion[T int | string](version T) Option {
 	})
 }
 
-// WithKey makes the text of keys by hand. Keys of one text are one key. By default it is made from all fields of K; see
-// the package comment for which K have a text of their own.
+// WithKey makes the text of keys by hand. Keys of one text are one key. text runs on the caller's goroutine at every call,
+// hits included. By default the text is made from all fields of K; see the package comment for which K have one.
 func WithKey[K comparable](text func(K) string) Option {
 	return function("WithKey", text, func(c *config) *any { return &c.key })
 }
@@ -187,8 +187,8 @@ func WithTTL[P Period](p P) SetOption {
 }
 
 // WithTTLFunc sets how long each value lives. A result under a millisecond, zero and negative ones included, means: do not
-// store this, and drop what was there. A None lives as WithNoneTTL or WithTTL says. By default WithTTL is for
-// all.
+// store this, and drop what was there. A None lives as WithNoneTTL or WithTTL says. ttl runs on the goroutine of the fetch, or
+// of the caller of Set: if it panics, the callers get a *[PanicError]. By default WithTTL is for all.
 func WithTTLFunc[K comparable, V any](ttl func(K, V) time.Duration) Option {
 	return function("WithTTLFunc", ttl, func(c *config) *any { return &c.ttlFunc })
 }
@@ -212,8 +212,9 @@ func WithSliding() Option {
 	return option(func(c *config) { c.sliding = true })
 }
 
-// SkipIf makes the loader not store results for which skip is true; those who wait for them get them all the same. By
-// default a Loader skips nil pointers and nil interfaces, and a Cache nothing. Set stores everything.
+// SkipIf makes the loader not store results for which skip is true; those who wait for them get them all the same. It
+// applies to every fetch, that of GetOrFetch too; Set stores everything. skip runs on the goroutine of the fetch: if it
+// panics, the callers get a *[PanicError]. By default a Loader skips nil pointers and nil interfaces, and a Cache nothing.
 func SkipIf[V any](skip func(V) bool) Option {
 	return function("SkipIf", skip, func(c *config) *any { return &c.skipIf })
 }
@@ -272,14 +273,15 @@ func (o tagsOption) applySet(s *setting) { s.tags = append(s.tags, o...) }
 func WithTags(names ...string) SetOption { return tagsOption(slices.Clone(names)) }
 
 // WithTagsFunc adds tags that depend on the value. A fetched value with more than 16 tags in all is returned but not
-// stored, and the Observer told. By default there are none.
+// stored, and the Observer told. tags runs where WithTTLFunc's function does. By default there are none.
 func WithTagsFunc[K comparable, V any](tags func(K, V) []string) Option {
 	return function("WithTagsFunc", tags, func(c *config) *any { return &c.tagsFunc })
 }
 
 // WithClone makes memory keep copies of its own: values are cloned on the way in and on the way out, so that no two callers
-// share anything clone copies. nil is not given to clone. By default callers share the values in memory and
-// must not change them.
+// share anything clone copies. nil is not given to clone, which runs on the goroutine of the fetch on the way in, and of
+// the reader on the way out; if it panics, that one gets a *[PanicError]. By default callers share the values in memory
+// and must not change them.
 func WithClone[V any](clone func(V) V) Option {
 	return function("WithClone", clone, func(c *config) *any { return &c.clone })
 }

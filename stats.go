@@ -37,7 +37,7 @@ type Stats struct {
 
 	Evicted uint64 // live entries that made room for others
 	Expired uint64 // entries taken out after their expiry
-	Invalid uint64 // entries met that ValidIf refused or whose tag was deleted
+	Invalid uint64 // entries met that ValidIf refused, or whose tag was deleted
 	Corrupt uint64 // records of a store that could not be read
 	Size    int    // entries in memory
 }
@@ -121,8 +121,8 @@ const (
 	// EventFetch: a function called on behalf of the cache has returned. Took is how long it ran, Outcome what became of
 	// the result, Err its error.
 	EventFetch EventKind = iota
-	// EventFault: something went wrong that callers do not, or not only, get as an error: a function of an option
-	// panicked, a key has no text, a value has too many tags. Err says what.
+	// EventFault: something kept a value out of the cache that its caller has all the same: the key has no text, or the
+	// value too many tags. Err says what.
 	EventFault
 )
 
@@ -156,10 +156,11 @@ type Event struct {
 	Err     error
 }
 
-// An Observer is told about fetches and faults, never about a hit in memory. Observe is called outside of all locks, by
-// many goroutines at once, on the goroutine of the fetch or of the caller; while it runs, nobody waits for it but
-// Close. The context has the values of the one the event belongs to. If Observe panics, the panic is
-// logged, if there is a logger, and goes no further.
+// An Observer is told about fetches and faults, never about a hit in memory. Observe is called outside of all locks and
+// by many goroutines at once: on the goroutine of the fetch, after all callers have their outcome, so that only Close waits
+// for it; or, about a key without text, on the goroutine of the caller, before the function. The context has the
+// values of the caller's and does not end. If Observe panics, the panic is logged, if there is a logger, and goes no
+// further.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }

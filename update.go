@@ -19,15 +19,18 @@ const updateTries = 16
 //
 // Updates and Adds of a key take turns; waiting for its turn ends with ctx. If another write comes in between, fn
 // is called again with the newer value; after sixteen times Update returns [ErrBusy]. fn runs on the caller's
-// goroutine without any lock. If it returns an error, or panics, nothing was changed. It must not Update the same
-// key.
+// goroutine without any lock. If it returns an error, that is returned and nothing was changed; a panic of it passes
+// through. It must not Update the same key. Tags given to an earlier Set of the key are gone, as after a Set.
+//
+// The other errors are ctx's, [ErrClosed], a *[KeyError], a *[SettingError] for too many tags, and a *[PanicError] of a
+// function of an option.
 func (c *Cache[K, V]) Update(ctx context.Context, key K, fn func(old V, ok bool) (V, error)) (V, error) {
 	return c.update(ctx, "Update", key, false, fn)
 }
 
 // Add adds delta to the number of key and returns the sum. Absent, expired and None count as zero, and the sum gets
-// the loader's lifetime; a live number keeps its time left. A sum that overflows, or is infinite or NaN, is [ErrOverflow]
-// and changes nothing. For a Loader l, give l.Cache. Otherwise it is like [Cache.Update].
+// the loader's lifetime; a live number keeps its time left and its tags. A sum that overflows, or is infinite or NaN, is
+// [ErrOverflow] and changes nothing. For a Loader l, give l.Cache. Otherwise it is like [Cache.Update].
 func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K, N], key K, delta N) (N, error) {
 	return c.update(ctx, "Add", key, true, func(old N, _ bool) (N, error) {
 		sum := old + delta

@@ -14,7 +14,7 @@ import (
 // who waits for them gets their result, but it is not stored. If WithTTLFunc gives the value no lifetime, the key is
 // absent afterwards.
 //
-// In memory Set does not block and does not look at ctx. The error is ErrClosed, a *[KeyError], a *[SettingError], or a
+// In memory Set does not block and does not look at ctx. The error is [ErrClosed], a *[KeyError], a *[SettingError], or a
 // *[PanicError] of a function of an option; then nothing was changed.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
 	return c.setAs("Set", key, value, opts)
@@ -64,7 +64,8 @@ func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) err
 }
 
 // SetIfAbsent stores value if key has no entry, and reports whether it was absent. Only then are fetches of the key void.
-// A None is an entry. Otherwise it is like [Cache.Set].
+// A None is an entry. If WithTTLFunc gives the value no lifetime, an absent key stays absent. Otherwise it is like
+// [Cache.Set].
 func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
 	w, err := c.newWrite("SetIfAbsent", key, opts)
 	if err == nil {
@@ -82,8 +83,9 @@ func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...S
 }
 
 // Touch gives the entry of key a new lifetime: that of WithTTL given here, or what Set would give to its value. It reports
-// whether there was a live entry; one that has expired stays so. If WithTTLFunc gives the value no lifetime any
-// more, the entry goes. Fetches that run are not void. WithTags is an error here.
+// whether there is an entry that lives on; one that has expired stays so. If WithTTLFunc gives the value no lifetime any
+// more, the entry goes, and Touch returns false. Fetches that run are not void. WithTags is an error here; the other errors
+// are those of Set.
 func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool, error) {
 	w, err := c.newWrite("Touch", key, opts)
 	if err != nil {
@@ -114,8 +116,8 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 }
 
 // Delete removes the entries of keys and returns how many there were; fetches of the keys that run are void. Once it has
-// returned, no Get that begins later returns an older value. A key without text is named in the error; the
-// others are deleted.
+// returned, no Get that begins later returns an older value. For keys without text the error has a *[KeyError] each; the
+// others are deleted. On a closed cache it is [ErrClosed]. In memory Delete does not block and does not look at ctx.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	n := 0
 	var errs []error
@@ -138,9 +140,10 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// DeleteTags removes every entry that has any of the tags, for a price that does not depend on how many those are: they
-// are absent at once, and go when they are met or their time is over. Until then they count in Len. Fetches whose result
-// would have one of the tags, or may have it, are void.
+// DeleteTags removes every entry of this cache that has any of the tags, for a price that does not depend on how many those
+// are: they are absent at once, and go when they are met or their time is over. Until then they count in Len. Fetches whose
+// result would have one of the tags, or may have it, are void. Tags are compared as they are; no character has a meaning.
+// The only error is [ErrClosed].
 func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	if c.closed.Load() {
 		return ErrClosed
@@ -170,7 +173,7 @@ func (c *Cache[K, V]) hasTag(tags []string) bool {
 	return false
 }
 
-// Clear removes all entries and returns how many were alive. Fetches that run are void.
+// Clear removes all entries and returns how many were alive. Fetches that run are void. The only error is [ErrClosed].
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	if c.closed.Load() {
 		return 0, ErrClosed

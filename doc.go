@@ -1,0 +1,56 @@
+// Package zodiac turns a slow function into a cached one without changing its type.
+//
+//	users := zodiac.NewLoader(fetchUser, zodiac.WithTTL(60)) // func(context.Context, int64) (User, error), cached for 60 s
+//	u, err := users.Get(ctx, 42)
+//
+// # Loaders and caches
+//
+// A [Loader] is a function with a [Cache] in front of it. [Loader.Get] has the type of the function, so a loader goes
+// wherever the function went. However many goroutines ask for a key that is not cached, the function is called once, and
+// all get its value or its error. A [Cache] by itself is for values that are set, or fetched by a function given at the
+// call.
+//
+// Values are kept in memory, at most [WithCapacity] of them; a policy of its own decides which go. Memory shares values
+// with its readers, who must not change them, unless [WithClone] makes copies.
+//
+// # Freshness
+//
+// An entry lives for [WithTTL], counted from when it is stored, and is gone at its expiry to the nanosecond. Delete, Set,
+// DeleteTags and Clear make the fetches void that run at that moment: those who already wait get what they bring, but it
+// is never stored, and nobody who asks later gets it. So once an invalidation has returned, no later Get returns
+// anything older.
+//
+// # Absent, nil, zero, None
+//
+// Zero values are values. A nil pointer or nil interface that a fetch returns is not stored unless [CacheNil] says so.
+// That a key does not exist is remembered if the fetch's error is one that [NoneIf] names: as a None, for which readers
+// get an error that matches [ErrNone] and the error named. Other errors are never stored; [WithErrorTTL] remembers them
+// briefly, so that a source that is down is not hammered.
+//
+// # Modes
+//
+// [Bypass], [Overwrite], [ReadOnly] and [NoWrite] in a context change what one call may do: read, write, fetch. They never
+// reach the loaders that the function calls in turn, unless they are aimed at them.
+//
+// # Keys
+//
+// K may be bool, an integer, a float (but not NaN), a string, a time.Time, an encoding.TextMarshaler, or an array or struct
+// of these; a field tagged `key:"-"` is left out. For any other K give [WithKey]. Integers, strings, and arrays and structs
+// of them are looked up as they are; other keys by their text, which costs an allocation for each call.
+//
+// # Errors and panics
+//
+// Errors of the function come back as they are. If it panics, or calls runtime.Goexit, every caller gets a
+// *[PanicError]. The functions given to options may panic too, with the same result. Wrong options are found when the
+// loader is made, and all are reported at once.
+//
+// # Goroutines and timers
+//
+// A fetch runs on a goroutine of its own, which [Cache.Close] waits for. There is no other goroutine: expired entries are
+// taken out by a timer, which is armed only while there are entries that expire. A loader that is never closed leaks
+// nothing.
+//
+// # What it does not do
+//
+// It keeps values in this process only. It does not bound memory in bytes. It does not retry the function.
+package zodiac
