@@ -96,19 +96,20 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 		return zero, fmt.Errorf("zodiac: loader %q: GetOrFetch: the fetch function is nil", c.set.name)
 	}
 	absent := false
-	if !flagged.Load() {
+	state := stateOf(ctx)
+	if state == nil {
 		var e *tier.Entry[K, V]
 		if e, absent = c.mem.Hit(key); e != nil {
 			c.hits.add()
 			return e.Value, nil
 		}
 	}
-	return c.get(ctx, key, fetch, Mode{}, absent)
+	return c.get(ctx, key, fetch, state, Mode{}, absent)
 }
 
 // get is the long way of a Get, with further restrictions. absent says that the short way found nothing.
-func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), also Mode, absent bool) (V, error) {
-	g := c.newGet(ctx, key, also)
+func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), state *callState, also Mode, absent bool) (V, error) {
+	g := c.newGet(ctx, key, state, also)
 	if g.bypasses() {
 		return c.bypass(&g, fetch)
 	}
@@ -136,8 +137,7 @@ type getting[K comparable, V any] struct {
 	within  *flight.Link      // the flight it is a part of
 }
 
-func (c *Cache[K, V]) newGet(ctx context.Context, key K, also Mode) getting[K, V] {
-	state := stateOf(ctx)
+func (c *Cache[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {
 	mode := state.mode(c)
 	mode.NoRead = mode.NoRead || also.NoRead
 	mode.NoWrite = mode.NoWrite || also.NoWrite

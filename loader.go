@@ -60,19 +60,20 @@ func (l *Loader[K, V]) target() any {
 // (see [KeyError]) is fetched on the caller's goroutine, and the Observer told.
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	absent := false
-	if !flagged.Load() {
+	state := stateOf(ctx)
+	if state == nil {
 		var e *tier.Entry[K, V]
 		if e, absent = l.mem.Hit(key); e != nil {
 			l.hits.add()
 			return e.Value, nil
 		}
 	}
-	return l.get(ctx, key, l.fetch, Mode{}, absent)
+	return l.get(ctx, key, l.fetch, state, Mode{}, absent)
 }
 
 // Refresh calls the function and replaces the entry of key: it is Get under [Overwrite].
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
-	return l.get(ctx, key, l.fetch, Mode{NoRead: true}, true)
+	return l.get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
 }
 
 // Fetch calls the function itself, on the caller's goroutine and with the caller's context. Nothing is read, stored, shared

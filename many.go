@@ -20,7 +20,7 @@ const manyAtOnce = 16
 func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	m := many[K, V]{l: l, values: make(map[K]V, len(keys))}
 	all := m.distinct(ctx, keys)
-	if g := l.newGet(ctx, *new(K), Mode{}); g.bypasses() {
+	if g := l.newGet(ctx, *new(K), stateOf(ctx), Mode{}); g.bypasses() {
 		m.bypass(all)
 	} else if l.closed.Load() {
 		return nil, ErrClosed
@@ -47,10 +47,11 @@ type wanted[K comparable, V any] struct {
 
 // distinct returns each key once, and rejects those without text.
 func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
+	state := stateOf(ctx)
 	all := make([]*wanted[K, V], 0, len(keys))
 	seen := make(map[tier.Key[K]]*wanted[K, V], len(keys))
 	for _, key := range keys {
-		w := &wanted[K, V]{get: m.l.newGet(ctx, key, Mode{}), keys: []K{key}}
+		w := &wanted[K, V]{get: m.l.newGet(ctx, key, state, Mode{}), keys: []K{key}}
 		var err error
 		if w.get.place, err = m.l.placeOf(key, "GetMany"); err != nil {
 			m.failed.Rejected = append(m.failed.Rejected, err)

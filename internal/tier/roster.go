@@ -6,7 +6,7 @@ import "github.com/zodiac-go/zodiac/internal/coarse"
 const chunkSize = 128
 
 // A roster lists the entries that expire, for the janitor. Its chunks hold expiries side by side, so looking for the
-// due ones among a million reads 8 MB in order instead of a million entries all over the heap. An expiry listed may
+// due ones among a million reads 16 MB in order instead of a million entries all over the heap. An expiry listed may
 // be too early, where an entry slid since; never too late.
 type roster[K comparable, V any] struct {
 	chunks  []*chunk[K, V]
@@ -17,8 +17,12 @@ type roster[K comparable, V any] struct {
 
 type chunk[K comparable, V any] struct {
 	soonest int64 // no entry of the chunk is due before
-	due     [chunkSize]int64
-	entry   [chunkSize]*Entry[K, V]
+	slots   [chunkSize]rosterSlot[K, V]
+}
+
+type rosterSlot[K comparable, V any] struct {
+	entry *Entry[K, V] // nil: free
+	due   int64        // of a free slot: the next free one
 }
 
 func (r *roster[K, V]) reset() { *r = roster[K, V]{free: -1, soonest: coarse.Never} }
@@ -33,9 +37,9 @@ func (r *roster[K, V]) add(e *Entry[K, V]) {
 		r.grow()
 	}
 	slot := r.free
-	c, i := r.at(slot)
-	r.free = int(c.due[i])
-	c.due[i], c.entry[i] = due, e
+	c, at := r.at(slot)
+	r.free = int(at.due)
+	at.entry, at.due = e, due
 	c.soonest, r.soonest = min(c.soonest, due), min(r.soonest, due)
 	e.setSlot(slot)
 	r.n++
@@ -47,8 +51,8 @@ func (r *roster[K, V]) remove(e *Entry[K, V]) {
 	if slot < 0 {
 		return
 	}
-	c, i := r.at(slot)
-	c.due[i], c.entry[i] = int64(r.free), nil
+	_, at := r.at(slot)
+	at.entry, at.due = nil, int64(r.free)
 	r.free = slot
 	e.setSlot(-1)
 	if r.n--; r.n == 0 {
@@ -56,17 +60,18 @@ func (r *roster[K, V]) remove(e *Entry[K, V]) {
 	}
 }
 
-func (r *roster[K, V]) at(slot int) (*chunk[K, V], int) {
-	return r.chunks[slot/chunkSize], slot % chunkSize
+func (r *roster[K, V]) at(slot int) (*chunk[K, V], *rosterSlot[K, V]) {
+	c := r.chunks[slot/chunkSize]
+	return c, &c.slots[slot%chunkSize]
 }
 
 func (r *roster[K, V]) grow() {
 	first := len(r.chunks) * chunkSize
 	c := &chunk[K, V]{soonest: coarse.Never}
-	for i := range c.due {
-		c.due[i] = int64(first + i + 1)
+	for i := range c.slots {
+		c.slots[i].due = int64(first + i + 1)
 	}
-	c.due[chunkSize-1] = -1
+	c.slots[chunkSize-1].due = -1
 	r.chunks = append(r.chunks, c)
 	r.free = first
 }
@@ -84,19 +89,18 @@ func (r *roster[K, V]) due(ci int, now int64, dead []*Entry[K, V]) []*Entry[K, V
 
 func (c *chunk[K, V]) collect(now int64, dead []*Entry[K, V]) []*Entry[K, V] {
 	c.soonest = coarse.Never
-	for i, due := range c.due {
-		e := c.entry[i]
+	for i := range c.slots {
+		s := &c.slots[i]
 		switch {
-		case e == nil:
+		case s.entry == nil:
 			continue
-		case due <= now && e.dead(now):
-			dead = append(dead, e)
+		case s.due <= now && s.entry.dead(now):
+			dead = append(dead, s.entry)
 			continue
-		case due <= now: // it slid
-			due = e.Expiry()
-			c.due[i] = due
+		case s.due <= now: // it slid
+			s.due = s.entry.Expiry()
 		}
-		c.soonest = min(c.soonest, due)
+		c.soonest = min(c.soonest, s.due)
 	}
 	return dead
 }

@@ -1,0 +1,180 @@
+package tier
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/zodiac-go/zodiac/internal/coarse"
+	"pgregory.net/rapid"
+)
+
+func TestSizesAreThoseOfCacheLinesAndSizeClasses(t *testing.T) {
+	if n := unsafe.Sizeof(Entry[int64, [64]byte]{}); n != 112 {
+		t.Errorf("an entry for an int64 and 64 bytes takes %d bytes; want 112", n)
+	}
+	if n := unsafe.Sizeof(bucket[int64, [64]byte]{}); n != 64 {
+		t.Errorf("a bucket takes %d bytes; want 64", n)
+	}
+	var e Entry[int64, [64]byte]
+	if at := unsafe.Offsetof(e.hash) + unsafe.Sizeof(e.hash); at > 64 {
+		t.Errorf("what a hit reads of an entry ends at byte %d; want it in one cache line", at)
+	}
+}
+
+func TestAPlainEntryHasNoDetail(t *testing.T) {
+	tier := newTier(1)
+	key := tier.Plain(7)
+	if d := tier.NewEntry(&key, 0, false).Detail(); d != nil {
+		t.Errorf("Detail() = %v; want nil", d)
+	}
+	e := tier.NewEntry(&key, 42, true)
+	if d := e.Detail(); d == nil || *d.text() != "" || e.Created != 42 || e.Key != 7 {
+		t.Errorf("an entry with a detail is %v, %v", e, d)
+	}
+}
+
+func (d *Detail) text() *string { return &d.Text }
+
+// The detail lies behind the value, whatever the value's size and alignment.
+func TestDetailsDoNotOverlapValues(t *testing.T) {
+	detailOf(t, struct{}{})
+	detailOf(t, byte(1))
+	detailOf(t, int16(2))
+	detailOf(t, "text")
+	detailOf(t, [3]byte{1, 2, 3})
+	detailOf(t, [100]int64{1, 2, 3})
+	detailOf(t, any(1.5))
+}
+
+func detailOf[V comparable](t *testing.T, value V) {
+	tier := New[int8, V](1, false, false, coarse.New())
+	d := Detail{Life: time.Minute, None: errNone, Nil: true}
+	e := entryOf(tier, tier.Plain(7), value, 1234, d)
+	got := e.Detail()
+	if e.Value != value || e.Key != 7 || e.Expiry() != 1234 || got.Life != d.Life || got.None != d.None || !got.Nil {
+		t.Errorf("an entry of %v is %v with %v", value, e, got)
+	}
+	e.Use()
+	if !e.wasSeen() || e.Detail() != got {
+		t.Error("a used entry has lost its detail")
+	}
+}
+
+func TestFlagsAndSlotDoNotMixUp(t *testing.T) {
+	e := new(intEntry)
+	for _, slot := range []int{0, 1, 12345, maxSlots - 1} {
+		e.setSlot(slot)
+		e.setRing(inMain)
+		e.Use()
+		if e.slot() != slot || e.ring() != inMain || !e.wasSeen() {
+			t.Errorf("slot %d in main, seen, reads %d, %x, %v", slot, e.slot(), e.ring(), e.wasSeen())
+		}
+		e.clearSeen()
+		e.setRing(inWindow)
+		if e.slot() != slot || e.ring() != inWindow || e.wasSeen() || e.Detail() != nil {
+			t.Errorf("slot %d in the window, not seen, reads %d, %x, %v", slot, e.slot(), e.ring(), e.wasSeen())
+		}
+	}
+	e.setSlot(-1)
+	if e.slot() != -1 {
+		t.Errorf("no slot reads %d", e.slot())
+	}
+}
+
+func TestALabelThatAdvancesEndsWhatIsTagged(t *testing.T) {
+	a, b := &Label{Name: "a"}, &Label{Name: "b"}
+	tier := newTier(10)
+	e := entryOf(tier, tier.Plain(1), 1, coarse.Never, Detail{Tags: []Tag{a.Tag(), b.Tag()}})
+	store(tier, tier.Plain(1), e)
+	if !e.Current() || !tier.Alive(e) {
+		t.Error("dead before a label advanced")
+	}
+	b.Advance()
+	if e.Current() || tier.Alive(e) || tier.Expired(e) {
+		t.Errorf("Current, Alive, Expired = %v, %v, %v; want false, false, false", e.Current(), tier.Alive(e), tier.Expired(e))
+	}
+	if !Current([]Tag{a.Tag(), b.Tag()}) || !Current(nil) {
+		t.Error("a tag taken after the label advanced is not current")
+	}
+}
+
+func slidingEntry(t *intTier, life time.Duration) *intEntry {
+	e := entryOf(t, t.Plain(1), 1, t.clock.Now()+int64(life), Detail{Life: life})
+	store(t, t.Plain(1), e)
+	return e
+}
+
+func TestAnEntrySlidesOncePerEighth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(10)
+		e := slidingEntry(tier, 8*time.Second)
+		for _, step := range []struct {
+			at   time.Duration // of the test
+			want time.Duration
+		}{
+			{0, 8 * time.Second},
+			{time.Second - 1, 8 * time.Second},
+			{time.Second, 9 * time.Second},
+			{2*time.Second - 1, 9 * time.Second},
+			{5 * time.Second, 13 * time.Second},
+			{13*time.Second - 1, 21*time.Second - 1},
+			{21*time.Second - 1, 21*time.Second - 1}, // dead
+			{time.Minute, 21*time.Second - 1},
+		} {
+			time.Sleep(step.at - time.Duration(tier.clock.Now()))
+			e.Slide(tier.clock.Now())
+			if got := time.Duration(e.Expiry()); got != step.want {
+				t.Fatalf("used at %v, it expires at %v; want %v", step.at, got, step.want)
+			}
+		}
+	})
+}
+
+// The law: a use never shortens, never revives, and extends to a whole life if an eighth has passed.
+func TestSlidingNeverGoesBackwards(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		life := rapid.Int64Range(1, 1_000_000).Draw(t, "life")
+		tier := newTier(1)
+		e := entryOf(tier, tier.Plain(1), 1, life, Detail{Life: time.Duration(life)})
+		extended, now := int64(0), int64(0)
+		for range 20 {
+			now += rapid.Int64Range(-life/4, life/2).Draw(t, "step") // a reader may have read the clock before another did
+			before := e.Expiry()
+			e.Slide(now)
+			after := e.Expiry()
+			want := before
+			if now < before && now-extended >= life/8 {
+				want, extended = now+life, now
+			}
+			if after < before || after != want {
+				t.Fatalf("life %d, extended last at %d: used at %d, it expires at %d; before %d; want %d", life, extended, now, after, before, want)
+			}
+		}
+	})
+}
+
+func TestManyWhoSlideAnEntryAgree(t *testing.T) {
+	tier := newTier(1)
+	const life, steps = 80_000, 20_000
+	e := entryOf(tier, tier.Plain(1), 1, life, Detail{Life: life})
+	var users sync.WaitGroup
+	for range 4 {
+		users.Go(func() {
+			for now := int64(0); now < steps; now += rand.Int64N(10) {
+				before := e.Expiry()
+				e.Slide(now)
+				if after := e.Expiry(); after < before {
+					t.Errorf("used at %d, it expires at %d; before %d", now, after, before)
+				}
+			}
+		})
+	}
+	users.Wait()
+	if expiry := e.Expiry(); expiry < life+steps-life/8-10 || expiry > life+steps {
+		t.Errorf("used until %d, it expires at %d", steps, expiry)
+	}
+}

@@ -1,0 +1,109 @@
+package tier
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+func TestGhostTellsOnceWhichRingItLeft(t *testing.T) {
+	g := newGhosts(1000)
+	g.put(1, ghostWindow)
+	g.put(2, ghostMain)
+	for hash, want := range map[uint32]ghostList{1: ghostWindow, 2: ghostMain, 3: noGhost} {
+		if got := g.take(hash); got != want {
+			t.Errorf("take(%d) = %d; want %d", hash, got, want)
+		}
+		if got := g.take(hash); got != noGhost {
+			t.Errorf("take(%d) again = %d; want none", hash, got)
+		}
+	}
+}
+
+// A ghost counts while no more than a fifth of the capacity have followed it out of its own ring.
+func TestGhostsAgeByTheirOwnListOnly(t *testing.T) {
+	for _, start := range []uint32{0, 1<<31 - 20} { // the numbers of evictions begin again
+		g := newGhosts(100)
+		g.seq = [2]uint32{start, start}
+		keep := int(g.keep)
+		if keep != 20 {
+			t.Fatalf("ghosts of 100 entries keep %d", keep)
+		}
+		for _, followers := range []int{keep, keep + 1} {
+			g.put(7, ghostMain)
+			for i := range followers {
+				g.seq[ghostMain] = (g.seq[ghostMain] + 1) & (1<<31 - 1) // as put does, but in no bucket
+				g.put(uint32(1000+i), ghostWindow)
+				g.take(uint32(1000 + i))
+			}
+			got, want := g.take(7), ghostMain
+			if followers > keep {
+				want = noGhost
+			}
+			if got != want {
+				t.Errorf("take after %d evictions of its list = %d; want %d", followers, got, want)
+			}
+		}
+	}
+}
+
+func TestGhostsOfAFullBucketPushOutTheOldest(t *testing.T) {
+	g := newGhosts(2) // one bucket
+	g.keep = 100
+	if len(g.slots) != 4 {
+		t.Fatalf("%d slots", len(g.slots))
+	}
+	for h := range uint32(6) {
+		g.put(h, ghostList(h&1))
+	}
+	for h := range uint32(6) {
+		want := ghostList(h & 1)
+		if h < 2 {
+			want = noGhost
+		}
+		if got := g.take(h); got != want {
+			t.Errorf("take(%d) = %d; want %d", h, got, want)
+		}
+	}
+}
+
+// At their usual number, nearly all ghosts that count are there.
+func TestGhostsAreRarelyForgotten(t *testing.T) {
+	for _, capacity := range []int{1, 4, 50, 1000, 10_000} {
+		g := newGhosts(capacity)
+		keep := int(g.keep)
+		hashes := make([]uint32, 2*keep)
+		for i := range hashes {
+			hashes[i] = rand.Uint32()
+			g.put(hashes[i], ghostList(i&1))
+		}
+		lost := 0
+		for i, h := range hashes {
+			if g.take(h) != ghostList(i&1) {
+				lost++
+			}
+		}
+		if lost > max(1, len(hashes)/5) {
+			t.Errorf("capacity %d: %d of %d ghosts are lost", capacity, lost, len(hashes))
+		}
+	}
+}
+
+func TestZeroGhostsRememberNothing(t *testing.T) {
+	var g ghosts
+	if got := g.take(0); got != noGhost {
+		t.Errorf("take = %d; want none", got)
+	}
+}
+
+func TestNoHashIsAGhostBeforeItWasPut(t *testing.T) {
+	g := newGhosts(10)
+	for _, hash := range []uint32{0, 1, 1 << 31} {
+		if got := g.take(hash); got != noGhost {
+			t.Errorf("take(%d) = %d; want none", hash, got)
+		}
+		g.put(hash, ghostWindow)
+		if got := g.take(hash); got != ghostWindow {
+			t.Errorf("take(%d) = %d; want that it left the window", hash, got)
+		}
+	}
+}

@@ -1,0 +1,405 @@
+package tier
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/zodiac-go/zodiac/internal/coarse"
+)
+
+// sleepUntil sleeps until the tier's clock reads at, and what is due then has happened.
+func sleepUntil[K comparable, V any](t *Tier[K, V], at time.Duration) {
+	time.Sleep(at - time.Duration(t.clock.Now()))
+	synctest.Wait()
+}
+
+func TestAMillionExpiredEntriesGoWithoutARead(t *testing.T) {
+	n := 1_000_000
+	switch {
+	case testing.Short():
+		n = 20_000
+	case raceEnabled:
+		n = 100_000
+	}
+	synctest.Test(t, func(t *testing.T) {
+		tier := New[int, struct{}](2*n, false, false, coarse.New())
+		for i := range n {
+			putFor(tier, i, struct{}{}, time.Minute+time.Duration(i%1000)*time.Millisecond)
+		}
+		if got := tier.Len(); got != n {
+			t.Fatalf("Len() = %d; want %d", got, n)
+		}
+		sleepUntil(tier, time.Minute-1)
+		if got := tier.Len(); got != n {
+			t.Fatalf("Len() = %d before the first expiry; want %d", got, n)
+		}
+		sleepUntil(tier, time.Minute+2*time.Second-time.Millisecond) // a second after the last
+		if got := tier.Len(); got != 0 {
+			t.Errorf("Len() = %d a second after the last expiry; want 0", got)
+		}
+		if _, expired := tier.Stats(); expired != uint64(n) {
+			t.Errorf("%d expired; want %d", expired, n)
+		}
+		if armed(tier) {
+			t.Error("the timer of an empty tier is armed")
+		}
+		for i := range tier.stripes {
+			if b := len(tier.tables[i].Load().buckets); b != minBuckets {
+				t.Errorf("an empty table has %d buckets", b)
+			}
+			if c := len(tier.stripes[i].roster.chunks); c != 0 {
+				t.Errorf("an empty roster has %d chunks", c)
+			}
+		}
+	})
+}
+
+// However much is due, writers get the mutex in between.
+func TestAStepOfASweepIsSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(200_000)
+		for i := range 20_000 {
+			putFor(tier, i, i, time.Second)
+			putFor(tier, 100_000+i, i, time.Hour)
+		}
+		tier.janitor.timer.Stop()
+		time.Sleep(time.Second)
+		s := tier.stripes[0]
+		first, steps, all := 0, 0, s.table.Load().n
+		dead := make([]*intEntry, 0, sweepStep)
+		for more := true; more; first += sweepStep / chunkSize {
+			before := s.table.Load().n
+			chunks := len(s.roster.chunks)
+			more = s.sweepStep(first, tier.clock.Now(), dead)
+			steps++
+			if gone := before - s.table.Load().n; gone > 1024 {
+				t.Fatalf("a step took out %d entries; want at most 1024", gone)
+			}
+			if looked := min(chunks-first, sweepStep/chunkSize) * chunkSize; looked > 1024 {
+				t.Fatalf("a step looked at %d entries; want at most 1024", looked)
+			}
+		}
+		if want := (all + 1023) / 1024; steps < want {
+			t.Errorf("%d entries were looked through in %d steps; want at least %d", all, steps, want)
+		}
+		if err := check(tier); err != nil {
+			t.Error(err)
+		}
+		for i := range 20_000 {
+			key := tier.Plain(i)
+			if tier.index(&key) == 0 && find(tier, key) != nil {
+				t.Fatalf("key %d is still there", i)
+			}
+			if find(tier, tier.Plain(100_000+i)) == nil {
+				t.Fatalf("key %d is gone, which has not expired", 100_000+i)
+			}
+		}
+	})
+}
+
+// The steps that sweep makes of a stripe leave no chunk out and end, also if everything goes on the way.
+func TestASweepLooksAtEveryChunk(t *testing.T) {
+	for _, n := range []int{0, 1, chunkSize, sweepStep - 1, sweepStep, sweepStep + 1, 3 * sweepStep} {
+		synctest.Test(t, func(t *testing.T) {
+			tier := New[int, int](1<<20, false, false, coarse.New())
+			s := tier.stripes[0]
+			live := 0
+			for i := range n {
+				e := entryOf(tier, tier.Plain(i), i, 100, Detail{})
+				if i%5 == 0 {
+					e.ExpireAt(1000)
+					live++
+				}
+				key := tier.Plain(i)
+				s.put(&key, e, 0) // whatever its stripe
+			}
+			s.sweep(100)
+			if got := s.table.Load().n; got != live || s.roster.n != live {
+				t.Errorf("%d of %d entries are left; want %d", got, n, live)
+			}
+			s.sweep(1000)
+			if got := s.table.Load().n; got != 0 {
+				t.Errorf("%d of %d entries are left; want none", got, n)
+			}
+		})
+	}
+}
+
+func TestWhatExpiresSoonerAndCameLaterIsNotKeptWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(100)
+		putFor(tier, 1, 1, time.Hour)
+		putFor(tier, 2, 2, 10*time.Second)
+		putFor(tier, 3, 3, 5*time.Second)
+		putFor(tier, 4, 4, 20*time.Second)
+		for _, step := range []struct {
+			at   time.Duration
+			left int
+		}{
+			{5*time.Second - 1, 4},
+			{5 * time.Second, 3}, // the janitor had nothing to do before: it comes on time
+			{10*time.Second - 1, 3},
+			{10 * time.Second, 2},
+			{20 * time.Second, 1},
+			{time.Hour, 0},
+		} {
+			sleepUntil(tier, step.at)
+			if n := tier.Len(); n != step.left {
+				t.Errorf("%d entries are left after %v; want %d", n, step.at, step.left)
+			}
+		}
+		if armed(tier) {
+			t.Error("the timer of an empty tier is armed")
+		}
+	})
+}
+
+func TestTheJanitorComesAtMostOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(10_000)
+		for i := range 2000 {
+			putFor(tier, i, i, time.Duration(i)*5*time.Millisecond+1) // ten seconds of them
+		}
+		sweeps, last := 0, int64(0)
+		for range 11_000 {
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			tier.janitor.mu.Lock()
+			next := tier.janitor.earliest
+			tier.janitor.mu.Unlock()
+			if next != last {
+				sweeps++
+				if now := next - int64(time.Second); last != 0 && now < last {
+					t.Errorf("a sweep at %v, before %v", time.Duration(now), time.Duration(last))
+				}
+				last = next
+			}
+			if i := int(tier.clock.Now()-int64(time.Second)) / int(5*time.Millisecond); i >= 0 && i < 2000 && find(tier, tier.Plain(i)) != nil {
+				t.Fatalf("entry %d is there more than a second after its expiry", i)
+			}
+		}
+		if tier.Len() != 0 || sweeps < 10 || sweeps > 12 {
+			t.Errorf("%d entries are left after %d sweeps; want none after about eleven", tier.Len(), sweeps)
+		}
+	})
+}
+
+func TestASweepSparesWhatSlid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(100)
+		e := slidingEntry(tier, 10*time.Second)
+		putFor(tier, 2, 2, 10*time.Second)
+		sleepUntil(tier, 6*time.Second)
+		e.Slide(tier.clock.Exact())
+		sleepUntil(tier, 11*time.Second)
+		if n := tier.Len(); n != 1 || find(tier, tier.Plain(1)) != e {
+			t.Fatalf("%d entries are left; want the one that slid", n)
+		}
+		sleepUntil(tier, 16*time.Second-1)
+		if find(tier, tier.Plain(1)) != e {
+			t.Error("the entry that slid is gone before its expiry")
+		}
+		sleepUntil(tier, 17*time.Second)
+		if tier.Len() != 0 || armed(tier) {
+			t.Errorf("%d entries are left a second after their expiry", tier.Len())
+		}
+	})
+}
+
+// An entry stored while the janitor is at work, or that it has just looked past, is not forgotten.
+func TestTheJanitorForgetsNothingThatIsStoredMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(100_000)
+		var writers sync.WaitGroup
+		for w := range 4 {
+			writers.Go(func() {
+				for i := range 3000 {
+					putFor(tier, w*3000+i, i, time.Duration(1+rand.IntN(3000))*time.Millisecond)
+					if i%10 == 0 {
+						time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
+					}
+				}
+			})
+		}
+		writers.Wait()
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if n := tier.Len(); n != 0 || armed(tier) {
+			t.Errorf("%d entries are left a second after their expiry", n)
+		}
+		if err := check(tier); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestATierOfWhatNeverExpiresHasNoTimer(t *testing.T) {
+	tier := newTier(100)
+	fill(tier, 1, 200)
+	hit(tier, 150)
+	if tier.janitor.timer != nil {
+		t.Error("a timer was made")
+	}
+}
+
+func TestNothingIsArmedOnceAllIsGone(t *testing.T) {
+	for name, empty := range map[string]func(*intTier){
+		"deleted":  func(tier *intTier) { remove(tier, 1) },
+		"cleared":  func(tier *intTier) { tier.Clear() },
+		"replaced": func(tier *intTier) { put(tier, 1, 1) },
+		"expired":  func(*intTier) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tier := newTier(100)
+				putFor(tier, 1, 1, 10*time.Second)
+				empty(tier)
+				sleepUntil(tier, 10*time.Second)
+				if armed(tier) {
+					t.Error("the timer is armed though nothing will expire")
+				}
+				putFor(tier, 1, 1, 10*time.Second) // and is armed again
+				sleepUntil(tier, 20*time.Second)
+				if tier.Len() != 0 || armed(tier) {
+					t.Errorf("%d entries are left", tier.Len())
+				}
+			})
+		})
+	}
+}
+
+// Nobody closes every cache: one that is not used any more is garbage, whatever its timers wait for.
+func TestATierNobodyUsesIsGarbage(t *testing.T) {
+	tier := newTier(10_000)
+	for i := range 1000 {
+		putFor(tier, i, i, time.Hour)
+		hit(tier, i)
+	}
+	e := find(tier, tier.Plain(1))
+	timer, tierGone, entryGone := tier.janitor.timer, weak.Make(tier), weak.Make(e)
+	if timer == nil {
+		t.Fatal("not armed")
+	}
+	runtime.KeepAlive(e)
+	tier, e = nil, nil
+	runtime.GC()
+	if tierGone.Value() != nil || entryGone.Value() != nil {
+		t.Error("the armed timer keeps the tier and its entries alive")
+	}
+	if !timer.Stop() {
+		t.Error("the timer was not armed")
+	}
+}
+
+func TestATimerThatOutlivesItsTierDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(10)
+		putFor(tier, 1, 1, time.Hour)
+		gone := weak.Make(tier)
+		tier = nil
+		runtime.GC()
+		if gone.Value() != nil {
+			t.Error("the armed timer keeps the tier alive")
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+// An entry that somebody holds keeps no other alive.
+func TestAHeldEntryKeepsNoOthersAlive(t *testing.T) {
+	for name, empty := range map[string]func(*intTier){
+		"deleted": func(tier *intTier) { remove(tier, 1) },
+		"evicted": func(tier *intTier) {
+			for i := 10; find(tier, tier.Plain(1)) != nil; i++ {
+				put(tier, i, i)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tier := newTier(4)
+			held := put(tier, 1, 1)
+			other := weak.Make(put(tier, 2, 2)) // its neighbour
+			put(tier, 3, 3)
+			empty(tier)
+			if find(tier, tier.Plain(1)) != nil {
+				t.Fatal("the held entry is still there")
+			}
+			tier = nil
+			runtime.GC()
+			if other.Value() != nil {
+				t.Error("an entry that is out of the tier keeps another alive")
+			}
+			runtime.KeepAlive(held)
+		})
+	}
+}
+
+func TestCloseEndsASweepThatRuns(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			tier := newTier(100_000)
+			for i := range 5000 {
+				putFor(tier, i, i, time.Second)
+			}
+			var all sync.WaitGroup
+			for w := range 2 {
+				all.Go(func() {
+					time.Sleep(time.Second)
+					for i := range 500 {
+						putFor(tier, w*500+i, i, time.Millisecond)
+					}
+				})
+			}
+			all.Go(func() {
+				time.Sleep(time.Second)
+				tier.Close()
+				if n := tier.Len(); n != 0 {
+					t.Errorf("%d entries in a closed tier", n)
+				}
+			})
+			all.Wait()
+			synctest.Wait()
+			if tier.Len() != 0 || armed(tier) {
+				t.Errorf("%d entries, or a timer, after Close", tier.Len())
+			}
+			before := tier.janitor.fires.Load()
+			time.Sleep(time.Minute)
+			if after := tier.janitor.fires.Load(); after != before {
+				t.Error("the janitor of a closed tier was at work")
+			}
+		})
+	}
+}
+
+func TestAFarTooLargeTableShrinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tier := newTier(2000)
+		for i := range 2000 {
+			life := time.Second
+			if i%40 == 0 {
+				life = time.Hour
+			}
+			putFor(tier, i, i, life)
+		}
+		most := len(tier.tables[0].Load().buckets)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		table := tier.tables[0].Load()
+		if table.n != 50 || len(table.buckets) > most/8 || table.n*4 > len(table.buckets)*lanes*3 {
+			t.Errorf("%d entries in %d buckets; there were %d", table.n, len(table.buckets), most)
+		}
+		for i := 0; i < 2000; i += 40 {
+			if hit(tier, i) == nil {
+				t.Errorf("key %d is lost", i)
+			}
+		}
+		if err := check(tier); err != nil {
+			t.Error(err)
+		}
+	})
+}
