@@ -318,18 +318,25 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
 func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
 	kind := flight.Plain
-	switch {
-	case g.mode.NoRead:
+	var joins func(*flight.Flight[tier.Key[K], job[K, V]]) bool
+	if g.inner.has(noRead) { // what others began may be made of what this caller does not want read
 		kind = flight.Forced
-	case g.mode.NoWrite:
+		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return g.inner.sameRules(f.Job.ctx.inner) }
+	}
+	var look func() bool
+	if g.mode.NoRead {
+		kind = flight.Forced
+	} else {
+		look = func() bool {
+			e := c.mem.Find(&g.place)
+			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
+		}
+	}
+	if g.mode.NoWrite {
 		kind = flight.Aside
 	}
 	g.within = linkOf(g.ctx)
-	f, role, err = c.flights.Join(g.place, g.place.Hash, kind, g.inner.has(noRead), g.within,
-		func() bool {
-			e := c.mem.Find(&g.place)
-			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
-		},
+	f, role, err = c.flights.Join(g.place, g.place.Hash, kind, joins, g.within, look,
 		func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.begin(g, fetch, flight.Link{Flight: f}) })
 	if role == flight.Leads {
 		c.start(f)

@@ -343,15 +343,15 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	}
 }
 
-// supersede takes out what is older than the result of a forced fetch that may not be stored because it is void: the one who
-// forced it has seen something newer. Nothing that was stored since the fetch began is touched.
+// supersede takes out what is older than the result of a forced fetch that may not be stored because it is void: those who
+// wait for it are about to see something newer. Nothing that was stored since the fetch began is touched.
 func (c *Cache[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if f.Kind != flight.Forced {
 		return
 	}
 	c.flights.Change(f.Key, f.Key.Hash, func() bool {
 		r := &f.Job.result
-		if e := c.mem.Find(&f.Key); e != nil && (e == r.old || e.Created < r.entry.Created) {
+		if e := c.mem.Find(&f.Key); f.Wanted() && e != nil && (e == r.old || e.Created < r.entry.Created) {
 			c.mem.Remove(&f.Key, e)
 		}
 		return false

@@ -51,8 +51,8 @@ func NoWrite(ctx context.Context, targets ...Target) context.Context {
 // depth; with m.Nested all. A nil target is a mistake and panics.
 //
 // Rules for loaders within hold where the function of this call runs: a value that is cached is returned as ever. A call whose
-// rules make loaders within fetch anew shares no fetch that others began; and nobody else gets an error that may come from
-// rules that keep them from fetching.
+// rules make loaders within fetch anew shares only a fetch that began under equal rules; and nobody else gets an error that
+// may come from rules that keep them from fetching.
 func WithMode(ctx context.Context, m Mode, targets ...Target) context.Context {
 	r := rule{mode: m}
 	for i, t := range targets {
@@ -134,6 +134,13 @@ func (s *callState) mode(target any) Mode {
 // has reports whether a rule of s passes the test.
 func (s *callState) has(test func(Mode) bool) bool {
 	return s != nil && slices.ContainsFunc(s.rules, func(r rule) bool { return test(r.mode) })
+}
+
+// sameRules reports whether s and t have equal rules.
+func (s *callState) sameRules(t *callState) bool {
+	return s != nil && t != nil && slices.EqualFunc(s.rules, t.rules, func(a, b rule) bool {
+		return a.mode == b.mode && slices.Equal(a.targets, b.targets)
+	})
 }
 
 // noRead and noFetch are tests for has.

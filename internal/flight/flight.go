@@ -122,24 +122,24 @@ func (g *Group[K, J]) shard(hash uint64) *shard[K, J] { return &g.shards[hash>>4
 // Join makes the caller one of those who wait for a flight of key. If there is none to join, a new one begins
 // with what begin puts into it. After that the caller owes a call of Leave, or of within.Waited when the wait is over.
 //
-// Before that, look is called, except for Forced: if it returns true, the caller has found what it wanted and Join
-// returns nil. within is the flight in whose function the caller runs, or nil. A caller alone joins nothing that others
-// began; if it cannot have a flight that may write, its own writes nothing.
-func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, alone bool, within *Link, look func() bool, begin func(*Flight[K, J])) (f *Flight[K, J], role Role, err error) {
+// Before that look, which may be nil, is called: if it returns true, the caller has found what it wanted and Join returns
+// nil. joins, which may be nil, says of a flight whether this caller may share it; if there is none, and no place for
+// another that may write, the caller's own writes nothing. within is the flight in whose function the caller runs, or nil.
+func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, J]) bool, within *Link, look func() bool, begin func(*Flight[K, J])) (f *Flight[K, J], role Role, err error) {
 	s := g.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, 0, ErrClosed
 	}
-	if kind != Forced && look() {
+	if look != nil && look() {
 		return nil, 0, nil
 	}
 	l := s.find(key, hash)
-	if l != nil && !alone {
+	if l != nil {
 		f = l.joinable(kind)
 	}
-	if f != nil {
+	if f != nil && (joins == nil || joins(f)) {
 		if !within.wait(f) {
 			return nil, 0, ErrCycle
 		}
@@ -157,7 +157,7 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, alone bool, within *Li
 		}
 		f.line, l.waiting = l, f
 		role = Began
-	case l.taken(kind): // only for a caller alone
+	case l.taken(kind): // by one that this caller does not join
 		f.state = void | started
 		s.running++
 	default:
@@ -390,6 +390,9 @@ func (f *Flight[K, J]) Wait(end <-chan struct{}) bool {
 		return false
 	}
 }
+
+// Wanted reports whether callers wait for f. It is for functions that Change calls.
+func (f *Flight[K, J]) Wanted() bool { return f.state&(abandoned|over) == 0 }
 
 // Err returns the error that Finish or Fail gave to the callers. Wait must have returned true. If it is nil, the Job has what the
 // function brought.

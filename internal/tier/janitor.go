@@ -147,7 +147,8 @@ func (s *stripe[K, V]) soonest() int64 {
 	return s.roster.soonest
 }
 
-// shrink replaces a table that has become far too large, if that is little work.
+// shrink replaces a table that has become far too large, if few entries are left. It finds them by the rings: the table
+// may have a million buckets.
 func (s *stripe[K, V]) shrink() {
 	t := s.table.Load()
 	if t.n > sweepStep || len(t.buckets) <= minBuckets || t.n*8 > len(t.buckets)*lanes {
@@ -157,5 +158,11 @@ func (s *stripe[K, V]) shrink() {
 	for n*lanes < 2*t.n {
 		n *= 2
 	}
-	s.table.Store(t.resized(n))
+	to := newTable[K, V](n)
+	for _, r := range []*ring[K, V]{&s.policy.window, &s.policy.main} {
+		for e := r.root.next; e != &r.root; e = e.next {
+			to.insert(e, t.tagOf(e))
+		}
+	}
+	s.table.Store(to)
 }

@@ -110,6 +110,18 @@ func (t *table[K, V]) remove(e *Entry[K, V]) bool {
 	return false
 }
 
+// tagOf returns the tag of an entry in the table.
+func (t *table[K, V]) tagOf(e *Entry[K, V]) uint64 {
+	for b := &t.buckets[uint64(e.hash)&t.mask]; b != nil; b = b.more.Load() {
+		for lane := range lanes {
+			if b.entry[lane].Load() == e {
+				return b.tags.Load() >> (8 * lane) & 0xff
+			}
+		}
+	}
+	return 0
+}
+
 // crowded reports whether one more entry would fill the table beyond three quarters.
 func (t *table[K, V]) crowded() bool { return (t.n+1)*4 > len(t.buckets)*lanes*3 }
 

@@ -214,7 +214,7 @@ func (t *Tier[K, V]) Clear() int {
 		s.mu.Lock()
 		old := s.clear()
 		s.mu.Unlock()
-		live += t.countLive(old)
+		live += t.release(old)
 	}
 	return live
 }
@@ -225,8 +225,9 @@ func (t *Tier[K, V]) Close() {
 	for _, s := range t.stripes {
 		s.mu.Lock()
 		s.closed = true
-		s.clear()
+		old := s.clear()
 		s.mu.Unlock()
+		t.release(old)
 	}
 }
 
@@ -238,14 +239,16 @@ func (s *stripe[K, V]) clear() *table[K, V] {
 	return old
 }
 
-func (t *Tier[K, V]) countLive(of *table[K, V]) int {
-	n := 0
-	of.each(func(e *Entry[K, V], _ uint64) {
+// release cuts the links of the entries in a table that is out of use, so that one that somebody holds keeps no others
+// alive, and returns how many are alive. Nobody else touches the links: who would, finds the entry in the table first.
+func (t *Tier[K, V]) release(old *table[K, V]) (live int) {
+	old.each(func(e *Entry[K, V], _ uint64) {
+		e.next, e.prev = nil, nil
 		if t.Alive(e) {
-			n++
+			live++
 		}
 	})
-	return n
+	return live
 }
 
 // Len returns the number of entries, dead ones that nobody has met yet included.

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// text asks what a hit costs where zodiac's memory is keyed by the key's text, since == on K and equality of text may
+// differ: a key text by hand, and floats.
+func (b *bench) text() error {
+	n := b.keys
+	ints := b.int64Keys(n, "zipf")
+	floats := keySet[float64]{stored: floatsOf(ints.stored), asked: floatsOf(ints.asked)}
+	strs := b.stringKeys(n, "zipf")
+	readers := func() []reader {
+		return []reader{
+			newReader(b, "zodiac int64", newZodiac[int64], ints),
+			newReader(b, "zodiac string", newZodiac[string], strs),
+			newReader(b, "zodiac int64, WithKey", withKey(int64Text), ints),
+			newReader(b, "zodiac string, WithKey", withKey(stringText), strs),
+			newReader(b, "zodiac float64", newZodiac[float64], floats),
+			newReader(b, "otter int64", newOtter[int64], ints),
+			newReader(b, "otter float64", newOtter[float64], floats),
+		}
+	}
+	t := table{title: "text: ns per op (ratio to zodiac's int64), hits with keys held by their text", first: "keys"}
+	for _, r := range readers() {
+		t.rows = append(t.rows, r.name)
+		r.close()
+	}
+	var allocs []figure
+	for _, cores := range []int{1, 2} {
+		_ = onCores(cores, func() error {
+			rs := readers()
+			found := inTurn(b.rounds, len(rs), func(i int) speed { return rs[i].read(cores) })
+			t.column(plural(cores, "core"), "ns", figures(found, 0, func(s speed) float64 { return s.ns }))
+			allocs = figures(found, 0, func(s speed) float64 { return s.allocs })
+			for _, r := range rs {
+				r.close()
+			}
+			return nil
+		})
+	}
+	t.plain("allocs/op", allocs)
+	t.notes = []string{"WithKey here is strconv.FormatInt for int64, and the string itself for string."}
+	return b.show("text", t)
+}
+
+// reader is a cache filled with some type of keys, ready to be read.
+type reader struct {
+	name  string
+	read  func(cores int) speed
+	close func()
+}
+
+func newReader[K comparable](b *bench, name string, build func(setup[K]) Cache[K], ks keySet[K]) reader {
+	var fetches counter
+	c := build(setup[K]{capacity: roomFor(len(ks.stored)), ttl: lifetime, fetch: countingFetch[K](&fetches)})
+	if err := fill(c, ks.stored, &fetches); err != nil {
+		panic(name + " " + err.Error())
+	}
+	return reader{
+		name:  name,
+		read:  func(cores int) speed { return readSpeed(context.Background(), b, cores, c, ks) },
+		close: c.Close,
+	}
+}
+
+// withKey is zodiac with a key text by hand.
+func withKey[K comparable](text func(K) string) func(setup[K]) Cache[K] {
+	return func(s setup[K]) Cache[K] { return newZodiacWith(s, zodiac.WithKey(text)) }
+}
+
+// floatsOf gives floats whose shortest text is about as long as that of real ones.
+func floatsOf(ints []int64) []float64 {
+	out := make([]float64, len(ints))
+	for i, n := range ints {
+		out[i], _ = strconv.ParseFloat(int64Text(n)+".25", 64)
+	}
+	return out
+}
