@@ -407,13 +407,10 @@ func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none er
 	return e
 }
 
-// put stores an entry that lives so long, or until a time if that is not 0. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, until int64) {
+// put stores an entry that lives so long. The caller holds the key's lock of flights.
+func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration) {
 	now := c.clock.Now()
-	if until == 0 {
-		until = expiry(now, life)
-	}
-	e.ExpireAt(until)
+	e.ExpireAt(expiry(now, life))
 	c.mem.Put(place, e, now)
 	if c.failures != nil {
 		c.failures.Delete(place)

@@ -326,7 +326,7 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	}
 	switch {
 	case r.verdict == store:
-		c.put(&f.Key, r.entry, r.life, 0)
+		c.put(&f.Key, r.entry, r.life)
 	case r.verdict == drop || f.Kind == flight.Forced:
 		c.remove(&f.Key) // it is older than a result that is not to be there
 	}

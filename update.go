@@ -97,11 +97,12 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 			d.Life = e.Detail().Life
 		}
 	}
-	err = c.commitIf(w, func(present *tier.Entry[K, V]) bool {
-		if !c.mem.Alive(present) {
-			present = nil
+	err = c.commitBy(w, func() bool {
+		if e != nil {
+			committed = c.replace(w, e)
+		} else if committed = !c.mem.Alive(c.mem.Find(&w.place)); committed {
+			c.apply(w)
 		}
-		committed = present == e
 		return committed
 	})
 	return value, committed, err

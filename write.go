@@ -75,8 +75,10 @@ func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...S
 		return false, err
 	}
 	absent := false
-	err = c.commitIf(&w, func(e *tier.Entry[K, V]) bool {
-		absent = !c.mem.Alive(e)
+	err = c.commitBy(&w, func() bool {
+		if absent = !c.mem.Alive(c.mem.Find(&w.place)); absent {
+			c.apply(&w)
+		}
 		return absent
 	})
 	return absent && err == nil, err
@@ -104,9 +106,7 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 		}
 		touched := false
 		c.flights.Change(w.place, w.place.Hash, func() bool {
-			if touched = c.mem.Find(&w.place) == e && c.mem.Alive(e); touched {
-				c.apply(&w)
-			}
+			touched = c.replace(&w, e)
 			return false
 		})
 		if touched {
@@ -300,20 +300,15 @@ func (c *Cache[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, err
 	}
 }
 
-// commit stores the draft, and makes fetches of the key void. It returns ErrClosed if the cache was closed meanwhile.
+// commit stores the draft, and makes fetches of the key void.
 func (c *Cache[K, V]) commit(w *write[K, V]) error {
-	return c.commitIf(w, func(*tier.Entry[K, V]) bool { return true })
+	return c.commitBy(w, func() bool { c.apply(w); return true })
 }
 
-// commitIf is commit if the present entry passes a test.
-func (c *Cache[K, V]) commitIf(w *write[K, V], test func(present *tier.Entry[K, V]) bool) error {
-	c.flights.Change(w.place, w.place.Hash, func() bool {
-		if !test(c.mem.Find(&w.place)) {
-			return false
-		}
-		c.apply(w)
-		return true
-	})
+// commitBy makes fetches of the key void, if apply, which it calls under the key's lock of flights, returns true. It returns
+// ErrClosed if the cache was closed meanwhile.
+func (c *Cache[K, V]) commitBy(w *write[K, V], apply func() bool) error {
+	c.flights.Change(w.place, w.place.Hash, apply)
 	if c.closed.Load() {
 		return ErrClosed
 	}
@@ -326,5 +321,26 @@ func (c *Cache[K, V]) apply(w *write[K, V]) {
 		c.remove(&w.place)
 		return
 	}
-	c.put(&w.place, w.entry, w.life, w.until)
+	c.put(&w.place, w.entry, w.life)
+}
+
+// replace puts the draft into the place of old, if that is still there and alive. Clear does not take the key's lock of
+// flights, which the caller holds: so memory itself has to compare.
+func (c *Cache[K, V]) replace(w *write[K, V], old *tier.Entry[K, V]) bool {
+	if !c.mem.Alive(old) {
+		return false
+	}
+	if c.failures != nil {
+		c.failures.Delete(&w.place)
+	}
+	if w.drop {
+		return c.mem.Remove(&w.place, old)
+	}
+	now := c.clock.Now()
+	until := w.until
+	if until == 0 {
+		until = expiry(now, w.life)
+	}
+	w.entry.ExpireAt(until)
+	return c.mem.Swap(&w.place, old, w.entry, now)
 }

@@ -4,7 +4,19 @@ import "sync"
 
 // A Link is a flight within whose function a caller runs: what the function's context carries. nil means within none.
 type Link struct {
-	Flight any // a *Flight, of any Group
+	Flight Node // a *Flight, of any Group
+}
+
+// A Node is a *Flight, whatever its types.
+type Node interface{ isOver() bool }
+
+func (f *Flight[K, J]) isOver() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // graph says which flights cannot end before which others: a function waits for the flights it asks for, and a forced flight
@@ -12,18 +24,18 @@ type Link struct {
 // callers within a function and for waiting flights, so most misses never come here.
 var graph = struct {
 	sync.Mutex // guards the field below; taken after a shard's
-	on         map[any][]any
-}{on: make(map[any][]any)}
+	on         map[Node][]Node
+}{on: make(map[Node][]Node)}
 
 // wait notes that the function the caller runs in waits for f. It returns false, and notes nothing, if f waits for that
 // function, directly or through others.
-func (l *Link) wait(f any) bool {
+func (l *Link) wait(f Node) bool {
 	if l == nil {
 		return true
 	}
 	graph.Lock()
 	defer graph.Unlock()
-	if reaches(f, l.Flight) {
+	if leads(f, l.Flight, nil) {
 		return false
 	}
 	graph.on[l.Flight] = append(graph.on[l.Flight], f)
@@ -31,11 +43,11 @@ func (l *Link) wait(f any) bool {
 }
 
 // waitBehind is wait for a new flight f that starts when forced has ended.
-func (l *Link) waitBehind(f, forced any) bool {
+func (l *Link) waitBehind(f, forced Node) bool {
 	graph.Lock()
 	defer graph.Unlock()
 	if l != nil {
-		if reaches(forced, l.Flight) {
+		if leads(forced, l.Flight, nil) {
 			return false
 		}
 		graph.on[l.Flight] = append(graph.on[l.Flight], f)
@@ -45,14 +57,14 @@ func (l *Link) waitBehind(f, forced any) bool {
 }
 
 // Waited takes back what Join noted for this caller's wait for f.
-func (l *Link) Waited(f any) {
+func (l *Link) Waited(f Node) {
 	if l != nil {
 		forget(l.Flight, f)
 	}
 }
 
 // forget takes back one wait.
-func forget(who, f any) {
+func forget(who, f Node) {
 	graph.Lock()
 	defer graph.Unlock()
 	on := graph.on[who]
@@ -71,13 +83,22 @@ func forget(who, f any) {
 	graph.on[who] = on
 }
 
-// reaches reports whether flight f is, or waits for, the flight to. It has no cycles.
-func reaches(f, to any) bool {
+// leads reports whether f is, or waits for, the flight to. seen are flights that do not. One that is over waits for nothing,
+// though its function may, for nobody.
+func leads(f, to Node, seen map[Node]bool) bool {
 	if f == to {
 		return true
 	}
-	for _, g := range graph.on[f] {
-		if reaches(g, to) {
+	on := graph.on[f]
+	if len(on) == 0 || f.isOver() || seen[f] {
+		return false
+	}
+	if seen == nil {
+		seen = make(map[Node]bool)
+	}
+	seen[f] = true
+	for _, g := range on {
+		if leads(g, to, seen) {
 			return true
 		}
 	}

@@ -313,6 +313,8 @@ func TestATimerThatOutlivesItsTierDoesNothing(t *testing.T) {
 // An entry that somebody holds keeps no other alive.
 func TestAHeldEntryKeepsNoOthersAlive(t *testing.T) {
 	for name, empty := range map[string]func(*intTier){
+		"cleared": func(tier *intTier) { tier.Clear() },
+		"closed":  func(tier *intTier) { tier.Close() },
 		"deleted": func(tier *intTier) { remove(tier, 1) },
 		"evicted": func(tier *intTier) {
 			for i := 10; find(tier, tier.Plain(1)) != nil; i++ {

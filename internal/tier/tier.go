@@ -130,22 +130,29 @@ func (t *Tier[K, V]) Expired(e *Entry[K, V]) bool {
 
 // Put stores e at now in place of whatever its key has, and evicts other entries if there are too many. It does
 // nothing once the tier is closed.
-func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) {
+func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) { t.Swap(key, nil, e, now) }
+
+// Swap is Put if old is still the entry of key, or nil; otherwise it changes nothing and returns false.
+func (t *Tier[K, V]) Swap(key *Key[K], old, e *Entry[K, V], now int64) bool {
 	e.check()
-	t.stripe(key).put(key, e, now)
+	if !t.stripe(key).put(key, old, e, now) {
+		return false
+	}
 	if expiry := e.Expiry(); expiry != coarse.Never {
 		t.janitor.expect(expiry)
 	}
+	return true
 }
 
-func (s *stripe[K, V]) put(key *Key[K], e *Entry[K, V], now int64) {
+func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
 	t := s.table.Load()
-	if b, lane, old := t.place(key); old != nil {
+	b, lane, old := t.place(key)
+	if s.closed || want != nil && want != old {
+		return false
+	}
+	if old != nil {
 		if old.dead(now) {
 			s.expired++
 		}
@@ -153,7 +160,7 @@ func (s *stripe[K, V]) put(key *Key[K], e *Entry[K, V], now int64) {
 		s.roster.remove(old)
 		s.policy.replace(old, e)
 		s.roster.add(e)
-		return
+		return true
 	}
 	if t.crowded() {
 		t = t.resized(2 * len(t.buckets))
@@ -167,6 +174,7 @@ func (s *stripe[K, V]) put(key *Key[K], e *Entry[K, V], now int64) {
 		s.bury(out, now)
 		out = next
 	}
+	return true
 }
 
 // bury takes an entry that the policy has evicted out of the table and the roster.
