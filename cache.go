@@ -175,7 +175,7 @@ func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
 	}
 	var text string
 	var err error
-	if bug := c.guarded("WithKey", func() { text, err = c.set.keys.text(key) }); bug != nil {
+	if bug := c.guard("WithKey", func() { text, err = c.set.keys.text(key) }); bug != nil {
 		err = bug
 	}
 	if err != nil {
@@ -193,7 +193,11 @@ func (c *Cache[K, V]) uncached(g *getting[K, V], fetch func(context.Context, K) 
 	if g.mode.NoFetch {
 		return zero, errors.Join(ErrMiss, err)
 	}
-	c.fault(g.ctx, g.key, err)
+	if _, logged := errors.AsType[*PanicError](err); logged {
+		c.observe(g.ctx, Event{Kind: EventFault, Key: g.key, Err: err})
+	} else {
+		c.fault(g.ctx, g.key, err)
+	}
 	return fetch(g.state.within(g.ctx), g.key)
 }
 

@@ -132,6 +132,7 @@ type result[K comparable, V any] struct {
 	tags    []tier.Tag // the loader's own as they were before the fetch, then all
 	epoch   uint64     // of the tags, before the fetch
 	took    time.Duration
+	fault   error // why, if excess
 }
 
 // A stage is the user's function that runs.
@@ -248,7 +249,7 @@ func (c *Cache[K, V]) label(r *result[K, V], names []string) {
 	tags, fresh, err := c.with(r.tags, r.epoch, names)
 	switch {
 	case err != nil:
-		r.verdict = excess
+		r.verdict, r.fault = excess, err
 	case !fresh:
 		r.verdict = refuse
 	default:
@@ -301,7 +302,7 @@ func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome O
 		c.logPanic(r.err)
 	}
 	if r.verdict == excess {
-		c.fault(&j.ctx, j.key, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.set.name, errTags))
+		c.fault(&j.ctx, j.key, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.set.name, r.fault))
 	}
 	c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: r.took, Err: r.err})
 }

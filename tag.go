@@ -65,9 +65,6 @@ func (s *tagSpace) delete(names []string) {
 	}
 }
 
-// errTags is what is wrong with an entry of too many tags.
-var errTags = fmt.Errorf("more than %d tags", maxTags)
-
 // ownTags returns the present generations of the loader's own tags.
 func (c *Cache[K, V]) ownTags() []tier.Tag {
 	if len(c.labels) == 0 {
@@ -90,7 +87,7 @@ func namesOf(tags []tier.Tag) []string {
 }
 
 // with returns the loader's own tags, captured before a fetch with the epoch of that time, and those called names. fresh is
-// false if one of them may have been deleted since. The error is errTags.
+// false if one of them may have been deleted since. It is an error if they are too many.
 func (c *Cache[K, V]) with(own []tier.Tag, epoch uint64, names []string) (tags []tier.Tag, fresh bool, err error) {
 	tags = own
 	for _, name := range names {
@@ -99,7 +96,7 @@ func (c *Cache[K, V]) with(own []tier.Tag, epoch uint64, names []string) (tags [
 		}
 	}
 	if len(tags) > maxTags {
-		return nil, false, errTags
+		return nil, false, fmt.Errorf("%d tags; an entry has at most %d", len(tags), maxTags)
 	}
 	fresh = len(names) == 0 || c.tags.epoch.Load() == epoch
 	return tags, fresh && tier.Current(own), nil

@@ -106,7 +106,8 @@ func TestAStepOfASweepIsSmall(t *testing.T) {
 func TestASweepLooksAtEveryChunk(t *testing.T) {
 	for _, n := range []int{0, 1, chunkSize, sweepStep - 1, sweepStep, sweepStep + 1, 3 * sweepStep} {
 		synctest.Test(t, func(t *testing.T) {
-			tier := New[int, int](1<<20, false, false, coarse.New())
+			tier := newTier(1)
+			onePolicy(tier).init(1 << 20) // a stripe larger than the first of a tier
 			s := tier.stripes[0]
 			live := 0
 			for i := range n {
@@ -115,8 +116,7 @@ func TestASweepLooksAtEveryChunk(t *testing.T) {
 					e.ExpireAt(1000)
 					live++
 				}
-				key := tier.Plain(i)
-				s.put(&key, e, 0) // whatever its stripe
+				store(tier, tier.Plain(i), e)
 			}
 			s.sweep(100)
 			if got := s.table.Load().n; got != live || s.roster.n != live {

@@ -108,21 +108,34 @@ func (m *model) dead(e *intEntry) bool {
 	return d != nil && len(d.Tags) > 0 && d.Tags[0] != m.label.Tag()
 }
 
-func (m *model) put(i int, life time.Duration, d Detail) {
+func (m *model) put(i int, life time.Duration, d Detail) { m.swap(i, nil, life, d) }
+
+// swap is put if old is nil, or what is there.
+func (m *model) swap(i int, want *intEntry, life time.Duration, d Detail) {
 	key := m.key(i)
 	expiry := int64(coarse.Never)
 	if life > 0 {
 		expiry = m.tier.clock.Now() + int64(life)
 	}
-	switch old := find(m.tier, key); {
+	old := find(m.tier, key)
+	e := entryOf(m.tier, key, m.serial+1, expiry, d)
+	if want != nil {
+		got := m.tier.Swap(&key, want, e, m.tier.clock.Now())
+		m.fault.unless(got == (old == want), "Swap(%d) = %v of %v; there is %v", i, got, want, old)
+		if old != want {
+			m.fault.unless(find(m.tier, key) == old, "key %d has changed by a Swap that failed", i)
+			return
+		}
+	} else {
+		store(m.tier, key, e)
+	}
+	switch {
 	case old == nil:
 		m.inserted++
 	case old.Expiry() <= m.tier.clock.Now():
 		m.replaced++
 	}
 	m.serial++
-	e := entryOf(m.tier, key, m.serial, expiry, d)
-	store(m.tier, key, e)
 	m.newest[i] = e
 	m.fault.unless(find(m.tier, key) == e, "key %d is not there right after it was put", i)
 }
@@ -277,6 +290,13 @@ func agree(t *rapid.T, text bool) {
 			}
 			i := rapid.IntRange(0, len(held)-1).Draw(t, "held")
 			m.remove(held[i], entries[i])
+		},
+		"swapHeld": func(t *rapid.T) {
+			if len(held) == 0 {
+				t.Skip("nothing held")
+			}
+			i := rapid.IntRange(0, len(held)-1).Draw(t, "held")
+			m.swap(held[i], entries[i], life.Draw(t, "life"), Detail{})
 		},
 		"clear": func(t *rapid.T) {
 			if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
@@ -435,6 +455,10 @@ func TestAClosedTierRefusesEntries(t *testing.T) {
 		}
 		if armed(tier) {
 			t.Error("a closed tier has armed its timer")
+		}
+		key := tier.Plain(1)
+		if tier.Swap(&key, nil, entryOf(tier, key, 1, coarse.Never, Detail{}), 0) {
+			t.Error("Swap = true in a closed tier")
 		}
 		if remove(tier, 1) || tier.Clear() != 0 {
 			t.Error("a closed tier has something to delete")
