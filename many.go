@@ -79,8 +79,8 @@ func (m *many[K, V]) bypass(all []*wanted[K, V]) {
 // read takes what memory has, and returns the rest.
 func (m *many[K, V]) read(all []*wanted[K, V]) (missing []*wanted[K, V]) {
 	for _, w := range all {
-		if v, err, ok := m.l.read(&w.get); ok {
-			m.add(w, v, err)
+		if a, ok := m.l.read(&w.get); ok {
+			m.add(w, a.value, a.err)
 		} else {
 			missing = append(missing, w)
 		}

@@ -13,6 +13,7 @@ var ErrNone = errors.New("zodiac: none: the key is known not to exist")
 // A Kind says what an entry holds.
 type Kind uint8
 
+// The kinds of entries.
 const (
 	KindValue Kind = iota // a value, zero values included
 	KindNil               // a nil pointer or a nil interface

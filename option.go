@@ -332,7 +332,6 @@ type settings[K comparable, V any] struct {
 	name         string
 	life         lifetimes[K, V]
 	skipIf       func(V) bool
-	skipsNil     bool // skipIf is the default one
 	isNil        func(V) bool
 	nones        nones
 	validIf      func(K, Entry[V]) bool

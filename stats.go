@@ -117,11 +117,12 @@ func (s *striped) sum() uint64 {
 // An EventKind says what an Event is about.
 type EventKind uint8
 
+// The kinds of events.
 const (
-	// EventFetch: a function called on behalf of the cache has returned. Took is how long it ran, Outcome what became of
+	// EventFetch says that a function called on behalf of the cache has returned. Took is how long it ran, Outcome what became of
 	// the result, Err its error.
 	EventFetch EventKind = iota
-	// EventFault: something kept a value out of the cache that its caller has all the same: the key has no text, or the
+	// EventFault says that something kept a value out of the cache that its caller has all the same: the key has no text, or the
 	// value too many tags. Err says what.
 	EventFault
 )

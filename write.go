@@ -164,10 +164,8 @@ func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 // hasTag reports whether all entries of the loader have one of the tags.
 func (c *Cache[K, V]) hasTag(tags []string) bool {
 	for _, l := range c.labels {
-		for _, t := range tags {
-			if l.Name == t {
-				return true
-			}
+		if slices.Contains(tags, l.Name) {
+			return true
 		}
 	}
 	return false

@@ -34,6 +34,7 @@ var ErrCycle = errors.New("zodiac: a fetch waits for its own result: it asks its
 // A Kind says what a caller wants of a flight.
 type Kind uint8
 
+// The kinds.
 const (
 	Plain  Kind = iota // joins the open flight, or begins it
 	Aside              // joins any flight that runs, or begins one that writes nothing
@@ -43,6 +44,7 @@ const (
 // A Role says what a caller is to a flight.
 type Role uint8
 
+// The roles.
 const (
 	Joined Role = iota // others began it
 	Began              // began it; it starts later

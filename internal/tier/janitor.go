@@ -108,8 +108,8 @@ func (j *janitor[K, V]) stop() {
 		j.timer.Stop()
 	}
 	j.mu.Unlock()
-	j.sweeping.Lock() // the one that runs has ended
-	j.sweeping.Unlock()
+	j.sweeping.Lock()
+	defer j.sweeping.Unlock() // the one that ran has ended
 }
 
 // sweep takes out the stripe's dead entries, in steps that let writers in between.

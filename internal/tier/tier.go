@@ -13,6 +13,7 @@
 package tier
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -24,9 +25,11 @@ const (
 	minPerStripe  = 1024
 	minBuckets    = 4
 	sweepStep     = 1024 // the most entries looked at under one mutex by the janitor
-	MaxCapacity   = maxStripes * maxSlots
-	stripeBitsLow = 32 // the stripe is chosen by bits the tables do not use
+	stripeBitsLow = 32   // the stripe is chosen by bits the tables do not use
 )
+
+// MaxCapacity is the largest capacity a tier can have.
+const MaxCapacity = min(maxStripes*maxSlots, math.MaxInt)
 
 // A Tier is safe for concurrent use. Make it with New.
 type Tier[K comparable, V any] struct {

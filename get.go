@@ -1,0 +1,283 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+
+	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// get is the long way of a Get, with further restrictions. absent says that the short way found nothing.
+func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), state *callState, also Mode, absent bool) (V, error) {
+	g := c.newGet(ctx, key, state, also)
+	if g.bypasses() {
+		return c.bypass(&g, fetch)
+	}
+	if err := c.locate(&g, "Get"); err != nil {
+		return c.uncached(&g, fetch, err)
+	}
+	if !absent {
+		if a, ok := c.read(&g); ok {
+			return a.value, a.err
+		}
+	}
+	return c.load(&g, fetch)
+}
+
+// A getting is one Get on its long way.
+type getting[K comparable, V any] struct {
+	ctx     context.Context
+	key     K
+	place   tier.Key[K]
+	state   *callState
+	inner   *callState // of the function it calls
+	sinks   []*counters
+	mode    Mode
+	refused *tier.Entry[K, V] // the entry that ValidIf did not want
+	within  *flight.Link      // the flight it is a part of
+}
+
+func (c *Cache[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {
+	mode := state.mode(c)
+	mode.NoRead = mode.NoRead || also.NoRead
+	mode.NoWrite = mode.NoWrite || also.NoWrite
+	mode.NoFetch = mode.NoFetch || also.NoFetch
+	return getting[K, V]{ctx: ctx, key: key, state: state, inner: state.inner(), sinks: state.collectors(), mode: mode}
+}
+
+// bypasses reports whether only the function may be used.
+func (g *getting[K, V]) bypasses() bool { return g.mode.NoRead && g.mode.NoWrite && !g.mode.NoFetch }
+
+// bypass calls the function as if there were no cache. A panic passes through.
+func (c *Cache[K, V]) bypass(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
+	c.count(bypassed, g.sinks)
+	return fetch(g.state.within(g.ctx), g.key)
+}
+
+// locate finds the key's place, or says why it has none.
+func (c *Cache[K, V]) locate(g *getting[K, V], op string) (err error) {
+	g.place, err = c.place(g.key, op)
+	return err
+}
+
+// place returns where key is in memory. The error is ErrClosed or a *KeyError.
+func (c *Cache[K, V]) place(key K, op string) (tier.Key[K], error) {
+	if c.closed.Load() {
+		return tier.Key[K]{}, ErrClosed
+	}
+	return c.placeOf(key, op)
+}
+
+// placeOf is place whether or not the cache is closed.
+func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
+	if c.set.keys.plain {
+		return c.mem.Plain(key), nil
+	}
+	var text string
+	var err error
+	if bug := c.guard("WithKey", func() { text, err = c.set.keys.text(key) }); bug != nil {
+		err = bug
+	}
+	if err != nil {
+		return tier.Key[K]{}, &KeyError{Loader: c.set.name, Op: op, Err: err}
+	}
+	return c.mem.Text(text), nil
+}
+
+// uncached is a Get of a key that has no place: the function runs, nothing is shared or counted.
+func (c *Cache[K, V]) uncached(g *getting[K, V], fetch func(context.Context, K) (V, error), err error) (V, error) {
+	var zero V
+	if errors.Is(err, ErrClosed) {
+		return zero, ErrClosed
+	}
+	if g.mode.NoFetch {
+		return zero, errors.Join(ErrMiss, err)
+	}
+	if _, logged := errors.AsType[*PanicError](err); logged {
+		c.observe(g.ctx, Event{Kind: EventFault, Key: g.key, Err: err})
+	} else {
+		c.fault(g.ctx, g.key, err)
+	}
+	return fetch(g.state.within(g.ctx), g.key)
+}
+
+// An answer is what a caller gets.
+type answer[V any] struct {
+	value V
+	err   error
+}
+
+// read looks into memory. ok is false if there is nothing that this caller may use.
+func (c *Cache[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
+	if g.mode.NoRead {
+		return a, false
+	}
+	e := c.usable(&g.place, g.sinks)
+	if e == nil {
+		return a, false
+	}
+	a, ok = c.open(g, e)
+	if ok && !g.mode.NoWrite {
+		e.Use()
+		if d := e.Detail(); d != nil && d.Life > 0 {
+			e.Slide(c.clock.Exact())
+		}
+	}
+	return a, ok
+}
+
+// usable returns the entry of a place if it is alive. One whose tag was deleted is dropped.
+func (c *Cache[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry[K, V] {
+	e := c.mem.Find(place)
+	if e == nil || c.mem.Expired(e) {
+		return nil
+	}
+	if !e.Current() {
+		if c.mem.Remove(place, e) {
+			c.count(invalid, sinks)
+		}
+		return nil
+	}
+	return e
+}
+
+// open returns what the reader gets of a live entry, and counts the hit. ok is false if ValidIf refuses it.
+func (c *Cache[K, V]) open(g *getting[K, V], e *tier.Entry[K, V]) (a answer[V], ok bool) {
+	if e == g.refused {
+		return a, false
+	}
+	if c.set.validIf != nil {
+		valid := false
+		if a.err = c.guard("ValidIf", func() { valid = c.set.validIf(g.key, c.describe(e)) }); a.err != nil {
+			c.count(failed, g.sinks)
+			return a, true
+		}
+		if !valid {
+			g.refused = e
+			c.count(invalid, g.sinks)
+			return a, false
+		}
+	}
+	if d := e.Detail(); d != nil && d.None != nil {
+		c.hit(g.sinks)
+		a.err = d.None
+		return a, true
+	}
+	if a.value, a.err = c.cloned(e.Value); a.err != nil {
+		c.count(failed, g.sinks)
+		return a, true
+	}
+	c.hit(g.sinks)
+	return a, true
+}
+
+// load gets the value from a flight: one that others began, or its own.
+func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
+	var zero V
+	if g.mode.NoFetch {
+		c.count(missed, g.sinks)
+		return zero, ErrMiss
+	}
+	for {
+		if err := g.ctx.Err(); err != nil {
+			c.count(left, g.sinks)
+			return zero, err
+		}
+		if err := c.remembered(g); err != nil {
+			c.count(failed, g.sinks)
+			return zero, err
+		}
+		f, role, err := c.join(g, fetch)
+		switch {
+		case errors.Is(err, ErrClosed):
+			return zero, err
+		case err != nil:
+			c.count(failed, g.sinks)
+			return zero, err
+		case f == nil:
+			// Somebody has stored a value, or remembered an error, since we looked.
+			if a, ok := c.read(g); ok {
+				return a.value, a.err
+			}
+		default:
+			if a, ok := c.wait(g, f, role); ok {
+				return a.value, a.err
+			}
+		}
+	}
+}
+
+// join finds or begins the flight for a Get. It returns nil if memory has something after all.
+func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
+	kind := flight.Plain
+	var joins func(*flight.Flight[tier.Key[K], job[K, V]]) bool
+	if g.inner.has(noRead) { // what others began may be made of what this caller does not want read
+		kind = flight.Forced
+		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return g.inner.sameRules(f.Job.ctx.inner) }
+	}
+	var look func() bool
+	if g.mode.NoRead {
+		kind = flight.Forced
+	} else {
+		look = func() bool {
+			e := c.mem.Find(&g.place)
+			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
+		}
+	}
+	if g.mode.NoWrite {
+		kind = flight.Aside
+	}
+	g.within = linkOf(g.ctx)
+	f, role, err = c.flights.Join(g.place, g.place.Hash, kind, joins, g.within, look,
+		func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.begin(g, fetch, flight.Link{Flight: f}) })
+	if role == flight.Leads {
+		c.start(f)
+	}
+	return f, role, err
+}
+
+// wait waits for a flight under the caller's own context. ok is false if what it brought is not for this caller, who has to
+// try again.
+func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role) (a answer[V], ok bool) {
+	in := f.Wait(g.ctx.Done())
+	g.within.Waited(f)
+	if !in {
+		c.leave(f)
+		c.count(left, g.sinks)
+		a.err = g.ctx.Err()
+		return a, true
+	}
+	a.value, a.err = c.outcome(f)
+	switch {
+	case a.err != nil && role == flight.Joined && f.Job.ctx.inner.has(noFetch):
+		return a, false // the rules of the one who began it may have made it fail
+	case a.err != nil && !isNone(a.err):
+		c.count(failed, g.sinks)
+	case role == flight.Joined:
+		c.count(shared, g.sinks)
+	default:
+		c.count(fetched, g.sinks)
+	}
+	return a, true
+}
+
+// outcome returns what a caller gets of a flight that is over.
+func (c *Cache[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, error) {
+	if err := f.Err(); err != nil {
+		var zero V
+		return zero, err
+	}
+	return c.cloned(f.Job.result.entry.Value)
+}
+
+// leave takes a caller out of a flight. If it was the last, the function is told to stop.
+func (c *Cache[K, V]) leave(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	last, next := c.flights.Leave(f)
+	if last {
+		f.Job.ctx.cancel()
+	}
+	if next != nil {
+		c.start(next)
+	}
+}
