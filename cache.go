@@ -83,7 +83,7 @@ type Entry[V any] struct {
 	Left    time.Duration // until it expires; Forever if it does not
 	Stale   bool          // past its soft expiry; never without a stale window
 	Kind    Kind
-	Tags    []string
+	Tags    []string // in no order; nil if there are none
 }
 
 // GetOrFetch returns the value of key, calling fetch for it if there is none. It shares and stores the result like
@@ -219,7 +219,8 @@ func (s *callState) collectors() []*counters {
 }
 
 // Peek returns the value of key if there is a usable one; it never fetches, waits or extends a life. A None is (zero,
-// true, its error). It counts as a read that may not fetch, and does not spare the entry from eviction.
+// true, its error). It counts as a read that may not fetch, and does not spare the entry from eviction. The other errors are
+// [ErrClosed], a *[KeyError], and a *[PanicError] of ValidIf or WithClone.
 func (c *Cache[K, V]) Peek(ctx context.Context, key K) (V, bool, error) {
 	g := c.newPeek(ctx, key)
 	if err := c.locate(&g, "Peek"); err != nil {

@@ -80,7 +80,7 @@ func (e *RememberedError) Unwrap() []error { return []error{ErrRemembered, e.Err
 // A ManyError is returned by GetMany and SetMany when some keys failed; the others are done, and GetMany returns their
 // values beside it.
 type ManyError[K comparable] struct {
-	Errors   map[K]error // by key
+	Errors   map[K]error // by key; nil if there are none
 	Rejected []error     // keys without text, which cannot be in a map: see [KeyError]
 }
 

@@ -34,7 +34,14 @@ type fetchContext struct {
 }
 
 // Deadline returns when WithFetchTimeout ends the context.
-func (c *fetchContext) Deadline() (time.Time, bool) { return c.end().Deadline() }
+func (c *fetchContext) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.std == nil {
+		return time.Time{}, false
+	}
+	return c.std.Deadline()
+}
 
 // Done returns a channel that is closed when the context ends.
 func (c *fetchContext) Done() <-chan struct{} { return c.end().Done() }
@@ -131,8 +138,10 @@ type result[K comparable, V any] struct {
 	life    time.Duration
 	tags    []tier.Tag // the loader's own as they were before the fetch, then all
 	epoch   uint64     // of the tags, before the fetch
+	began   int64      // before the time limit began
 	took    time.Duration
 	fault   error // why, if excess
+	ours    bool  // err is not to be remembered
 }
 
 // A stage is the user's function that runs.
@@ -169,6 +178,7 @@ func (c *Cache[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) { go c.run
 // run calls the function, and whatever happens, gives the outcome to the callers.
 func (c *Cache[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	defer c.land(f)
+	f.Job.result.began = c.clock.Now()
 	if c.set.fetchTimeout > 0 {
 		defer c.limit(f)()
 	}
@@ -178,14 +188,17 @@ func (c *Cache[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 // limit ends the flight when its time is over, whether or not the function returns. It returns how to stop that.
 func (c *Cache[K, V]) limit(f *flight.Flight[tier.Key[K], job[K, V]]) (stop func()) {
 	f.Job.ctx.limit(c.set.fetchTimeout)
-	t := time.AfterFunc(c.set.fetchTimeout, func() {
-		next := c.flights.Fail(f, fmt.Errorf("zodiac: loader %q: the fetch took longer than WithFetchTimeout (%v): %w",
-			c.set.name, c.set.fetchTimeout, context.DeadlineExceeded))
-		if next != nil {
-			c.start(next)
-		}
-	})
+	t := time.AfterFunc(c.set.fetchTimeout, func() { c.giveUp(f) })
 	return func() { t.Stop() }
+}
+
+// giveUp tells the callers of a flight that it has taken too long, unless they have their outcome.
+func (c *Cache[K, V]) giveUp(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	next := c.flights.Fail(f, fmt.Errorf("zodiac: loader %q: the fetch took longer than WithFetchTimeout (%v): %w",
+		c.set.name, c.set.fetchTimeout, context.DeadlineExceeded))
+	if next != nil {
+		c.start(next)
+	}
 }
 
 // produce calls the function, and the functions of options that say what its result means. Any of them may panic, or
@@ -197,10 +210,13 @@ func (c *Cache[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if f.Kind == flight.Forced {
 		r.old = c.mem.Find(&f.Key)
 	}
-	r.entry = c.mem.NewEntry(&f.Key, c.clock.Now(), false)
+	r.entry = c.mem.NewEntry(&f.Key, r.began, false)
 	r.entry.Value, r.err = j.fetch(&j.ctx, j.key)
-	if c.set.observer != nil {
-		r.took = time.Duration(c.clock.Now() - r.entry.Created)
+	if c.set.observer != nil || c.set.fetchTimeout > 0 {
+		r.took = time.Duration(c.clock.Now() - r.began)
+	}
+	if c.set.fetchTimeout > 0 && r.took >= c.set.fetchTimeout {
+		c.giveUp(f) // the function may have noticed the time before the timer of limit did
 	}
 	if r.err == nil {
 		c.judge(j)
@@ -218,6 +234,7 @@ func (c *Cache[K, V]) excuse(r *result[K, V]) {
 	var zero V
 	r.entry.Value = zero
 	r.stage = excusing
+	r.ours = ours(r.err)
 	if r.none = c.set.nones.match(r.err); r.none != nil {
 		r.life = c.set.life.ofNone(0)
 		c.label(r, nil)
@@ -312,14 +329,16 @@ func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome O
 func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r := &j.result
+	// An error may come from rules that keep loaders within from fetching: then it is only for who set them.
+	private := r.err != nil && j.ctx.inner.has(noFetch)
 	switch {
 	case r.err != nil && r.none == nil:
-		if c.failures != nil && f.Kind != flight.Aside && !ours(r.err) && c.flights.Seal(f) {
+		if c.failures != nil && !private && f.Kind != flight.Aside && r.stage == finished && !r.ours && c.flights.Seal(f) {
 			c.remember(&f.Key, r.err)
 			c.flights.Unseal(f)
 		}
 		return c.settled(j, fetchErrors, OutcomeError)
-	case f.Kind == flight.Aside:
+	case f.Kind == flight.Aside || private:
 		return c.settled(j, unleased, OutcomeUnleased)
 	case !c.flights.Seal(f):
 		c.supersede(f)
@@ -351,9 +370,8 @@ func (c *Cache[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		return
 	}
 	c.flights.Change(f.Key, f.Key.Hash, func() bool {
-		r := &f.Job.result
-		if e := c.mem.Find(&f.Key); f.Wanted() && e != nil && (e == r.old || e.Created < r.entry.Created) {
-			c.mem.Remove(&f.Key, e)
+		if old := f.Job.result.old; f.Wanted() && old != nil {
+			c.mem.Remove(&f.Key, old)
 		}
 		return false
 	})

@@ -88,8 +88,8 @@ func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
 // uncached is a Get of a key that has no place: the function runs, nothing is shared or counted.
 func (c *Cache[K, V]) uncached(g *getting[K, V], fetch func(context.Context, K) (V, error), err error) (V, error) {
 	var zero V
-	if errors.Is(err, ErrClosed) {
-		return zero, ErrClosed
+	if err == ErrClosed { //nolint:errorlint // an error of WithKey may match it too
+		return zero, err
 	}
 	if g.mode.NoFetch {
 		return zero, errors.Join(ErrMiss, err)
@@ -121,7 +121,7 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
 	if ok && !g.mode.NoWrite {
 		e.Use()
 		if d := e.Detail(); d != nil && d.Life > 0 {
-			e.Slide(c.clock.Exact())
+			c.mem.Slide(e)
 		}
 	}
 	return a, ok
@@ -250,7 +250,9 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K
 	}
 	a.value, a.err = c.outcome(f)
 	switch {
-	case a.err != nil && role == flight.Joined && f.Job.ctx.inner.has(noFetch):
+	case a.err == ErrClosed && c.closed.Load(): //nolint:errorlint // Close gave it up
+		return a, true
+	case a.err != nil && role == flight.Joined && f.Job.ctx.inner.has(noFetch) && !g.inner.sameRules(f.Job.ctx.inner):
 		return a, false // the rules of the one who began it may have made it fail
 	case a.err != nil && !isNone(a.err):
 		c.count(failed, g.sinks)

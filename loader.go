@@ -71,13 +71,14 @@ func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	return l.get(ctx, key, l.fetch, state, Mode{}, absent)
 }
 
-// Refresh calls the function and replaces the entry of key: it is Get under [Overwrite].
+// Refresh calls the function and replaces the entry of key: it is Get under [Overwrite], with the errors of Get. If the
+// function fails, the old entry stays.
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
 	return l.get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
 }
 
 // Fetch calls the function itself, on the caller's goroutine and with the caller's context. Nothing is read, stored, shared
-// or counted.
+// or counted, and a panic passes through.
 func (l *Loader[K, V]) Fetch(ctx context.Context, key K) (V, error) {
 	return l.fetch(stateOf(ctx).within(ctx), key)
 }

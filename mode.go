@@ -20,7 +20,7 @@ type Mode struct {
 type Target interface{ target() any } // nil for a nil Loader or Cache
 
 // Bypass returns a context under which a loader is its function: it is called on the caller's goroutine with the
-// caller's context, nothing is read, stored or shared.
+// caller's context, nothing is read, stored or shared, and a panic passes through.
 //
 // A mode is for the loader called with that context, not for loaders its function calls in turn. With targets it is
 // for those loaders, at any depth, and no others. See [WithMode].

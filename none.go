@@ -43,6 +43,9 @@ type nones []*noneError
 
 // match returns what readers get instead of err, or nil if err does not mean that the key does not exist.
 func (n nones) match(err error) error {
+	if _, panicked := errors.AsType[*PanicError](err); panicked { // of a loader within the fetch, whatever with
+		return nil
+	}
 	for _, none := range n {
 		if errors.Is(err, none.is) {
 			return none

@@ -32,8 +32,8 @@ func (o Options) apply(c *config) {
 	}
 }
 
-// A SetOption is a setting of one call of Set, SetMany, SetNone, SetIfAbsent or Touch. Given to a constructor it is
-// the default for all calls.
+// A SetOption is a setting of one call of Set, SetMany, SetNone, SetIfAbsent or Touch. Given to a constructor it is for all
+// calls: a lifetime unless one is given at the call, tags beside those given at the call.
 type SetOption interface {
 	Option
 	applySet(*setting)
@@ -387,7 +387,7 @@ func (c *config) check(tags int) {
 		c.fault("WithSliding", errors.New("needs a WithTTL that ends: an entry that lives for ever has nothing to extend"))
 	}
 	if c.noneTTL != 0 && len(c.noneIf) == 0 {
-		c.fault("WithNoneTTL", errors.New("needs NoneIf: no error is said to mean that a key does not exist"))
+		c.fault("WithNoneTTL", errors.New("needs NoneIf, to say which errors mean that a key does not exist; if only SetNone or the fetch itself says so, NoneIf(zodiac.ErrNone)"))
 	}
 	if c.cacheNil && c.skipIf != nil {
 		c.fault("CacheNil", errors.New("contradicts SkipIf, which alone decides what is stored; leave CacheNil out"))

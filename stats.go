@@ -30,7 +30,7 @@ type Stats struct {
 	// five below.
 	Fetches     uint64
 	Stored      uint64 // its result, a None included, was stored
-	Void        uint64 // an invalidation came in between, or all callers had left
+	Void        uint64 // an invalidation came in between, all callers had left, or it took too long
 	Skipped     uint64 // its result was not to be stored: SkipIf, or a lifetime of nothing
 	Unleased    uint64 // nothing was to be or could be stored: NoWrite, or too many tags
 	FetchErrors uint64 // it failed or panicked

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ const updateTries = 16
 // Updates and Adds of a key take turns; waiting for its turn ends with ctx. If another write comes in between, fn
 // is called again with the newer value; after sixteen times Update returns [ErrBusy]. fn runs on the caller's
 // goroutine without any lock. If it returns an error, that is returned and nothing was changed; a panic of it passes
-// through. It must not Update the same key. Tags given to an earlier Set of the key are gone, as after a Set.
+// through. It must not Update the same key, nor wait for a fetch that does: that is not seen as a cycle. Tags given to an earlier Set of the key are gone, as after a Set.
 //
 // The other errors are ctx's, [ErrClosed], a *[KeyError], a *[SettingError] for too many tags, and a *[PanicError] of a
 // function of an option.
@@ -73,6 +74,10 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
 func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
 	w.created, w.until, w.given = c.clock.Now(), 0, setting{}
+	// An entry is compared with itself at the commit; that there was none, and still is, does not show that nothing was
+	// deleted in between. The watch does.
+	watch := c.flights.Watch(w.place, w.place.Hash)
+	defer c.flights.Unwatch(w.place, w.place.Hash)
 	e := c.usable(&w.place, nil)
 	old, ok := value, false
 	if d := detailOf(e); e != nil && (d == nil || d.None == nil) {
@@ -85,8 +90,10 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 		return value, false, err
 	}
 	keepLeft = keepLeft && ok
-	if d := detailOf(e); keepLeft && d != nil {
-		w.given.tags = namesOf(d.Tags)
+	if keepLeft {
+		if w.given.tags, err = c.givenTags(w.key, e); err != nil {
+			return value, false, err
+		}
 	}
 	if err = c.draftValue(w, value); err != nil {
 		return value, false, err
@@ -100,12 +107,28 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 	err = c.commitBy(w, func() bool {
 		if e != nil {
 			committed = c.replace(w, e)
-		} else if committed = !c.mem.Alive(c.mem.Find(&w.place)); committed {
+		} else if committed = !watch.Void() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
 			c.apply(w)
 		}
 		return committed
 	})
 	return value, committed, err
+}
+
+// givenTags returns the tags of an entry that do not come from its value.
+func (c *Cache[K, V]) givenTags(key K, e *tier.Entry[K, V]) (names []string, err error) {
+	d := e.Detail()
+	if d == nil {
+		return nil, nil
+	}
+	names = namesOf(d.Tags)
+	if c.set.tagsFunc != nil {
+		err = c.guard("WithTagsFunc", func() {
+			made := c.set.tagsFunc(key, e.Value)
+			names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(made, name) })
+		})
+	}
+	return names, err
 }
 
 // detailOf returns the Detail of an entry that may be nil.

@@ -325,12 +325,16 @@ func (c *Cache[K, V]) apply(w *write[K, V]) {
 // replace puts the draft into the place of old, if that is still there and alive. Clear does not take the key's lock of
 // flights, which the caller holds: so memory itself has to compare.
 func (c *Cache[K, V]) replace(w *write[K, V], old *tier.Entry[K, V]) bool {
-	if !c.mem.Alive(old) {
+	if !c.mem.Alive(old) || !c.exchange(w, old) {
 		return false
 	}
 	if c.failures != nil {
 		c.failures.Delete(&w.place)
 	}
+	return true
+}
+
+func (c *Cache[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
 	if w.drop {
 		return c.mem.Remove(&w.place, old)
 	}

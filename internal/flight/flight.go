@@ -81,7 +81,14 @@ type line[K comparable, J any] struct {
 	aside   *Flight[K, J]
 	forced  *Flight[K, J] // the forced flight that runs: open, or void with callers still waiting for it
 	waiting *Flight[K, J] // forced; starts when forced has ended
+	watch   *Watch
 }
+
+// A Watch sees whether a key is invalidated. It is for one who computes a value without a flight.
+type Watch struct{ void bool }
+
+// Void reports whether the key was invalidated since the watch began. It is for functions that Change calls.
+func (w *Watch) Void() bool { return w.void }
 
 // A Flight is one call of a function for one key.
 type Flight[K comparable, J any] struct {
@@ -122,7 +129,8 @@ func NewGroup[K comparable, J any]() *Group[K, J] {
 func (g *Group[K, J]) shard(hash uint64) *shard[K, J] { return &g.shards[hash>>48%shards] }
 
 // Join makes the caller one of those who wait for a flight of key. If there is none to join, a new one begins
-// with what begin puts into it. After that the caller owes a call of Leave, or of within.Waited when the wait is over.
+// with what begin puts into it. When the caller waits no more, for whatever reason, it calls within.Waited; if it has no
+// outcome by then, Leave too.
 //
 // Before that look, which may be nil, is called: if it returns true, the caller has found what it wanted and Join returns
 // nil. joins, which may be nil, says of a flight whether this caller may share it; if there is none, and no place for
@@ -160,6 +168,12 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		f.line, l.waiting = l, f
 		role = Began
 	case l.taken(kind): // by one that this caller does not join
+		if l.waitsFor(within) {
+			return nil, 0, ErrCycle // else it could begin one within the other without end
+		}
+		if kind == Forced {
+			l.voidOpen() // what that brings is older
+		}
 		f.state = void | started
 		s.running++
 	default:
@@ -171,6 +185,16 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		within.wait(f) // which waits for nothing yet
 	}
 	return f, role, nil
+}
+
+// waitsFor reports whether a flight of the line is, or waits for, the one that the caller runs in.
+func (l *line[K, J]) waitsFor(within *Link) bool {
+	for _, f := range []*Flight[K, J]{l.open, l.aside, l.forced, l.waiting} {
+		if f != nil && within.below(f) {
+			return true
+		}
+	}
+	return false
 }
 
 // taken reports whether a flight of this kind has no place in the line.
@@ -289,7 +313,7 @@ func (g *Group[K, J]) FailAll(err error, each func(*Flight[K, J])) {
 	}
 }
 
-// Leave takes back one Join (the caller calls within.Waited too). last is true if nobody waits for f any more: it is abandoned, and if it has started its
+// Leave takes back one Join, before its caller has its outcome. last is true if nobody waits for f any more: it is abandoned, and if it has started its
 // function should be told to stop. If next is not nil, its function must be started now.
 func (g *Group[K, J]) Leave(f *Flight[K, J]) (last bool, next *Flight[K, J]) {
 	s := f.shard
@@ -314,6 +338,29 @@ func (g *Group[K, J]) Change(key K, hash uint64, do func() (invalidates bool)) {
 	if l := s.find(key, hash); l != nil {
 		s.void(l)
 	}
+}
+
+// Watch watches a key, which nobody else may watch at that time, until Unwatch.
+func (g *Group[K, J]) Watch(key K, hash uint64) *Watch {
+	s := g.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.find(key, hash)
+	if l == nil {
+		l = s.newLine(key, hash)
+	}
+	l.watch = new(Watch)
+	return l.watch
+}
+
+// Unwatch ends the watch of a key.
+func (g *Group[K, J]) Unwatch(key K, hash uint64) {
+	s := g.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.find(key, hash)
+	l.watch = nil
+	s.tidy(l)
 }
 
 // VoidAll invalidates the flights of all keys.
@@ -445,6 +492,9 @@ func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
 func (s *shard[K, J]) void(l *line[K, J]) {
 	l.voidOpen()
 	l.voidAside()
+	if l.watch != nil {
+		l.watch.void = true
+	}
 	s.tidy(l)
 }
 
@@ -487,7 +537,7 @@ func (s *shard[K, J]) newLine(key K, hash uint64) *line[K, J] {
 
 // tidy forgets a line in which nothing goes on.
 func (s *shard[K, J]) tidy(l *line[K, J]) {
-	if l.open != nil || l.aside != nil || l.forced != nil || l.waiting != nil {
+	if l.open != nil || l.aside != nil || l.forced != nil || l.waiting != nil || l.watch != nil {
 		return
 	}
 	if first := s.lines[l.hash]; first != l {

@@ -42,6 +42,16 @@ func (l *Link) wait(f Node) bool {
 	return true
 }
 
+// below reports whether f is, or waits for, the flight the caller runs in.
+func (l *Link) below(f Node) bool {
+	if l == nil {
+		return false
+	}
+	graph.Lock()
+	defer graph.Unlock()
+	return leads(f, l.Flight, nil)
+}
+
 // waitBehind is wait for a new flight f that starts when forced has ended.
 func (l *Link) waitBehind(f, forced Node) bool {
 	graph.Lock()

@@ -37,7 +37,7 @@ const (
 
 	ringMask = inWindow | inMain
 	slotMask = ^uint32(1<<slotShift - 1)
-	maxSlots = 1<<(32-slotShift) - 1
+	maxSlots = 1<<(32-slotShift) - 2 // a newcomer is listed before another goes
 )
 
 // A Detail is what only some entries have. It lies behind the entry in one allocation, so that the others do
@@ -137,17 +137,14 @@ func (e *Entry[K, V]) Use() {
 	}
 }
 
-// Slide extends a sliding entry that is used at now, if at least an eighth of its lifetime has passed since
-// it was last extended.
+// Slide extends a sliding entry that is used at now, if at least an eighth of its lifetime has passed since it was last
+// extended.
 func (e *Entry[K, V]) Slide(now int64) {
 	life := int64(e.Detail().Life)
 	for {
 		sure := e.sure.Load()
-		old := coarse.Expiry(sure)
-		if now >= old || old-now > life-life/8 {
-			return
-		}
-		if e.sure.CompareAndSwap(sure, coarse.Sure(now+life)) {
+		end := coarse.Expiry(sure)
+		if now < end-life+life/8 || now >= end || e.sure.CompareAndSwap(sure, coarse.Sure(now+life)) {
 			return
 		}
 	}

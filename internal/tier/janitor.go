@@ -21,6 +21,7 @@ type janitor[K comparable, V any] struct {
 	tier     *Tier[K, V]
 	fires    atomic.Int64 // when the timer will fire; coarse.Never: not armed; sweeping: now
 	sweeping sync.Mutex   // held during a sweep, so that stop can wait for its end
+	rosters  atomic.Int32 // that list entries
 
 	mu       sync.Mutex // guards the fields below, and fires's changes
 	timer    *time.Timer
@@ -34,6 +35,25 @@ const sweeping = math.MinInt64
 func (j *janitor[K, V]) init(t *Tier[K, V]) {
 	j.tier = t
 	j.fires.Store(coarse.Never)
+}
+
+// used takes down that a roster begins or ends to list entries, and disarms the timer when none does. The caller
+// holds the mutex of the roster's stripe.
+func (j *janitor[K, V]) used(listing bool) {
+	if listing {
+		j.rosters.Add(1)
+		return
+	}
+	if j.rosters.Add(-1) > 0 {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	// Who lists an entry counts its roster first and arms the timer after. So if there is none by now, it will be armed.
+	if j.rosters.Load() == 0 && j.timer != nil && j.fires.Load() != sweeping {
+		j.timer.Stop()
+		j.fires.Store(coarse.Never)
+	}
 }
 
 // expect arms the timer, unless it fires early enough for something that expires then.

@@ -106,7 +106,7 @@ func (p *policy[K, V]) shift(newcomer *Entry[K, V]) {
 	switch {
 	case e == newcomer:
 		p.window.push(e)
-	case e.dead(p.now):
+	case p.spent(e):
 		p.bury(e)
 	case e.wasSeen():
 		e.clearSeen()
@@ -125,7 +125,7 @@ func (p *policy[K, V]) shift(newcomer *Entry[K, V]) {
 // cache full of keys whose counters collide with popular ones.
 func (p *policy[K, V]) contest(e *Entry[K, V], luck bool) bool {
 	v := p.victim()
-	if !v.dead(p.now) {
+	if !p.spent(v) {
 		mine, its := p.sketch.get(e.hash), p.sketch.get(v.hash)
 		lucky := luck && mine >= 6 && rand.Uint32()&127 == 0
 		if mine <= its && !lucky {
@@ -143,7 +143,7 @@ func (p *policy[K, V]) victim() *Entry[K, V] {
 		if p.hand == &p.main.root {
 			p.hand = p.main.tail()
 		}
-		if !p.hand.wasSeen() || p.hand.dead(p.now) {
+		if !p.hand.wasSeen() || p.spent(p.hand) {
 			return p.hand
 		}
 		p.hand.clearSeen()
@@ -154,11 +154,14 @@ func (p *policy[K, V]) victim() *Entry[K, V] {
 
 func (p *policy[K, V]) evict(v *Entry[K, V]) {
 	p.remove(v)
-	if !v.dead(p.now) {
+	if !p.spent(v) {
 		p.ghost(v, ghostMain)
 	}
 	p.bury(v)
 }
+
+// spent reports whether e is of no use to anybody: it goes without a contest and without a ghost.
+func (p *policy[K, V]) spent(e *Entry[K, V]) bool { return e.dead(p.now) || !e.Current() }
 
 // bury adds e, which is in no ring any more, to what insert returns.
 func (p *policy[K, V]) bury(e *Entry[K, V]) { e.next, p.gone = p.gone, e }

@@ -12,7 +12,8 @@ type roster[K comparable, V any] struct {
 	chunks  []*chunk[K, V]
 	free    int // first free slot, linked through due; -1 = none
 	n       int
-	soonest int64 // no entry is due before; a sweep makes it exact
+	soonest int64 // no entry is due before; a sweep brings it up to date
+	used    func(bool)
 }
 
 type chunk[K comparable, V any] struct {
@@ -25,7 +26,17 @@ type rosterSlot[K comparable, V any] struct {
 	due   int64        // of a free slot: the next free one
 }
 
-func (r *roster[K, V]) reset() { *r = roster[K, V]{free: -1, soonest: coarse.Never} }
+// init makes an empty roster; used is told when it begins to list entries, and when it ends.
+func (r *roster[K, V]) init(used func(bool)) {
+	*r = roster[K, V]{free: -1, soonest: coarse.Never, used: used}
+}
+
+func (r *roster[K, V]) reset() {
+	if r.n > 0 {
+		r.used(false)
+	}
+	r.init(r.used)
+}
 
 // add lists e, if it ever expires.
 func (r *roster[K, V]) add(e *Entry[K, V]) {
@@ -42,7 +53,9 @@ func (r *roster[K, V]) add(e *Entry[K, V]) {
 	at.entry, at.due = e, due
 	c.soonest, r.soonest = min(c.soonest, due), min(r.soonest, due)
 	e.setSlot(slot)
-	r.n++
+	if r.n++; r.n == 1 {
+		r.used(true)
+	}
 }
 
 // remove takes e off the list, if it is on it.
@@ -55,9 +68,11 @@ func (r *roster[K, V]) remove(e *Entry[K, V]) {
 	at.entry, at.due = nil, int64(r.free)
 	r.free = slot
 	e.setSlot(-1)
-	if r.n--; r.n == 0 {
+	if r.n == 1 {
 		r.reset() // give the chunks back
+		return
 	}
+	r.n--
 }
 
 func (r *roster[K, V]) at(slot int) (*chunk[K, V], *rosterSlot[K, V]) {

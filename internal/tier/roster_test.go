@@ -15,7 +15,7 @@ func expiring(at int64) *intEntry {
 
 func newRoster() *roster[int, int] {
 	r := new(roster[int, int])
-	r.reset()
+	r.init(func(bool) {})
 	return r
 }
 

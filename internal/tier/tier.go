@@ -66,7 +66,7 @@ func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock
 		s := &stripe[K, V]{table: &t.tables[i]}
 		s.table.Store(newTable[K, V](minBuckets))
 		s.policy.init((capacity + i) / n) // the shares differ by at most one and add up
-		s.roster.reset()
+		s.roster.init(t.janitor.used)
 		t.stripes = append(t.stripes, s)
 	}
 	t.janitor.init(t)
@@ -131,6 +131,14 @@ func (t *Tier[K, V]) Expired(e *Entry[K, V]) bool {
 	return !t.clock.Before(sure) && sure != coarse.Never && t.clock.Exact() >= coarse.Expiry(sure)
 }
 
+// Slide extends a sliding entry that is used now. While the coarse clock says that it is too early, that is all it reads.
+func (t *Tier[K, V]) Slide(e *Entry[K, V]) {
+	life := int64(e.Detail().Life)
+	if due := e.Expiry() - life + life/8; !t.clock.Before(coarse.Sure(due)) {
+		e.Slide(t.clock.Exact())
+	}
+}
+
 // Put stores e at now in place of whatever its key has, and evicts other entries if there are too many. It does
 // nothing once the tier is closed.
 func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) { t.Swap(key, nil, e, now) }
@@ -184,9 +192,10 @@ func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
 func (s *stripe[K, V]) bury(e *Entry[K, V], now int64) {
 	s.table.Load().remove(e)
 	s.roster.remove(e)
-	if e.dead(now) {
+	switch {
+	case e.dead(now):
 		s.expired++
-	} else {
+	case e.Current():
 		s.evicted++
 	}
 }
