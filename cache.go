@@ -291,7 +291,9 @@ func (c *Cache[K, V]) Stats() Stats {
 	s := c.counts.stats()
 	s.HitMemory = c.hits.sum()
 	s.sum()
-	s.Evicted, s.Expired = c.mem.Stats()
+	var dropped uint64
+	s.Evicted, s.Expired, dropped = c.mem.Stats()
+	s.Invalid += dropped
 	s.Size = c.mem.Len()
 	return s
 }

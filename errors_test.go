@@ -181,8 +181,8 @@ func TestOldEntryIsServedRatherThanARememberedError(t *testing.T) {
 func TestErrorsThatAreNotTheOriginsAreNotRemembered(t *testing.T) {
 	for _, err := range []error{
 		context.Canceled, context.DeadlineExceeded, fmt.Errorf("wrapped: %w", context.DeadlineExceeded),
-		zodiac.ErrMiss, zodiac.ErrClosed, zodiac.ErrCycle, zodiac.ErrBusy, zodiac.ErrRemembered,
-		&zodiac.PanicError{}, &zodiac.KeyError{Err: errOrigin}, &zodiac.RememberedError{Err: errOrigin},
+		zodiac.ErrMiss, zodiac.ErrClosed, zodiac.ErrCycle, zodiac.ErrBusy, zodiac.ErrOverflow, zodiac.ErrRemembered,
+		&zodiac.PanicError{}, &zodiac.SettingError{}, &zodiac.KeyError{Err: errOrigin}, &zodiac.RememberedError{Err: errOrigin},
 	} {
 		fetch, calls := failing(err)
 		l := zodiac.NewLoader(fetch, zodiac.WithErrorTTL(60))

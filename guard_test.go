@@ -352,6 +352,63 @@ func TestCrashOfTheObserverHarmsNobody(t *testing.T) {
 	})
 }
 
+func TestLogHandlerHoldsUpNobody(t *testing.T) {
+	var l *zodiac.Loader[string, int]
+	var once atomic.Bool
+	for name, handle := range map[string]func(context.Context){
+		"sleeps": func(context.Context) { time.Sleep(time.Hour) },
+		"exits":  func(context.Context) { runtime.Goexit() },
+		"panics": func(context.Context) { panic("in the handler") },
+		"asks": func(ctx context.Context) {
+			if !once.Swap(true) {
+				l.Get(ctx, "k")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l = zodiac.NewLoader(panics, zodiac.WithLogger(slog.New(&handler{handle: handle})))
+				for range 2 {
+					began := time.Now()
+					_, err := l.Get(t.Context(), "k")
+					if e, ok := errors.AsType[*zodiac.PanicError](err); !ok || e.Value != "boom" {
+						t.Errorf("Get: error %v; want the *PanicError of the fetch", err)
+					}
+					if d := time.Since(began); d != 0 {
+						t.Errorf("Get waited %v for the log", d)
+					}
+				}
+				must(t, l.Close(t.Context()))
+			})
+		})
+	}
+}
+
+// A handler is a slog.Handler that is a function.
+type handler struct {
+	logbook
+
+	handle func(context.Context)
+}
+
+func (h *handler) Handle(ctx context.Context, _ slog.Record) error {
+	h.handle(ctx)
+	return nil
+}
+
+func TestPanicWithErrNoneIsAPanic(t *testing.T) {
+	l := zodiac.NewLoader(func(context.Context, string) (int, error) { panic(zodiac.ErrNone) })
+	_, err := l.Get(t.Context(), "k")
+	if _, ok := errors.AsType[*zodiac.PanicError](err); !ok {
+		t.Errorf("Get: error %v; want a *PanicError", err)
+	}
+	_, err = l.GetMany(t.Context(), []string{"k"})
+	if _, ok := errors.AsType[*zodiac.PanicError](err); !ok {
+		t.Errorf("GetMany: error %v; want a *PanicError", err)
+	}
+	wantStats(t, l.Stats(), zodiac.Stats{Failed: 2, FetchErrors: 2})
+}
+
 func TestPanicOnTheCallersOwnGoroutinePassesThrough(t *testing.T) {
 	l := zodiac.NewLoader(panics)
 	ctx := t.Context()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -628,4 +629,96 @@ func TestOneFailureDoesNotReachOtherKeys(t *testing.T) {
 		t.Error("Get(bad) succeeded")
 	}
 	wantGet(t, l, "good", "good")
+}
+
+func TestFetchesThatWaitForEachOtherGetErrCycle(t *testing.T) {
+	next := map[string]string{"a": "b", "b": "c", "c": "a"}
+	for name, ask := range map[string]func(context.Context, *zodiac.Loader[string, int], string) error{
+		"Get": func(ctx context.Context, l *zodiac.Loader[string, int], key string) error {
+			_, err := l.Get(ctx, key)
+			return err
+		},
+		"GetMany": func(ctx context.Context, l *zodiac.Loader[string, int], key string) error {
+			_, err := l.GetMany(ctx, []string{key, "other"})
+			return err
+		},
+		"Through": func(ctx context.Context, l *zodiac.Loader[string, int], key string) error {
+			_, err := zodiac.NewLoader(l.Get).Get(ctx, key)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var l *zodiac.Loader[string, int]
+				l = zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
+					time.Sleep(time.Second)
+					if next[key] == "" {
+						return 1, nil
+					}
+					return 1, ask(ctx, l, next[key])
+				})
+				a, b, c := getLater(t.Context(), l, "a"), getLater(t.Context(), l, "b"), getLater(t.Context(), l, "c")
+				for _, g := range []<-chan reply[int]{a, b, c} {
+					wantError(t, "Get", (<-g).err, zodiac.ErrCycle)
+				}
+			})
+		})
+	}
+}
+
+func TestFetchesThatMeetWithoutACycleShare(t *testing.T) {
+	below := map[string][]string{"top": {"left", "right"}, "left": {"bottom"}, "right": {"bottom"}}
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		var l *zodiac.Loader[string, int]
+		l = zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
+			calls.Add(1)
+			time.Sleep(time.Second)
+			m, err := l.GetMany(ctx, below[key])
+			sum := 1
+			for _, v := range m {
+				sum += v
+			}
+			return sum, err
+		})
+		left := getLater(t.Context(), l, "left")
+		top := getLater(t.Context(), l, "top")
+		wantReply(t, "Get(top)", top, 5)
+		wantReply(t, "Get(left)", left, 2)
+		wantCalls(t, &calls, 4)
+	})
+}
+
+func TestKeyIsFetchedAgainAfterACycle(t *testing.T) {
+	cyclic := true
+	var l *zodiac.Loader[string, int]
+	l = zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
+		if cyclic {
+			return l.Get(ctx, key)
+		}
+		return 7, nil
+	})
+	_, err := l.Get(t.Context(), "k")
+	wantError(t, "Get", err, zodiac.ErrCycle)
+	cyclic = false
+	wantGet(t, l, "k", 7)
+}
+
+func TestRefreshThatNobodyWaitsForLeavesTheOldEntry(t *testing.T) {
+	for name, opts := range map[string]zodiac.Options{"left": nil, "timedOut": {zodiac.WithFetchTimeout(0.01)}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fetch, calls := deaf()
+				l := zodiac.NewLoader(fetch, opts)
+				mustSet(t, l.Cache, "k", 7)
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				_, err := l.Refresh(ctx, "k")
+				wantError(t, "Refresh", err, context.DeadlineExceeded)
+				time.Sleep(time.Minute)
+				wantPeek(t, l.Cache, "k", 7)
+				wantCalls(t, calls, 1)
+			})
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -271,5 +272,36 @@ func TestGetManyReportsAPanicPerKey(t *testing.T) {
 	}
 	if _, ok := errors.AsType[*zodiac.PanicError](e.Errors[0]); !ok {
 		t.Errorf("the error of key 0 is %v; want a *PanicError", e.Errors[0])
+	}
+}
+
+func TestGetManyKeepsAnErrMissOfTheFunction(t *testing.T) {
+	fetch, _ := failing(zodiac.ErrMiss)
+	l := zodiac.NewLoader(fetch)
+	for _, ctx := range []context.Context{t.Context(), zodiac.NoWrite(t.Context()), zodiac.Bypass(t.Context())} {
+		m, err := l.GetMany(ctx, []string{"k"})
+		wantError(t, "GetMany", err, zodiac.ErrMiss)
+		if len(m) != 0 {
+			t.Errorf("GetMany = %v; want nothing", m)
+		}
+	}
+}
+
+func TestGetManySaysWhenACloneExits(t *testing.T) {
+	var clones atomic.Int64
+	l := zodiac.NewLoader(func(context.Context, string) (*list, error) { return &list{}, nil },
+		zodiac.WithClone(func(l *list) *list {
+			if clones.Add(1)%2 == 0 { // first into memory, then out to the caller
+				runtime.Goexit()
+			}
+			return l
+		}))
+	for range 10 {
+		m, err := l.GetMany(t.Context(), []string{"a", "b"})
+		e, _ := errors.AsType[*zodiac.ManyError[string]](err)
+		if e == nil && len(m) != 2 || e != nil && len(m)+len(e.Errors) != 2 {
+			t.Errorf("GetMany = %v, %v; want a value or an error for both keys", m, err)
+		}
+		l.Clear(t.Context())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -412,4 +413,107 @@ func TestZeroModeRestrictsNothing(t *testing.T) {
 	wantGetWith(ctx, t, l, "k", 1)
 	wantGetWith(ctx, t, l, "k", 1)
 	wantGetWith(zodiac.WithMode(ctx, zodiac.Mode{Nested: true}), t, l, "k", 1)
+}
+
+func TestNilTargetPanics(t *testing.T) {
+	for name, target := range map[string]zodiac.Target{
+		"nil": nil, "Loader": (*zodiac.Loader[string, int])(nil), "Cache": (*zodiac.Cache[string, int])(nil),
+	} {
+		if panicOf(func() { zodiac.Bypass(t.Context(), target) }) == nil {
+			t.Errorf("Bypass of a nil %s does not panic", name)
+		}
+	}
+}
+
+// slowOver returns a loader whose function takes a second and then asks inner, and the number of its calls.
+func slowOver(inner *zodiac.Loader[string, int]) (outer *zodiac.Loader[string, int], calls *atomic.Int64) {
+	calls = new(atomic.Int64)
+	return zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
+		calls.Add(1)
+		time.Sleep(time.Second)
+		return inner.Get(ctx, key)
+	}), calls
+}
+
+func TestReadOnlyOfOneCallerDoesNotReachOthersOfItsFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, _ := numbered()
+		inner := zodiac.NewLoader(fetch)
+		outer, calls := slowOver(inner)
+		readOnly := getLater(zodiac.ReadOnly(t.Context(), inner), outer, "k")
+		var plain []<-chan reply[int]
+		for range 10 {
+			plain = append(plain, getLater(t.Context(), outer, "k"))
+		}
+		wantError(t, "Get under ReadOnly of the inner loader", (<-readOnly).err, zodiac.ErrMiss)
+		for _, p := range plain {
+			wantReply(t, "plain Get", p, 1)
+		}
+		wantCalls(t, calls, 2)
+	})
+}
+
+func TestOverwriteOfAnInnerLoaderSharesNoOlderFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, _ := numbered()
+		inner := zodiac.NewLoader(fetch)
+		mustSet(t, inner.Cache, "k", -1)
+		outer, _ := slowOver(inner)
+		plain := getLater(t.Context(), outer, "k")
+		time.Sleep(time.Millisecond)
+		overwrite := getLater(zodiac.Overwrite(t.Context(), inner), outer, "k")
+		wantReply(t, "plain Get", plain, -1)
+		wantReply(t, "Get under Overwrite of the inner loader", overwrite, 1)
+		wantPeek(t, inner.Cache, "k", 1)
+	})
+}
+
+func TestCallersUnderEqualRulesShareFetches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, innerCalls := numbered()
+		inner := zodiac.NewLoader(fetch)
+		for name, ctx := range map[string]context.Context{
+			"Overwrite of the inner": zodiac.Overwrite(t.Context(), inner),
+			"Overwrite, Nested":      zodiac.WithMode(t.Context(), zodiac.Mode{NoRead: true, Nested: true}),
+			"NoWrite of the inner":   zodiac.NoWrite(t.Context(), inner),
+			"ReadOnly of the inner":  zodiac.ReadOnly(t.Context(), inner),
+			"CollectStats alone":     collecting(t.Context()),
+		} {
+			inner.Clear(t.Context())
+			innerCalls.Store(0)
+			outer, calls := slowOver(inner)
+			var getting []<-chan reply[int]
+			for range 10 {
+				getting = append(getting, getLater(ctx, outer, "k"))
+			}
+			for _, g := range getting {
+				<-g
+			}
+			if n := calls.Load(); n > 2 { // one that runs, and one that waits for its end
+				t.Errorf("%s: ten callers ran the function %d times", name, n)
+			}
+		}
+	})
+}
+
+func collecting(ctx context.Context) context.Context {
+	ctx, _ = zodiac.CollectStats(ctx)
+	return ctx
+}
+
+func TestOverwriteAimedAtTheLoaderItselfIsOverwrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, calls := slow()
+		l := zodiac.NewLoader(fetch)
+		ctx := zodiac.Overwrite(t.Context(), l)
+		var getting []<-chan reply[int]
+		for range 10 {
+			getting = append(getting, getLater(ctx, l, "k"))
+		}
+		for i, g := range getting {
+			wantReply(t, "Get", g, min(i+1, 2))
+		}
+		wantCalls(t, calls, 2)
+		wantPeek(t, l.Cache, "k", 2)
+	})
 }

@@ -51,6 +51,7 @@ func wrongPeriods[O zodiac.Option](name string, of func(int) O, of64 func(int64)
 		{name, ofFloat(math.Inf(1)), over},
 		{name, ofFloat(1e10), over},
 		{name, ofFloat(0.0009), under},
+		{name, ofFloat(1e-10), under},
 		{name, ofDuration(0), positive},
 		{name, ofDuration(-time.Second), positive},
 		{name, ofDuration(time.Millisecond - 1), under},

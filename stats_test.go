@@ -332,3 +332,14 @@ func TestEventsPrintAsWords(t *testing.T) {
 		}
 	}
 }
+
+func TestCollectStatsCountsInvalidEntries(t *testing.T) {
+	c := zodiac.NewCache[string, int](zodiac.ValidIf(func(_ string, e zodiac.Entry[int]) bool { return e.Value > 0 }))
+	mustSet(t, c, "refused", 0)
+	mustSet(t, c, "tagged", 1, zodiac.WithTags("tag"))
+	must(t, c.DeleteTags(t.Context(), "tag"))
+	ctx, stats := zodiac.CollectStats(t.Context())
+	c.Peek(ctx, "refused")
+	c.Peek(ctx, "tagged")
+	wantStats(t, stats(), zodiac.Stats{Missed: 2, Invalid: 2})
+}

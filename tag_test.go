@@ -209,7 +209,7 @@ func TestSetWithTooManyTagsIsAnErrorAndChangesNothing(t *testing.T) {
 	if _, ok := errors.AsType[*zodiac.SettingError](err); !ok {
 		t.Errorf("Set: error %v; want a *SettingError", err)
 	}
-	wantText(t, "Set", err, "WithTags", "17 tags", "16")
+	wantText(t, "Set", err, "WithTags", "17 tags")
 	wantPeek(t, c, "k", 7)
 }
 

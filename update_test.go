@@ -394,3 +394,48 @@ func TestAddToALiveNumberKeepsItWhateverWithTTLFuncSays(t *testing.T) {
 	}
 	wantPeek(t, c, "k", 3)
 }
+
+func TestUpdateWithoutAFunctionIsAnError(t *testing.T) {
+	c := zodiac.NewCache[string, int]()
+	if _, err := c.Update(t.Context(), "k", nil); err == nil {
+		t.Error("Update(nil) succeeded")
+	}
+	_, err := c.Update(t.Context(), "k", plusOne) // the turn is free
+	must(t, err)
+}
+
+func TestAddKeepsTags(t *testing.T) {
+	c := zodiac.NewCache[string, int]()
+	mustSet(t, c, "k", 1, zodiac.WithTags("tag"))
+	if v, err := zodiac.Add(t.Context(), c, "k", 1); v != 2 || err != nil {
+		t.Errorf("Add = %v, %v; want 2, nil", v, err)
+	}
+	must(t, c.DeleteTags(t.Context(), "tag"))
+	wantAbsent(t, c, "k")
+}
+
+func TestUpdateGivesTheTagsOfSet(t *testing.T) {
+	c := zodiac.NewCache[string, int](zodiac.WithTags("static"))
+	mustSet(t, c, "k", 1, zodiac.WithTags("tag"))
+	_, err := c.Update(t.Context(), "k", plusOne)
+	must(t, err)
+	must(t, c.DeleteTags(t.Context(), "tag"))
+	wantPeek(t, c, "k", 2)
+	must(t, c.DeleteTags(t.Context(), "static"))
+	wantAbsent(t, c, "k")
+}
+
+func TestAddKeepsWhatAnEntrySlidesTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, _ := numbered()
+		l := zodiac.NewLoader(fetch, zodiac.WithTTL(60), zodiac.WithSliding())
+		mustSet(t, l.Cache, "k", 1, zodiac.WithTTL(8))
+		time.Sleep(4 * time.Second)
+		if v, err := zodiac.Add(t.Context(), l.Cache, "k", 1); v != 2 || err != nil {
+			t.Errorf("Add = %v, %v; want 2, nil", v, err)
+		}
+		wantLeft(t, l.Cache, "k", 4*time.Second)
+		wantGet(t, l, "k", 2)
+		wantLeft(t, l.Cache, "k", 8*time.Second)
+	})
+}

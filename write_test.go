@@ -52,7 +52,11 @@ func TestSetManySetsEach(t *testing.T) {
 func TestSetManyStoresTheOthersWhenOneFails(t *testing.T) {
 	c := zodiac.NewCache[int, int](zodiac.WithTagsFunc(func(_, v int) []string { return tagNames(v) }))
 	err := c.SetMany(t.Context(), map[int]int{1: 1, 2: 17, 3: 16})
-	wantText(t, "SetMany", err, "17 tags")
+	wantText(t, "SetMany", err, "17 tags", "SetMany")
+	e, ok := errors.AsType[*zodiac.ManyError[int]](err)
+	if !ok || len(e.Errors) != 1 || e.Errors[2] == nil {
+		t.Errorf("SetMany: error %v; want a *ManyError for 2", err)
+	}
 	wantPeek(t, c, 1, 1)
 	wantAbsent(t, c, 2)
 	wantPeek(t, c, 3, 16)
@@ -320,7 +324,7 @@ func TestWriteWithAWrongOptionChangesNothing(t *testing.T) {
 				if _, ok := errors.AsType[*zodiac.SettingError](err); !ok {
 					t.Errorf("%s: error %v; want a *SettingError", name, err)
 				}
-				wantText(t, name, err, option)
+				wantText(t, name, err, option, name)
 				wantPeek(t, c, "k", 7)
 				wantAbsent(t, c, "new")
 			})

@@ -42,7 +42,7 @@ func TestAMillionExpiredEntriesGoWithoutARead(t *testing.T) {
 		if got := tier.Len(); got != 0 {
 			t.Errorf("Len() = %d a second after the last expiry; want 0", got)
 		}
-		if _, expired := tier.Stats(); expired != uint64(n) {
+		if _, expired, _ := tier.Stats(); expired != uint64(n) {
 			t.Errorf("%d expired; want %d", expired, n)
 		}
 		if armed(tier) {

@@ -54,6 +54,7 @@ type stripe[K comparable, V any] struct {
 	closed  bool
 	evicted uint64
 	expired uint64
+	invalid uint64
 	_       [64]byte // keeps a neighbour's mutex off this cache line
 }
 
@@ -195,7 +196,9 @@ func (s *stripe[K, V]) bury(e *Entry[K, V], now int64) {
 	switch {
 	case e.dead(now):
 		s.expired++
-	case e.Current():
+	case !e.Current():
+		s.invalid++
+	default:
 		s.evicted++
 	}
 }
@@ -282,15 +285,16 @@ func (t *Tier[K, V]) Len() int {
 	return n
 }
 
-// Stats returns how many live entries were evicted, and how many expired ones taken out.
-func (t *Tier[K, V]) Stats() (evicted, expired uint64) {
+// Stats returns how many live entries were evicted, and how many expired ones, and ones that had lost a tag, went instead.
+func (t *Tier[K, V]) Stats() (evicted, expired, invalid uint64) {
 	for _, s := range t.stripes {
 		s.mu.Lock()
 		evicted += s.evicted
 		expired += s.expired
+		invalid += s.invalid
 		s.mu.Unlock()
 	}
-	return evicted, expired
+	return evicted, expired, invalid
 }
 
 func (t *Tier[K, V]) index(key *Key[K]) uint64 { return key.Hash >> stripeBitsLow & t.mask }

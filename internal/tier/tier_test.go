@@ -222,9 +222,10 @@ func (m *model) check() error {
 	if m.tier.Len() != n || n > m.capacity {
 		return fmt.Errorf("Len() = %d of at most %d; %d keys are found", m.tier.Len(), m.capacity, n)
 	}
-	evicted, expired := m.tier.Stats()
-	if want := m.inserted - m.taken + m.replaced - int(evicted) - int(expired); want != n {
-		return fmt.Errorf("%d inserted, %d taken out, %d replaced when dead, %d evicted, %d expired, and %d there", m.inserted, m.taken, m.replaced, evicted, expired, n)
+	evicted, expired, invalid := m.tier.Stats()
+	if want := m.inserted - m.taken + m.replaced - int(evicted+expired+invalid); want != n {
+		return fmt.Errorf("%d inserted, %d taken out, %d replaced when dead, %d evicted, %d expired, %d invalid, and %d there",
+			m.inserted, m.taken, m.replaced, evicted, expired, invalid, n)
 	}
 	return nil
 }
