@@ -73,7 +73,7 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
 func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
-	w.created, w.until, w.given = c.clock.Now(), 0, setting{}
+	w.created, w.keepLeft, w.given = c.clock.Now(), false, setting{}
 	// An entry is compared with itself at the commit; that there was none, and still is, does not show that nothing was
 	// deleted in between. The watch does.
 	watch := c.flights.Watch(w.place, w.place.Hash)
@@ -99,7 +99,7 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 		return value, false, err
 	}
 	if keepLeft {
-		w.drop, w.until = false, e.Expiry()
+		w.drop, w.keepLeft = false, true
 		if d := w.entry.Detail(); d != nil && e.Detail() != nil {
 			d.Life = e.Detail().Life
 		}

@@ -101,12 +101,12 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 		if e == nil {
 			return false, nil
 		}
-		if err := c.draftAgain(&w, e); err != nil {
+		if err := c.newLife(&w, e); err != nil {
 			return false, err
 		}
 		touched := false
 		c.flights.Change(w.place, w.place.Hash, func() bool {
-			touched = c.replace(&w, e)
+			touched = c.touch(&w, e)
 			return false
 		})
 		if touched {
@@ -193,8 +193,9 @@ type write[K comparable, V any] struct {
 	given   setting
 	entry   *tier.Entry[K, V]
 	life    time.Duration // of the entry, counted from when it is stored
-	until   int64         // when the entry ends, instead of life; 0 = not set
 	drop    bool          // the entry would live no time: there is to be none
+
+	keepLeft bool // when it takes the place of another entry, it ends when that would
 }
 
 func (c *Cache[K, V]) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.set.name) }
@@ -241,20 +242,28 @@ func (c *Cache[K, V]) draftNone(w *write[K, V], none error) error {
 	return err
 }
 
-// draftAgain makes an entry like e with a new lifetime.
-func (c *Cache[K, V]) draftAgain(w *write[K, V], e *tier.Entry[K, V]) error {
-	var none error
-	var tags []tier.Tag
-	if d := e.Detail(); d != nil {
-		none, tags = d.None, d.Tags
-	}
-	if none != nil {
+// newLife finds out how long a present entry is to live from now on.
+func (c *Cache[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
+	if d := e.Detail(); d != nil && d.None != nil {
 		w.life = c.set.life.ofNone(w.given.ttl)
-	} else if err := c.lifetime(w, &e.Value); err != nil {
-		return err
+		return nil
 	}
-	w.entry = c.entry(&w.place, e.Created, &e.Value, none, w.life, tags)
-	return nil
+	return c.lifetime(w, &e.Value)
+}
+
+// touch gives e its new life, unless it is no longer there. It stays the same entry, except that what it slides to is fixed in
+// it. The caller holds the key's lock of flights.
+func (c *Cache[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
+	var d tier.Detail
+	if has := e.Detail(); has != nil {
+		d = *has
+	}
+	if !w.drop && d.Life == c.set.life.slide(w.life) {
+		now := c.clock.Now()
+		return c.mem.Touch(&w.place, e, expiry(now, w.life), now)
+	}
+	w.entry = c.entry(&w.place, e.Created, &e.Value, d.None, w.life, d.Tags)
+	return c.replace(w, e)
 }
 
 // lifetime finds out how long a value lives.
@@ -339,10 +348,10 @@ func (c *Cache[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
 		return c.mem.Remove(&w.place, old)
 	}
 	now := c.clock.Now()
-	until := w.until
-	if until == 0 {
-		until = expiry(now, w.life)
+	if w.keepLeft {
+		w.entry.ExpireAt(old.Expiry())
+	} else {
+		w.entry.ExpireAt(expiry(now, w.life))
 	}
-	w.entry.ExpireAt(until)
 	return c.mem.Swap(&w.place, old, w.entry, now)
 }

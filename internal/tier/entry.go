@@ -8,8 +8,8 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
-// An Entry is one value in memory. All of it is fixed once it is in a tier, but for the touch bit and the
-// expiry of a sliding entry, which readers move, and the links, which belong to the stripe's mutex.
+// An Entry is one value in memory. All of it is fixed once it is in a tier, but for the touch bit, the
+// expiry, which readers of a sliding entry move, and the links, which belong to the stripe's mutex.
 //
 // The fields a hit reads come first: they share a cache line with the beginning of the value. An int64 key
 // with a value of 64 bytes makes 112 bytes, which is a size class of its own.
@@ -101,7 +101,8 @@ func (t *Tier[K, V]) NewEntry(key *Key[K], created int64, detailed bool) *Entry[
 	return e
 }
 
-// ExpireAt sets when an entry ends that is not yet in a tier, in nanoseconds of the tier's clock, or coarse.Never.
+// ExpireAt sets when the entry ends, in nanoseconds of the tier's clock, or coarse.Never. The caller has it for itself, or
+// holds the stripe's mutex and lists it anew.
 func (e *Entry[K, V]) ExpireAt(expiry int64) { e.sure.Store(coarse.Sure(expiry)) }
 
 // check notes for the hits to come whether they have to look at the Detail.

@@ -140,6 +140,29 @@ func (t *Tier[K, V]) Slide(e *Entry[K, V]) {
 	}
 }
 
+// Touch makes e end at expiry, if at now it is the entry of key, and alive.
+func (t *Tier[K, V]) Touch(key *Key[K], e *Entry[K, V], expiry, now int64) bool {
+	if !t.stripe(key).touch(key, e, expiry, now) {
+		return false
+	}
+	if expiry != coarse.Never {
+		t.janitor.expect(expiry)
+	}
+	return true
+}
+
+func (s *stripe[K, V]) touch(key *Key[K], e *Entry[K, V], expiry, now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, _, there := s.table.Load().place(key); there != e || e.dead(now) || !e.Current() {
+		return false
+	}
+	s.roster.remove(e)
+	e.ExpireAt(expiry)
+	s.roster.add(e)
+	return true
+}
+
 // Put stores e at now in place of whatever its key has, and evicts other entries if there are too many. It does
 // nothing once the tier is closed.
 func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) { t.Swap(key, nil, e, now) }
