@@ -3,6 +3,7 @@ package flight
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -32,22 +33,31 @@ func commit[K comparable, J any](g *Group[K, J], f *Flight[K, J], write func()) 
 	return true
 }
 
+// ask is a Join; alone says that the caller joins nothing that others began.
+func ask[K comparable, J any](g *Group[K, J], key K, hash uint64, k Kind, alone bool, within *Link, look func() bool, begin func(*Flight[K, J])) (f *Flight[K, J], role Role, err error) {
+	var joins func(*Flight[K, J]) bool
+	if alone {
+		joins = func(*Flight[K, J]) bool { return false }
+	}
+	return g.Join(key, hash, k, joins, within, look, begin)
+}
+
 // join is a Join that must succeed.
 func join(t *testing.T, g *group, key string, hash uint64, k Kind, within *Link) (f *keyFlight, lead bool) {
 	t.Helper()
-	f, lead, err := g.Join(key, hash, k, within, absent, nothing)
+	f, role, err := ask(g, key, hash, k, false, within, absent, nothing)
 	if f == nil || err != nil {
-		t.Fatalf("Join(%s, %v) = %v, %v, %v; want a flight", key, k, f, lead, err)
+		t.Fatalf("Join(%s, %v) = %v, %v, %v; want a flight", key, k, f, role, err)
 	}
-	return f, lead
+	return f, role == Leads
 }
 
 func TestWhoFindsWhatItWantedJoinsNothing(t *testing.T) {
-	for _, k := range []Kind{Plain, Aside} {
+	for k := range Forced + 1 {
 		g := NewGroup[string, int]()
-		f, lead, err := g.Join("a", 0, k, nil, present, nothing)
-		if f != nil || lead || err != nil {
-			t.Errorf("Join(%v) = %v, %v, %v; want nil, false, nil", k, f, lead, err)
+		f, role, err := ask(g, "a", 0, k, false, nil, present, nothing)
+		if f != nil || err != nil {
+			t.Errorf("Join(%v) = %v, %v, %v; want nil, _, nil", k, f, role, err)
 		}
 		if n := len(g.shard(0).lines); n != 0 {
 			t.Errorf("Join(%v) that began nothing left %d lines", k, n)
@@ -55,11 +65,28 @@ func TestWhoFindsWhatItWantedJoinsNothing(t *testing.T) {
 	}
 }
 
-func TestForcedDoesNotLook(t *testing.T) {
+func TestWhoWantsAFlightNeedNotLook(t *testing.T) {
 	g := NewGroup[string, int]()
-	look := func() bool { t.Error("looked"); return true }
-	if f, lead, err := g.Join("a", 0, Forced, nil, look, nothing); f == nil || !lead || err != nil {
-		t.Errorf("Join(Forced) = %v, %v, %v; want a flight to lead", f, lead, err)
+	if f, role, err := ask(g, "a", 0, Forced, false, nil, nil, nothing); f == nil || role != Leads || err != nil {
+		t.Errorf("Join = %v, %v, %v; want a flight to lead", f, role, err)
+	}
+}
+
+func TestACallerMayChooseWhatItJoins(t *testing.T) {
+	g := NewGroup[string, int]()
+	first, _ := join(t, g, "a", 0, Plain, nil)
+	for _, yes := range []bool{true, false} {
+		asked := 0
+		f, role, err := g.Join("a", 0, Plain, func(f *keyFlight) bool {
+			asked++
+			return f == first && yes
+		}, nil, nil, nothing)
+		if asked != 1 || (f == first) != yes || (role == Joined) != yes || err != nil {
+			t.Errorf("Join that may: %v = %p, %v, %v, asked %d times", yes, f, role, err, asked)
+		}
+	}
+	if f, _ := join(t, g, "a", 0, Plain, nil); f != first {
+		t.Error("others do not join the first any more")
 	}
 }
 
@@ -67,9 +94,9 @@ func TestNobodyLooksAfterClose(t *testing.T) {
 	g := NewGroup[string, int]()
 	g.Close()
 	for k := range Forced + 1 {
-		f, lead, err := g.Join("a", 0, k, nil, func() bool { t.Error("looked"); return true }, nothing)
-		if f != nil || lead || !errors.Is(err, ErrClosed) {
-			t.Errorf("Join(%v) = %v, %v, %v; want ErrClosed", k, f, lead, err)
+		f, role, err := ask(g, "a", 0, k, false, nil, func() bool { t.Error("looked"); return true }, nothing)
+		if f != nil || !errors.Is(err, ErrClosed) {
+			t.Errorf("Join(%v) = %v, %v, %v; want ErrClosed", k, f, role, err)
 		}
 	}
 }
@@ -125,7 +152,7 @@ func TestKeysOfOneHashDoNotMixUp(t *testing.T) {
 	for range 2000 {
 		key, hash := keys[rand.IntN(len(keys))], uint64(rand.IntN(2))
 		id := 2*int(key[0]) + int(hash)
-		f, _, _ := g.Join(key, hash, Plain, nil, absent, func(f *keyFlight) { f.Job = id })
+		f, _, _ := ask(g, key, hash, Plain, false, nil, absent, func(f *keyFlight) { f.Job = id })
 		if f.Key != key || f.Job != id {
 			t.Fatalf("Join(%s, %d) is the flight of %s with job %d; want %d", key, hash, f.Key, f.Job, id)
 		}
@@ -329,55 +356,222 @@ func TestManyMayDrain(t *testing.T) {
 	})
 }
 
+// refused is a Join that must be ErrCycle.
+func refused(t *testing.T, g *group, key string, k Kind, within *Link) {
+	t.Helper()
+	if f, _, err := ask(g, key, 0, k, false, within, absent, nothing); f != nil || !errors.Is(err, ErrCycle) {
+		t.Errorf("Join(%s, %v) of what waits for the caller = %p, %v; want ErrCycle", key, k, f, err)
+	}
+}
+
+// noGraph is where a test of the graph begins.
+func noGraph() { clear(graph.on) }
+
+// nobodyWaits fails if the graph remembers somebody who does not wait any more.
+func nobodyWaits(t *testing.T) {
+	t.Helper()
+	graph.Lock()
+	defer graph.Unlock()
+	if n := len(graph.on); n != 0 {
+		t.Errorf("%d functions are said to wait; want none", n)
+	}
+}
+
 func TestAFunctionThatAsksForItsOwnKeyThroughAnotherGroupIsACycle(t *testing.T) {
+	noGraph()
 	users, teams := NewGroup[string, int](), NewGroup[int, string]()
 	user, _ := join(t, users, "ann", 0, Plain, nil)
 	within := &Link{Flight: user}
-	team, _, err := teams.Join(7, 0, Plain, within, absent, func(*Flight[int, string]) {})
+	team, _, err := ask(teams, 7, 0, Plain, false, within, absent, func(*Flight[int, string]) {})
 	if err != nil {
 		t.Fatalf("Join of another group = %v", err)
 	}
-	within = &Link{Flight: team, Up: within}
+	deeper := &Link{Flight: team}
 	for k := range Forced {
-		if _, _, err := users.Join("ann", 0, k, within, absent, nothing); !errors.Is(err, ErrCycle) {
-			t.Errorf("Join(%v) of the flight that waits for it = %v; want ErrCycle", k, err)
-		}
+		refused(t, users, "ann", k, deeper)
 	}
-	if _, _, err := teams.Join(7, 0, Plain, within, absent, func(*Flight[int, string]) {}); !errors.Is(err, ErrCycle) {
+	if _, _, err := ask(teams, 7, 0, Plain, false, deeper, absent, func(*Flight[int, string]) {}); !errors.Is(err, ErrCycle) {
 		t.Errorf("Join of its own flight = %v; want ErrCycle", err)
 	}
-	if bob, lead := join(t, users, "bob", 0, Plain, within); bob == user || !lead {
+	bob, lead := join(t, users, "bob", 0, Plain, deeper)
+	if bob == user || !lead {
 		t.Error("a function cannot ask for another key")
+	}
+	deeper.Waited(bob)
+	within.Waited(team)
+	nobodyWaits(t)
+}
+
+// Two functions that others began, and that ask for each other's key: it does not matter who began them.
+func TestFunctionsThatWaitForEachOtherAreACycle(t *testing.T) {
+	noGraph()
+	g := NewGroup[string, int]()
+	a, _ := join(t, g, "a", 0, Plain, nil)
+	b, _ := join(t, g, "b", 0, Plain, nil)
+	c, _ := join(t, g, "c", 0, Plain, nil)
+	inA, inB, inC := &Link{Flight: a}, &Link{Flight: b}, &Link{Flight: c}
+	join(t, g, "b", 0, Plain, inA)
+	join(t, g, "c", 0, Aside, inB)
+	refused(t, g, "a", Plain, inC)
+	refused(t, g, "b", Aside, inC)
+	refused(t, g, "a", Plain, inB)
+	inA.Waited(b) // gave up, or has it
+	if f, _ := join(t, g, "a", 0, Plain, inC); f != a {
+		t.Error("c cannot wait for a, though a waits for nothing any more")
+	}
+	refused(t, g, "b", Plain, inA)
+	inC.Waited(a)
+	inB.Waited(c)
+	nobodyWaits(t)
+}
+
+// One who waits twice for a flight, in two goroutines, waits until both are through.
+func TestAWaitEndsOnlyForWhoeverWaited(t *testing.T) {
+	noGraph()
+	g := NewGroup[string, int]()
+	a, _ := join(t, g, "a", 0, Plain, nil)
+	b, _ := join(t, g, "b", 0, Plain, nil)
+	inA, inB := &Link{Flight: a}, &Link{Flight: b}
+	join(t, g, "b", 0, Plain, inA)
+	join(t, g, "b", 0, Plain, inA)
+	inA.Waited(b)
+	refused(t, g, "a", Plain, inB)
+	inA.Waited(b)
+	if f, _ := join(t, g, "a", 0, Plain, inB); f != a {
+		t.Error("b cannot wait for a, though a waits for nothing any more")
+	}
+	inB.Waited(a)
+	nobodyWaits(t)
+}
+
+// A forced flight that has not started waits for the function that runs, though nobody asked for that.
+func TestWhoWaitsBehindAFunctionWaitsForIt(t *testing.T) {
+	noGraph()
+	g := NewGroup[string, int]()
+	a, _ := join(t, g, "a", 0, Forced, nil)
+	b, _ := join(t, g, "b", 0, Plain, nil)
+	inA, inB := &Link{Flight: a}, &Link{Flight: b}
+	next, lead := join(t, g, "a", 0, Forced, inB)
+	if lead {
+		t.Fatal("two forced functions run at once")
+	}
+	refused(t, g, "b", Plain, inA)  // it would wait for a itself, behind b
+	refused(t, g, "a", Forced, inA) // directly
+	inB.Waited(next)
+	g.Leave(next)
+	if f, _ := join(t, g, "b", 0, Plain, inA); f != b {
+		t.Error("a cannot wait for b, though nobody waits behind a any more")
+	}
+	refused(t, g, "a", Forced, inB) // would begin a flight behind a
+	inA.Waited(b)
+	nobodyWaits(t)
+}
+
+// What a function waits for counts until its flight is over: then nobody waits for the function, though it may go on.
+func TestAFlightThatIsOverIsNotWaitedFor(t *testing.T) {
+	noGraph()
+	g := NewGroup[string, int]()
+	f, _ := join(t, g, "f", 0, Plain, nil)
+	m, _ := join(t, g, "m", 0, Plain, nil)
+	h, _ := join(t, g, "h", 0, Plain, nil)
+	inF, inM, inH := &Link{Flight: f}, &Link{Flight: m}, &Link{Flight: h}
+	join(t, g, "m", 0, Plain, inF)
+	join(t, g, "h", 0, Plain, inM)
+	g.Fail(m, errors.New("too slow")) // f's caller has yet to notice
+	if shared, _ := join(t, g, "f", 0, Plain, inH); shared != f {
+		t.Error("h cannot wait for f, which waits for nothing any more")
+	}
+	inF.Waited(m)
+	inM.Waited(h)
+	inH.Waited(f)
+	nobodyWaits(t)
+}
+
+// Functions that wait for several share what these wait for: looking for a cycle must not follow every path.
+func TestLookingForCyclesIsNotExponential(t *testing.T) {
+	noGraph()
+	g := NewGroup[string, int]()
+	outer, _ := join(t, g, "outer", 0, Plain, nil)
+	var above []*keyFlight
+	for layer := range 40 {
+		var here []*keyFlight
+		for i := range 2 {
+			f, _ := join(t, g, fmt.Sprint(layer, "/", i), 0, Plain, nil)
+			here = append(here, f)
+		}
+		for _, f := range above {
+			for _, below := range here {
+				join(t, g, below.Key, 0, Plain, &Link{Flight: f})
+			}
+		}
+		above = here
+	}
+	join(t, g, "0/0", 0, Plain, &Link{Flight: outer})
+	refused(t, g, "outer", Plain, &Link{Flight: above[0]})
+}
+
+func TestACallerAloneJoinsNothingThatOthersBegan(t *testing.T) {
+	for k := range Forced + 1 {
+		g := NewGroup[string, int]()
+		first, lead := join(t, g, "a", 0, k, nil)
+		if !lead {
+			t.Fatal("the first does not lead")
+		}
+		f, role, err := ask(g, "a", 0, k, true, nil, absent, nothing)
+		if f == first || err != nil {
+			t.Errorf("Join(%v) alone = %p, %v; want a flight of its own", k, f, err)
+		}
+		if (role == Leads) != (k != Forced) {
+			t.Errorf("Join(%v) alone has role %v", k, role)
+		}
+		third, role, err := ask(g, "a", 0, k, true, nil, absent, nothing)
+		if third == first || third == f || role != Leads || err != nil {
+			t.Errorf("a second Join(%v) alone = %p, %v, %v; want a flight of its own to lead", k, third, role, err)
+		}
+		if k != Aside && commit(g, third, func() { t.Error("written") }) {
+			t.Errorf("%v: two flights may write", k)
+		}
+		if shared, lead := join(t, g, "a", 0, Plain, nil); lead != (k != Plain) || shared == third {
+			t.Errorf("Join after %v alone shares the flight of its own: %v", k, shared == third)
+		}
 	}
 }
 
 func TestARefusedJoinLeavesNoCaller(t *testing.T) {
+	noGraph()
 	g := NewGroup[string, int]()
 	f, _ := join(t, g, "a", 0, Plain, nil)
-	if _, _, err := g.Join("a", 0, Plain, &Link{Flight: f}, absent, nothing); !errors.Is(err, ErrCycle) {
-		t.Fatalf("Join = %v; want ErrCycle", err)
-	}
+	refused(t, g, "a", Plain, &Link{Flight: f})
 	if last, _ := g.Leave(f); !last {
 		t.Error("the only caller left and was not the last")
 	}
+	if f, _ := join(t, g, "a", 0, Forced, nil); f == nil || len(g.shard(0).lines) != 1 {
+		t.Error("no flight after a refused one")
+	}
+	refused(t, g, "a", Forced, &Link{Flight: g.shard(0).lines[0].forced})
+	if waiting := g.shard(0).lines[0].waiting; waiting != nil {
+		t.Error("a refused flight waits")
+	}
+	nobodyWaits(t)
 }
 
 func TestTheJobIsThereBeforeAnybodyElseSeesTheFlight(t *testing.T) {
 	g := NewGroup[string, int]()
-	f, _, _ := g.Join("a", 0, Plain, nil, absent, func(f *keyFlight) { f.Job = 42 })
-	shared, lead, _ := g.Join("a", 0, Plain, nil, absent, func(f *keyFlight) { f.Job = 43 })
-	if shared != f || lead || shared.Job != 42 || f.Key != "a" || f.Kind != Plain {
+	f, _, _ := ask(g, "a", 0, Plain, false, nil, absent, func(f *keyFlight) { f.Job = 42 })
+	shared, role, _ := ask(g, "a", 0, Plain, false, nil, absent, func(f *keyFlight) { f.Job = 43 })
+	if shared != f || role != Joined || shared.Job != 42 || f.Key != "a" || f.Kind != Plain {
 		t.Errorf("Job = %d of a flight for %q; want that of who began it", shared.Job, shared.Key)
 	}
 }
 
 // A herd is an owner of a Group that does what zodiac does, with goroutines, and counts what must not happen.
 type herd struct {
-	t     *testing.T
-	clock atomic.Int64 // events in order
-	group *Group[int, herdJob]
-	keys  []herdKey
-	calls sync.WaitGroup
+	t      *testing.T
+	nested bool         // functions ask for other keys, whatever asks for theirs
+	clock  atomic.Int64 // events in order
+	group  *Group[int, herdJob]
+	keys   []herdKey
+	calls  sync.WaitGroup
 }
 
 // A herdKey is the source of one key's values, and their cache.
@@ -390,6 +584,7 @@ type herdKey struct {
 type herdJob struct{ begun, result int64 }
 
 func newHerd(t *testing.T, keys int) *herd {
+	noGraph()
 	return &herd{t: t, group: NewGroup[int, herdJob](), keys: make([]herdKey, keys)}
 }
 
@@ -403,6 +598,9 @@ func (h *herd) run(f *Flight[int, herdJob]) {
 		f.Job.begun = h.clock.Add(1)
 		value := key.source.Load()
 		pause()
+		if h.nested && rand.IntN(3) == 0 {
+			h.get(rand.IntN(len(h.keys)), someKind(), &Link{Flight: f})
+		}
 		f.Job.result = value
 		if f.Kind != Aside {
 			commit(h.group, f, func() {
@@ -425,16 +623,21 @@ func (h *herd) run(f *Flight[int, herdJob]) {
 }
 
 // get is a Get: it must not return less than the source had when it began, but for what was cached.
-func (h *herd) get(key int, k Kind) {
+func (h *herd) get(key int, k Kind, within *Link) {
 	arrived, least := h.clock.Add(1), h.keys[key].source.Load()
 	var hit int64
-	f, lead, err := h.group.Join(key, hashOf(key), k, nil, func() bool {
+	alone := rand.IntN(8) == 0
+	look := func() bool {
 		hit = h.keys[key].cached
 		return hit > 0
-	}, func(*Flight[int, herdJob]) {})
+	}
+	if k == Forced {
+		look = nil
+	}
+	f, role, err := ask(h.group, key, hashOf(key), k, alone, within, look, func(*Flight[int, herdJob]) {})
 	switch {
 	case err != nil:
-		if !errors.Is(err, ErrClosed) {
+		if !errors.Is(err, ErrClosed) && (within == nil || !errors.Is(err, ErrCycle)) {
 			h.t.Errorf("Join = %v", err)
 		}
 		return
@@ -443,15 +646,19 @@ func (h *herd) get(key int, k Kind) {
 			h.t.Errorf("key %d: read %d after the invalidation to %d returned", key, hit, least)
 		}
 		return
-	case lead:
+	case role == Leads:
 		h.run(f)
+	case alone && role == Joined:
+		h.t.Error("a caller alone joined what others began")
 	}
 	var end chan struct{}
 	if rand.IntN(4) == 0 {
 		end = make(chan struct{})
 		go func() { pause(); close(end) }()
 	}
-	if !f.Wait(end) {
+	in := f.Wait(end)
+	within.Waited(f)
+	if !in {
 		h.leave(f)
 		return
 	}
@@ -486,6 +693,8 @@ func (h *herd) invalidate(key int, all bool) {
 	}
 }
 
+func someKind() Kind { return Kind(rand.IntN(int(Forced) + 1)) }
+
 func pause() {
 	if n := rand.IntN(8); n < 4 {
 		time.Sleep(time.Duration(n) * time.Microsecond)
@@ -493,26 +702,33 @@ func pause() {
 }
 
 func TestAHerdNeverGetsWhatIsOlderThanItsCall(t *testing.T) {
-	rounds := 2000
-	if testing.Short() {
-		rounds = 300
-	}
-	h := newHerd(t, 6)
-	var callers sync.WaitGroup
-	for range 8 {
-		callers.Go(func() {
-			for range rounds {
-				key := rand.IntN(len(h.keys))
-				if n := rand.IntN(20); n < 3 {
-					h.invalidate(key, n == 0)
-				} else {
-					h.get(key, Kind(rand.IntN(int(Forced)+1)))
-				}
+	for _, nested := range []bool{false, true} {
+		t.Run(fmt.Sprintf("nested=%v", nested), func(t *testing.T) {
+			rounds := 5000
+			if testing.Short() {
+				rounds = 300
 			}
+			h := newHerd(t, 6)
+			h.nested = nested // that it ends at all shows that no two functions wait for each other
+			var callers sync.WaitGroup
+			for range 8 {
+				callers.Go(func() { h.live(rounds) })
+			}
+			callers.Wait()
+			h.close()
 		})
 	}
-	callers.Wait()
-	h.close()
+}
+
+func (h *herd) live(rounds int) {
+	for range rounds {
+		key := rand.IntN(len(h.keys))
+		if n := rand.IntN(20); n < 3 {
+			h.invalidate(key, n == 0)
+		} else {
+			h.get(key, someKind(), nil)
+		}
+	}
 }
 
 // close checks that nothing of the herd is left in the Group.
@@ -522,6 +738,7 @@ func (h *herd) close() {
 		h.t.Errorf("Drain = %v", err)
 	}
 	h.calls.Wait()
+	nobodyWaits(h.t)
 	for i := range h.group.shards {
 		s := &h.group.shards[i]
 		if len(s.lines) != 0 || s.running != 0 || s.all.next != &s.all {
@@ -537,7 +754,7 @@ func TestCloseInTheMiddleOfAHerdLeavesNobodyWaiting(t *testing.T) {
 		for range 8 {
 			callers.Go(func() {
 				for range 20 {
-					h.get(rand.IntN(len(h.keys)), Kind(rand.IntN(int(Forced)+1)))
+					h.get(rand.IntN(len(h.keys)), someKind(), nil)
 				}
 			})
 		}

@@ -31,20 +31,28 @@ type limits struct {
 	lates   int  // callers who leave though the outcome is known: their own context ended at the same moment
 	close   bool // Close and FailAll; and functions return some time after their flight has ended, not at once
 	nested  bool // functions ask for the key themselves
+	alone   bool // some callers join nothing that others began
 }
 
 // A flightModel is what has happened to a flight.
 type flightModel struct {
 	kind      Kind
 	phase     phase // of its function
+	stray     bool  // begun by a caller alone beside another, and void from the beginning
 	void      bool
 	tried     bool // its owner has asked for the seal, once
 	sealed    bool
 	abandoned bool // all have left, or it was failed
 	over      bool
-	err       error // once over
-	callers   int
-	parent    int // the flight whose function began it, or outside
+	err       error    // once over
+	callers   [5]uint8 // who wait: from outside, and from within the functions of flights 0 to 3
+}
+
+func (f *flightModel) waiters() (n int) {
+	for _, c := range f.callers {
+		n += int(c)
+	}
+	return n
 }
 
 type phase uint8
@@ -61,8 +69,10 @@ const outside = -1
 // An event is one thing that may happen to a Group.
 type event struct {
 	op     op
+	flight int
 	kind   Kind // of who arrives
-	flight int  // or, for arrive, the one whose function asks
+	alone  bool
+	within int // the flight whose function arrives or leaves, or outside
 }
 
 type op uint8
@@ -83,16 +93,20 @@ const (
 func (e event) String() string {
 	name := [...]string{"arrive", "leave", "seal", "finish", "fail", "returned", "change", "voidAll", "close", "failAll"}[e.op]
 	switch e.op {
-	case arrive:
-		s := [...]string{"plain", "aside", "forced"}[e.kind]
-		if e.flight != outside {
-			s += fmt.Sprintf("-within-%d", e.flight)
-		}
-		return s
 	case change, voidAll, closing, failAll:
 		return name
+	case arrive:
+		name = [...]string{"plain", "aside", "forced"}[e.kind]
+		if e.alone {
+			name += "-alone"
+		}
+	default:
+		name = fmt.Sprintf("%s(%d)", name, e.flight)
 	}
-	return fmt.Sprintf("%s(%d)", name, e.flight)
+	if e.within != outside {
+		name += fmt.Sprintf("-within-%d", e.within)
+	}
+	return name
 }
 
 const key, keyHash = "k", 7
@@ -104,7 +118,10 @@ var (
 	errFailAll = errors.New("all failed")
 )
 
-func newWorld(l limits) *world { return &world{group: NewGroup[string, int](), limits: l} }
+func newWorld(l limits) *world {
+	clear(graph.on) // of worlds that were left in the middle
+	return &world{group: NewGroup[string, int](), limits: l}
+}
 
 // only returns the one flight that is not over and matches, or -1. That there is but one is a promise.
 func (w *world) only(what string, match func(*flightModel) bool) int {
@@ -120,7 +137,9 @@ func (w *world) only(what string, match func(*flightModel) bool) int {
 	return found
 }
 
-func (f *flightModel) joinable() bool { return !f.void && !f.sealed && f.phase != waits }
+func (f *flightModel) joinable() bool {
+	return !f.void && !f.sealed && f.phase != waits
+}
 
 func (w *world) open() int {
 	return w.only("open", func(f *flightModel) bool { return f.kind != Aside && f.joinable() })
@@ -131,7 +150,7 @@ func (w *world) aside() int {
 }
 
 func (w *world) forced() int {
-	return w.only("forced and running", func(f *flightModel) bool { return f.kind == Forced && f.phase != waits })
+	return w.only("forced and running", func(f *flightModel) bool { return f.kind == Forced && f.phase != waits && !f.stray })
 }
 
 func (w *world) waiting() int {
@@ -139,30 +158,38 @@ func (w *world) waiting() int {
 }
 
 // target returns the flight that one who arrives now shares, or -1 if it begins one.
-func (w *world) target(k Kind) int {
+func (w *world) target(e event) int {
 	switch {
-	case k == Forced:
+	case e.alone:
+		return -1
+	case e.kind == Forced:
 		return w.waiting()
-	case k == Aside && w.open() < 0:
+	case e.kind == Aside && w.open() < 0:
 		return w.aside()
 	}
 	return w.open()
 }
 
-// waitsFor reports whether who arrives within the functions of chain would wait for one of them to return.
-func (w *world) waitsFor(k Kind, chain []int) bool {
-	if slices.Contains(chain, w.target(k)) {
-		return true
-	}
-	return k == Forced && slices.Contains(chain, w.forced())
+// rival returns the flight that has the place of a new one of kind k, or -1.
+func (w *world) rival(k Kind) int {
+	return [...]int{Plain: w.open(), Aside: w.aside(), Forced: w.forced()}[k]
 }
 
-// chain returns the flights whose functions i's function runs in, itself first.
-func (w *world) chain(i int) (up []int) {
-	for ; i != outside; i = w.flights[i].parent {
-		up = append(up, i)
+// waitsFor reports whether flight i is over only after the function of flight in has returned, which is in itself or one
+// of those that its function waits for.
+func (w *world) waitsFor(i, in int) bool {
+	if i == in {
+		return true
 	}
-	return up
+	if f := &w.flights[i]; !f.over && f.phase == waits && w.waitsFor(w.forced(), in) {
+		return true
+	}
+	for j := range w.flights {
+		if f := &w.flights[j]; !f.over && f.callers[i+1] > 0 && w.waitsFor(j, in) {
+			return true
+		}
+	}
+	return false
 }
 
 // start is what the model knows of a function that starts.
@@ -180,13 +207,27 @@ func (w *world) end(i int, err error) int {
 	if f.over {
 		return -1
 	}
-	f.over, f.err = true, err
+	w.over(i, err)
 	next := w.waiting()
 	if next >= 0 && w.forced() < 0 {
 		w.start(next)
 		return next
 	}
 	return -1
+}
+
+// over gives the outcome to the callers of a flight, who wait no longer.
+func (w *world) over(i int, err error) {
+	f := &w.flights[i]
+	f.over, f.err = true, err
+	for within, n := range f.callers {
+		for range n {
+			w.link(within - 1).Waited(w.real[i])
+		}
+	}
+	if w.limits.lates == 0 {
+		f.callers = [5]uint8{}
+	}
 }
 
 func (w *world) void() {
@@ -209,11 +250,7 @@ func (w *world) running() (n int) {
 
 // enabled returns the events that may come next.
 func (w *world) enabled() (events []event) {
-	if w.limits.callers > 0 {
-		for k := range Forced + 1 {
-			events = append(events, event{op: arrive, kind: k, flight: outside})
-		}
-	}
+	events = w.arrivals(outside, events)
 	for i := range w.flights {
 		events = w.enabledFor(i, events)
 	}
@@ -232,11 +269,28 @@ func (w *world) enabled() (events []event) {
 	return events
 }
 
+func (w *world) arrivals(within int, events []event) []event {
+	if w.limits.callers == 0 {
+		return events
+	}
+	for k := range Forced + 1 {
+		events = append(events, event{op: arrive, kind: k, within: within})
+		if w.limits.alone {
+			events = append(events, event{op: arrive, kind: k, within: within, alone: true})
+		}
+	}
+	return events
+}
+
 func (w *world) enabledFor(i int, events []event) []event {
 	f := &w.flights[i]
-	add := func(o op) { events = append(events, event{op: o, flight: i}) }
-	if f.callers > 0 && (!f.over || w.limits.lates > 0) {
-		add(leave)
+	add := func(o op) { events = append(events, event{op: o, flight: i, within: outside}) }
+	if !f.over || w.limits.lates > 0 {
+		for within, n := range f.callers {
+			if n > 0 {
+				events = append(events, event{op: leave, flight: i, within: within - 1})
+			}
+		}
 	}
 	switch f.phase {
 	case runs:
@@ -244,10 +298,8 @@ func (w *world) enabledFor(i int, events []event) []event {
 			add(seal)
 		}
 		add(finish)
-		if w.limits.nested && w.limits.callers > 0 {
-			for k := range Forced + 1 {
-				events = append(events, event{op: arrive, kind: k, flight: i})
-			}
+		if w.limits.nested {
+			events = w.arrivals(i, events)
 		}
 	case finished:
 		add(end)
@@ -269,7 +321,7 @@ func (w *world) do(e event) (fault string) {
 	case arrive:
 		w.arrive(e)
 	case leave:
-		w.leave(e.flight)
+		w.leave(e)
 	case seal:
 		w.seal(e.flight)
 	case finish:
@@ -306,61 +358,96 @@ func (w *world) do(e event) (fault string) {
 
 func (w *world) arrive(e event) {
 	w.limits.callers--
-	var link *Link
-	var chain []int
-	if e.flight != outside {
-		chain = w.chain(e.flight)
-		for _, i := range slices.Backward(chain) {
-			link = &Link{w.real[i], link}
+	looked, began := 0, 0
+	f, role, err := ask(w.group, key, keyHash, e.kind, e.alone, w.link(e.within),
+		func() bool { looked++; return false },
+		func(*Flight[string, int]) { began++ })
+	if w.closed {
+		expect(errors.Is(err, ErrClosed) && f == nil && looked+began == 0, "Join after Close = %p, %v, %v", f, role, err)
+		return
+	}
+	expect(looked == 1, "Join looked %d times", looked)
+	target := w.target(e)
+	waits := target < 0 && e.kind == Forced && w.forced() >= 0 && w.waiting() < 0
+	if e.within != outside && (target >= 0 && w.waitsFor(target, e.within) || waits && w.waitsFor(w.forced(), e.within)) {
+		expect(errors.Is(err, ErrCycle) && f == nil && began == 0, "Join of what waits for the caller = %p, %v, %v", f, role, err)
+		return
+	}
+	stray := w.stray(e, waits)
+	if stray && e.within != outside && w.lineWaitsFor(e.within) {
+		expect(errors.Is(err, ErrCycle) && f == nil && began == 0, "Join beside what waits for the caller = %p, %v, %v", f, role, err)
+		return
+	}
+	expect(err == nil && f != nil, "Join = %p, %v, %v", f, role, err)
+	if target >= 0 {
+		w.joined(e, target, f)
+		expect(role == Joined && began == 0, "Join has role %v, and began %d flights", role, began)
+		return
+	}
+	expect(began == 1 && !slices.Contains(w.real, f), "Join joined what it should not have")
+	w.begin(e, f, waits, stray)
+	expect(role == Began && waits || role == Leads && !waits, "Join has role %v; the new flight waits: %v", role, waits)
+}
+
+func (w *world) link(within int) *Link {
+	if within == outside {
+		return nil
+	}
+	return &Link{Flight: w.real[within]}
+}
+
+func (w *world) joined(e event, target int, f *Flight[string, int]) {
+	expect(f == w.real[target], "Join began a flight or joined another; want %d", target)
+	expect(f.state&(void|sealed|abandoned|over) == 0, "joined a flight in state %b", f.state)
+	expect(e.kind != Forced || f.state&started == 0, "a forced caller joined a function that had started")
+	expect(e.kind == Aside || f.Kind != Aside, "a caller that wants the value written joined one that writes nothing")
+	w.flights[target].callers[e.within+1]++
+}
+
+// stray reports whether one who arrives begins a flight that has no place in the line.
+func (w *world) stray(e event, waits bool) bool {
+	return e.alone && !waits && w.rival(e.kind) >= 0
+}
+
+// lineWaitsFor reports whether a flight that has a place is, or waits for, flight in.
+func (w *world) lineWaitsFor(in int) bool {
+	for _, i := range []int{w.open(), w.aside(), w.forced(), w.waiting()} {
+		if i >= 0 && w.waitsFor(i, in) {
+			return true
 		}
 	}
-	looked, began := 0, 0
-	var before state
-	f, lead, err := w.group.Join(key, keyHash, e.kind, link,
-		func() bool { looked++; return false },
-		func(f *Flight[string, int]) { began++; before = f.state })
-	target := w.target(e.kind)
-	switch {
-	case w.closed:
-		expect(errors.Is(err, ErrClosed) && f == nil && !lead && began == 0, "Join after Close = %p, %v, %v", f, lead, err)
-		return
-	case w.waitsFor(e.kind, chain):
-		expect(errors.Is(err, ErrCycle) && f == nil && !lead && began == 0, "Join of what waits for the caller = %p, %v, %v", f, lead, err)
-		return
+	return false
+}
+
+func (w *world) begin(e event, f *Flight[string, int], waits, stray bool) {
+	m := flightModel{kind: e.kind}
+	m.callers[e.within+1]++
+	if stray {
+		if open := w.open(); e.kind == Forced && open >= 0 {
+			w.flights[open].void = true
+		}
+		m.stray, m.void, m.phase = true, true, runs
 	}
-	expect(err == nil && f != nil, "Join = %p, %v, %v", f, lead, err)
-	expect((looked > 0) == (e.kind != Forced), "Join looked %d times", looked)
-	if target >= 0 {
-		expect(f == w.real[target] && !lead && began == 0, "Join began a flight or joined another; want %d", target)
-		expect(f.state&(void|sealed|abandoned|over) == 0, "joined a flight in state %b", f.state)
-		expect(e.kind != Forced || f.state&started == 0, "a forced caller joined a function that had started")
-		expect(e.kind == Aside || f.Kind != Aside, "a caller that wants the value written joined one that writes nothing")
-		w.flights[target].callers++
-		return
-	}
-	expect(began == 1 && before == 0, "begin was called %d times, with a flight in state %b", began, before)
-	expect(!slices.Contains(w.real, f), "Join joined what it should not have")
-	starts := e.kind != Forced || w.forced() < 0
-	expect(lead == starts, "Join leads: %v; want %v", lead, starts)
-	w.real = append(w.real, f)
-	w.flights = append(w.flights, flightModel{kind: e.kind, callers: 1, parent: e.flight})
-	if starts {
+	w.real, w.flights = append(w.real, f), append(w.flights, m)
+	if !waits && !m.stray {
 		w.start(len(w.flights) - 1)
 	}
 }
 
-func (w *world) leave(i int) {
-	f := &w.flights[i]
-	if f.callers--; f.over {
+func (w *world) leave(e event) {
+	f := &w.flights[e.flight]
+	if f.callers[e.within+1]--; f.over {
 		w.limits.lates--
+	} else {
+		w.link(e.within).Waited(w.real[e.flight])
 	}
-	want, next := f.callers == 0 && !f.over, -1
+	want, next := f.waiters() == 0 && !f.over, -1
 	if want {
 		f.abandoned = true
-		next = w.end(i, errLeft)
+		next = w.end(e.flight, errLeft)
 	}
-	last, realNext := w.group.Leave(w.real[i])
-	expect(last == want, "Leave(%d): last = %v", i, last)
+	last, realNext := w.group.Leave(w.real[e.flight])
+	expect(last == want, "Leave(%d): last = %v", e.flight, last)
 	w.begun(next, realNext)
 }
 
@@ -389,7 +476,8 @@ func (w *world) failAll() {
 	var want, got []*Flight[string, int]
 	for i := range w.flights {
 		if f := &w.flights[i]; !f.over {
-			f.abandoned, f.over, f.err = true, true, errFailAll
+			f.abandoned = true
+			w.over(i, errFailAll)
 			want = append(want, w.real[i])
 			if f.phase == waits {
 				f.phase = returned // it never runs
@@ -419,6 +507,7 @@ func (w *world) check() (fault string) {
 	s := w.group.shard(keyHash)
 	w.checkFlights(s)
 	w.checkLine(s)
+	w.checkGraph()
 	expect(s.running == w.running(), "%d functions run; the Group counts %d", w.running(), s.running)
 	expect(s.closed == w.closed, "closed: %v; want %v", s.closed, w.closed)
 	expect(s.spare == nil || *s.spare == line[string, int]{}, "the spare line has a flight in it")
@@ -436,7 +525,7 @@ func (w *world) checkFlights(s *shard[string, int]) {
 	at := s.all.next
 	for i, f := range w.real {
 		m := &w.flights[i]
-		expect(int(f.callers) == m.callers, "flight %d has %d callers; want %d", i, f.callers, m.callers)
+		expect(m.over && w.limits.lates == 0 || int(f.callers) == m.waiters(), "flight %d has %d callers; want %d", i, f.callers, m.waiters())
 		expect(isClosed(f.done) == m.over, "flight %d is over: %v; want %v", i, isClosed(f.done), m.over)
 		expect(f.state&sealed != 0 == m.sealed, "flight %d has state %b", i, f.state)
 		expect(m.over || f.state&void != 0 == m.void, "flight %d has state %b", i, f.state)
@@ -469,6 +558,40 @@ func (w *world) checkLine(s *shard[string, int]) {
 	}
 	over := !slices.ContainsFunc(w.flights, func(f flightModel) bool { return !f.over })
 	expect(!over || len(s.lines) == 0, "%d lines are left when all is over", len(s.lines))
+}
+
+// checkGraph checks that those wait for each other who do, and none for itself.
+func (w *world) checkGraph() {
+	edges := 0
+	for i, f := range w.real {
+		var want []Node
+		if m := &w.flights[i]; !m.over && m.phase == waits {
+			want = append(want, w.at(w.forced()))
+		}
+		for j, m := range w.flights {
+			if n := m.callers[i+1]; n > 0 && !m.over {
+				want = append(want, slices.Repeat([]Node{w.real[j]}, int(n))...)
+				expect(!w.waitsFor(j, i), "flights %d and %d wait for each other", i, j)
+			}
+		}
+		got := graph.on[f]
+		same := len(got) == len(want)
+		for _, to := range want {
+			same = same && count(got, to) == count(want, to)
+		}
+		expect(same, "flight %d waits for %d others; want %d", i, len(got), len(want))
+		edges += min(1, len(got))
+	}
+	expect(len(graph.on) == edges, "%d flights wait; want %d", len(graph.on), edges)
+}
+
+func count(all []Node, x Node) (n int) {
+	for _, y := range all {
+		if x == y {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *world) at(i int) *Flight[string, int] {
@@ -519,17 +642,10 @@ func (w *world) position() position {
 
 // remains returns what still counts of a flight that is over.
 func (w *world) remains(f flightModel) flightModel {
-	r := flightModel{over: true, phase: f.phase, tried: f.tried || f.kind == Aside}
-	switch {
-	case w.limits.nested:
-		r.parent = f.parent // a chain may go through it
-	case f.phase == returned && w.limits.lates == 0:
+	if f.phase == returned && w.limits.lates == 0 && !w.limits.nested { // nested: flights go by their numbers
 		return flightModel{}
 	}
-	if w.limits.lates > 0 {
-		r.callers = f.callers
-	}
-	return r
+	return flightModel{over: true, phase: f.phase, tried: f.tried || f.kind == Aside, callers: f.callers}
 }
 
 // An explorer tries all orders of events.
@@ -609,6 +725,9 @@ func (l limits) String() string {
 	if l.nested {
 		s.WriteString("_nested")
 	}
+	if l.alone {
+		s.WriteString("_alone")
+	}
 	return s.String()
 }
 
@@ -619,13 +738,20 @@ func TestEveryOrderOfEventsKeepsThePromises(t *testing.T) {
 		{callers: 3, voids: 2, fails: 1, close: true},
 		{callers: 3, voids: 2, fails: 1, lates: 1},
 		{callers: 3, voids: 1, fails: 1, nested: true},
+		{callers: 3, voids: 1, fails: 1, alone: true, close: true},
+		{callers: 3, nested: true, alone: true},
 		{callers: 4, voids: 1, fails: 1},
 	}
 	switch {
 	case testing.Short():
-		all = []limits{{callers: 3, voids: 1, fails: 1}, {callers: 2, voids: 2, lates: 1, close: true}, {callers: 3, nested: true}}
+		all = []limits{{callers: 3, voids: 1, fails: 1}, {callers: 2, voids: 2, lates: 1, close: true}, {callers: 3, nested: true}, {callers: 3, alone: true}}
 	case raceEnabled:
-		all = []limits{{callers: 3, voids: 1, fails: 1, close: true}, {callers: 3, voids: 2, lates: 1}, {callers: 3, voids: 1, nested: true}}
+		all = []limits{
+			{callers: 3, voids: 1, fails: 1, close: true},
+			{callers: 3, voids: 2, lates: 1},
+			{callers: 3, voids: 1, nested: true},
+			{callers: 3, voids: 1, alone: true},
+		}
 	}
 	for _, l := range all {
 		t.Run(l.String(), func(t *testing.T) {
