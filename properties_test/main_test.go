@@ -16,11 +16,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // unflagged is set in a child process, in which no context with a mode is ever made. Until the first such context in a
 // process hits take a shorter way, which would otherwise go untested as soon as any test has made one.
 var unflagged = os.Getenv("ZODIAC_PROPERTIES_UNFLAGGED") != ""
+
+// checkMore is rapid.Check several times over: for properties that have much to draw. Not in a short run.
+func checkMore(t *testing.T, times int, prop func(*rapid.T)) {
+	t.Helper()
+	if testing.Short() {
+		times = 1
+	}
+	for range times {
+		rapid.Check(t, prop)
+	}
+}
 
 // needsModes skips a test that would make the first flagged context.
 func needsModes(t *testing.T) {

@@ -39,7 +39,16 @@ type entry struct {
 	expiry  time.Duration
 	life    time.Duration // what use extends it to
 	tags    []string
-	gone    bool // one of its tags was deleted; memory may still hold it
+	gone    bool   // one of its tags was deleted; memory may still hold it
+	touched *entry // the one of which this is but a longer life
+}
+
+// untouched returns the entry as it was first stored.
+func (e *entry) untouched() *entry {
+	for e.touched != nil {
+		e = e.touched
+	}
+	return e
 }
 
 type failure struct {
@@ -58,6 +67,8 @@ type flight struct {
 	void   bool // an invalidation came since it started
 	over   bool // its outcome is known, or everybody has left
 	expiry time.Duration
+	old    *entry // what was there when it started
+	alone  bool   // it found no place among the others: nobody joins it, and it does not write
 }
 
 type kind string
@@ -73,7 +84,8 @@ type part struct {
 	key    int
 	via    string
 	mode   zodiac.Mode
-	sinks  []int // which of the model's stats count it
+	deep   []rule // those that loaders within see
+	sinks  []int  // which of the model's stats count it
 	ctx    context.Context
 	flight *flight // what it waits for
 	direct bool    // it is in the function, on its own goroutine
@@ -141,10 +153,10 @@ func (m *model) live(key int) *entry {
 }
 
 // meet is live for those operations that take out an entry whose tag was deleted.
-func (m *model) meet(key int) *entry {
+func (m *model) meet(key int, sinks []int) *entry {
 	if e := m.entries[key]; e != nil && e.gone && m.now < e.expiry {
 		delete(m.entries, key)
-		m.count(nil, invalid)
+		m.count(sinks, invalid)
 	}
 	return m.live(key)
 }
@@ -165,7 +177,7 @@ func (m *model) length() (least, most int) {
 
 // read is the first stage of a Get, and all of a Peek.
 func (m *model) read(key int, sinks []int, use bool) (outcome, bool) {
-	e := m.meet(key)
+	e := m.meet(key, sinks)
 	if e == nil {
 		return outcome{}, false
 	}
@@ -235,25 +247,39 @@ func (m *model) get(p *part) {
 func (m *model) join(p *part) {
 	k := plain
 	switch {
-	case p.mode.NoRead:
-		k = forced
 	case p.mode.NoWrite:
 		k = aside
+	case p.mode.NoRead || p.picky():
+		k = forced
 	}
 	f := m.joinable(p.key, k)
-	if f == nil {
+	if f == nil || p.picky() && !sameRules(p.deep, f.leader.deep) {
 		f = &flight{key: p.key, kind: k, via: p.via, leader: p}
-		f.waits = k == forced && m.find(p.key, func(f *flight) bool { return f.kind == forced }) != nil
-		m.flights = append(m.flights, f)
-		if !f.waits {
-			m.start(f)
-		}
+		m.begin(f)
 	}
 	f.joined = append(f.joined, p)
 	p.flight = f
 }
 
-// joinable returns the flight of key that a caller of this kind shares. Who forces wants a function that starts after
+// picky reports whether loaders within are to fetch anew: what others began may be made of something older.
+func (p *part) picky() bool {
+	return slices.ContainsFunc(p.deep, func(r rule) bool { return r.mode.NoRead })
+}
+
+// begin finds the place of a new flight: it starts, or waits for the forced one that runs. A second one in its place, which only
+// the picky begin, runs for itself.
+func (m *model) begin(f *flight) {
+	ran := m.find(f.key, func(g *flight) bool { return !g.waits && !g.alone && g.kind == f.kind && (f.kind == forced || !g.void) })
+	waits := m.find(f.key, func(g *flight) bool { return g.waits })
+	f.waits = f.kind == forced && ran != nil && waits == nil
+	f.alone = ran != nil && !f.waits
+	m.flights = append(m.flights, f)
+	if !f.waits {
+		m.start(f)
+	}
+}
+
+// joinable returns the flight of key that a caller of this kind shares, or nil. Who forces wants a function that starts after
 // its call. Others take any that runs and is not void, but what runs aside is only for its like.
 func (m *model) joinable(key int, k kind) *flight {
 	running := func(f *flight) bool { return !f.waits && !f.void }
@@ -281,7 +307,8 @@ func (m *model) start(f *flight) {
 	if f.kind == forced {
 		m.voidIf(f.key, func(g *flight) bool { return g != f && g.kind != aside })
 	}
-	f.waits, f.expiry = false, never
+	f.void = f.alone
+	f.waits, f.expiry, f.old = false, never, m.entries[f.key]
 	if m.timeout != 0 {
 		f.expiry = m.now + m.timeout
 	}
@@ -307,7 +334,7 @@ func (m *model) invalidate(key int) {
 func (m *model) finish(f *flight) {
 	f.over = true
 	m.flights = slices.DeleteFunc(m.flights, func(g *flight) bool { return g == f })
-	if f.kind == forced && !f.waits {
+	if f.kind == forced && !f.waits && !f.alone {
 		if next := m.find(f.key, func(f *flight) bool { return f.waits }); next != nil {
 			m.start(next)
 		}
@@ -358,6 +385,11 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 	case may:
 		as = skipped
 		write(func() { m.remove(f.key) })
+	case f.kind == forced && !f.over:
+		// Who forced it has it, but it is void. What is older must not come after it.
+		if e := m.entries[f.key]; e != nil && f.old != nil && e.untouched() == f.old.untouched() {
+			delete(m.entries, f.key)
+		}
 	}
 	m.count(f.leader.sinks, as)
 	if f.over {
@@ -504,7 +536,7 @@ func (m *model) setIfAbsent(key int, v value, given time.Duration, tags []string
 
 // update returns the old value of Update, and whether there is one.
 func (m *model) old(key int) (value, bool) {
-	if e := m.meet(key); e != nil && e.none == nil {
+	if e := m.meet(key, nil); e != nil && e.none == nil {
 		return e.val, true
 	}
 	return value{}, false
@@ -512,21 +544,24 @@ func (m *model) old(key int) (value, bool) {
 
 func (m *model) update(key int, v value) { m.store(key, m.valueEntry(v, m.now, 0, nil)) }
 
-// add returns the sum. A live number keeps its time left.
+// add returns the sum. A live number keeps its time left, and those tags that are not made of its value.
 func (m *model) add(key int, delta int64) value {
 	old, ok := m.old(key)
 	v := value{id: old.id + delta}
 	e := m.valueEntry(v, m.now, 0, nil)
 	if ok {
-		e = m.valueEntry(v, m.now, m.defaultTTL(), nil)
-		e.expiry = m.entries[key].expiry
+		was := m.entries[key]
+		made := old.tags()
+		given := slices.DeleteFunc(slices.Clone(was.tags), func(t string) bool { return m.tagsFunc && slices.Contains(made, t) })
+		e = m.valueEntry(v, m.now, m.defaultTTL(), given)
+		e.expiry, e.life = was.expiry, was.life
 	}
 	m.store(key, e)
 	return v
 }
 
 func (m *model) touch(key int, given time.Duration) bool {
-	e := m.meet(key)
+	e := m.meet(key, nil)
 	if e == nil {
 		return false
 	}
@@ -538,7 +573,7 @@ func (m *model) touch(key int, given time.Duration) bool {
 		m.remove(key)
 		return false // nothing lives longer now
 	}
-	again.tags = e.tags
+	again.tags, again.touched = e.tags, e
 	m.put(key, again)
 	return true
 }

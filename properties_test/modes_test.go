@@ -2,6 +2,7 @@ package properties_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -73,6 +74,16 @@ func (r rule) hits(loader, depth int) bool {
 		return slices.Contains(r.targets, loader)
 	}
 	return depth == 0 || r.mode.Nested
+}
+
+// deep reports whether the rule is for loaders that fetches call, too.
+func (r rule) deep() bool { return r.mode.Nested || len(r.targets) > 0 }
+
+func (r rule) String() string { return fmt.Sprintf("%v aimed at %v", modeName(r.mode), r.targets) }
+
+// sameRules reports whether two calls have the same rules for loaders within.
+func sameRules(a, b []rule) bool {
+	return slices.EqualFunc(a, b, func(a, b rule) bool { return a.mode == b.mode && slices.Equal(a.targets, b.targets) })
 }
 
 // and returns what is left of the rights under both modes.

@@ -14,7 +14,7 @@ import (
 // what is there is what was stored last; and what is missing, though nobody deleted it and its time is not over, was evicted,
 // and counted as such.
 func TestSmall(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	checkMore(t, 2, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
 			n := rapid.SampledFrom([]int{1, 2, 3, 4, 7, 10, 20, 40}).Draw(t, "capacity")
 			s := &small{t: t, capacity: n, keys: 2*n + 2, begin: time.Now(), has: map[int]sized{}}

@@ -50,19 +50,25 @@ type caller struct {
 // begin makes a call that can be stopped, and returns when nothing moves any more.
 func (s *stage) begin(name string, do func(ctx context.Context) result) *caller {
 	ctx, stop := context.WithCancel(context.Background())
-	c := &caller{t: s.t, name: name, res: make(chan result, 1), stop: stop}
+	c := &caller{t: s.t, name: name, res: spawn(func() result { return do(ctx) }), stop: stop}
+	synctest.Wait()
+	return c
+}
+
+// spawn makes a call on a goroutine of its own, and sends how it has ended.
+func spawn(do func() result) chan result {
+	res := make(chan result, 1)
 	go func() {
 		r := result{exited: true}
 		defer func() {
 			if p := recover(); p != nil {
 				r = result{panicked: p}
 			}
-			c.res <- r
+			res <- r
 		}()
-		r = do(ctx)
+		r = do()
 	}()
-	synctest.Wait()
-	return c
+	return res
 }
 
 // get begins a Get of key under the modes that put makes.
@@ -106,6 +112,7 @@ func (s *stage) call(key int) *call {
 
 // ends lets the function return, or whatever else it does.
 func (c *call) ends(p plan) {
+	synctest.Wait() // whatever else happens at this instant happens first
 	c.plan <- p
 	synctest.Wait()
 }
@@ -127,18 +134,26 @@ func (c *caller) waits() {
 	}
 }
 
-// has checks what the call has returned.
-func (c *caller) has(o outcome) {
+// result returns what the call has returned.
+func (c *caller) result() result {
 	c.t.Helper()
 	synctest.Wait()
 	select {
 	case r := <-c.res:
 		c.stop()
-		if why := o.judge(r); why != "" {
-			c.t.Errorf("%s %s", c.name, why)
-		}
+		return r
 	default:
-		c.t.Fatalf("%s waits; want %v", c.name, o)
+		c.stop()
+		c.t.Fatalf("%s waits; it should have returned", c.name)
+		return result{}
+	}
+}
+
+// has checks what the call has returned.
+func (c *caller) has(o outcome) {
+	c.t.Helper()
+	if why := o.judge(c.result()); why != "" {
+		c.t.Errorf("%s %s", c.name, why)
 	}
 }
 

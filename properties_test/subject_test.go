@@ -268,10 +268,10 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 
 // An origin is where values come from. Each call of a loader's function waits here until the test says what it returns.
 type origin struct {
-	quit chan struct{} // closed when a run has failed: all calls return
-	mu    sync.Mutex // guards the fields below
-	calls []*call    // not yet taken by the machine
-	spoil []func()   // scribble into what the function returned
+	quit  chan struct{} // closed when a run has failed: all calls return
+	mu    sync.Mutex    // guards the fields below
+	calls []*call       // not yet taken by the machine
+	spoil []func()      // scribble into what the function returned
 }
 
 // A call is one call of a loader's function.
@@ -525,11 +525,11 @@ func (w *world[K, V]) Delete(ctx context.Context, keys ...int) (int, error) {
 func (w *world[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	return w.l.DeleteTags(ctx, tags...)
 }
-func (w *world[K, V]) Clear(ctx context.Context) (int, error)  { return w.l.Clear(ctx) }
-func (w *world[K, V]) Len() int                                { return w.l.Len() }
-func (w *world[K, V]) Stats() zodiac.Stats                     { return w.l.Stats() }
-func (w *world[K, V]) Close(ctx context.Context) error         { return w.l.Close(ctx) }
-func (w *world[K, V]) Target() zodiac.Target                   { return w.l }
+func (w *world[K, V]) Clear(ctx context.Context) (int, error) { return w.l.Clear(ctx) }
+func (w *world[K, V]) Len() int                               { return w.l.Len() }
+func (w *world[K, V]) Stats() zodiac.Stats                    { return w.l.Stats() }
+func (w *world[K, V]) Close(ctx context.Context) error        { return w.l.Close(ctx) }
+func (w *world[K, V]) Target() zodiac.Target                  { return w.l }
 
 // keysOf returns the keys of a map in order, so that draws and logs do not depend on the map's.
 func keysOf[M ~map[int]E, E any](m M) []int { return slices.Sorted(maps.Keys(m)) }

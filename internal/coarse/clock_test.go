@@ -90,7 +90,7 @@ func TestAGrainWithoutUseDisarms(t *testing.T) {
 			if resting(c) {
 				t.Fatal("at rest before a grain without use was over")
 			}
-			time.Sleep(2)
+			time.Sleep(2 * time.Nanosecond)
 			if !resting(c) || armed(c) {
 				t.Fatal("ticks on after a grain without use")
 			}
@@ -153,7 +153,7 @@ func TestBoundariesAreExact(t *testing.T) {
 				if !alive(c, expiry) {
 					t.Fatalf("life %v: dead a nanosecond too early", life)
 				}
-				time.Sleep(1)
+				time.Sleep(1 * time.Nanosecond)
 				if alive(c, expiry) {
 					t.Fatalf("life %v: alive at its expiry", life)
 				}
@@ -276,7 +276,7 @@ func TestAClockAtRestIsGarbage(t *testing.T) {
 		time.Sleep(time.Second)
 		w := weak.Make(c)
 		runtime.KeepAlive(c)
-		c = nil
+		c = nil //nolint:ineffassign // nobody holds it any more
 		runtime.GC()
 		if w.Value() != nil {
 			t.Error("a clock that nobody uses is kept alive")

@@ -245,7 +245,7 @@ func TestFailAllEndsEveryShard(t *testing.T) {
 			t.Error("FailAll called each twice for a flight, or for an unknown one")
 		}
 		delete(alive, f)
-		if f.Err() != cause || !isClosed(f.done) {
+		if f.Err() != cause || !isClosed(f.done) { //nolint:errorlint // the very error
 			t.Errorf("FailAll called each before its flight was over")
 		}
 	})

@@ -531,7 +531,8 @@ func (w *world) checkFlights(s *shard[string, int]) {
 		expect(m.over || f.state&void != 0 == m.void, "flight %d has state %b", i, f.state)
 		expect(f.state&abandoned != 0 == m.abandoned, "flight %d has state %b", i, f.state)
 		if m.over {
-			expect(m.err == errLeft || f.Err() == m.err, "flight %d ended with %v; want %v", i, f.Err(), m.err)
+			expect(m.err == errLeft || f.Err() == m.err, //nolint:errorlint // the very error
+				"flight %d ended with %v; want %v", i, f.Err(), m.err)
 			expect(f.next == nil && f.prev == nil, "flight %d is over and in the ring", i)
 			continue
 		}

@@ -55,7 +55,7 @@ func detailOf[V comparable](t *testing.T, value V) {
 	d := Detail{Life: time.Minute, None: errNone, Nil: true}
 	e := entryOf(tier, tier.Plain(7), value, 1234, d)
 	got := e.Detail()
-	if e.Value != value || e.Key != 7 || e.Expiry() != 1234 || got.Life != d.Life || got.None != d.None || !got.Nil {
+	if e.Value != value || e.Key != 7 || e.Expiry() != 1234 || got.Life != d.Life || got.None != d.None || !got.Nil { //nolint:errorlint // the very error
 		t.Errorf("an entry of %v is %v with %v", value, e, got)
 	}
 	e.Use()

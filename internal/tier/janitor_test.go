@@ -286,7 +286,7 @@ func TestATierNobodyUsesIsGarbage(t *testing.T) {
 		t.Fatal("not armed")
 	}
 	runtime.KeepAlive(e)
-	tier, e = nil, nil
+	tier, e = nil, nil //nolint:ineffassign // nobody holds them any more
 	runtime.GC()
 	if tierGone.Value() != nil || entryGone.Value() != nil {
 		t.Error("the armed timer keeps the tier and its entries alive")
@@ -301,7 +301,7 @@ func TestATimerThatOutlivesItsTierDoesNothing(t *testing.T) {
 		tier := newTier(10)
 		putFor(tier, 1, 1, time.Hour)
 		gone := weak.Make(tier)
-		tier = nil
+		tier = nil //nolint:ineffassign // nobody holds it any more
 		runtime.GC()
 		if gone.Value() != nil {
 			t.Error("the armed timer keeps the tier alive")

@@ -394,7 +394,7 @@ func TestExpiryIsExactAtTheBoundary(t *testing.T) {
 				if hit(tier, 1) != e || !tier.Alive(e) || tier.Expired(e) {
 					t.Errorf("life %v: dead a nanosecond before its expiry", life)
 				}
-				time.Sleep(1)
+				time.Sleep(1 * time.Nanosecond)
 				if hit(tier, 1) != nil || tier.Alive(e) || !tier.Expired(e) {
 					t.Errorf("life %v: alive at its expiry", life)
 				}
