@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,6 +40,19 @@ type ask struct {
 type webCall struct {
 	ask
 	patience int
+}
+
+func (a ask) String() string { return fmt.Sprintf("+%d ms: l%d.%s(%d)", a.pause, a.loader, a.how, a.key) }
+
+func (w *web) String() string {
+	var b strings.Builder
+	for k, asks := range w.asks {
+		fmt.Fprintf(&b, "the function of %d: %v\n", k, asks)
+	}
+	for _, c := range w.calls {
+		fmt.Fprintf(&b, "%v with %d ms of patience\n", c.ask, c.patience)
+	}
+	return b.String()
 }
 
 func drawAsk(t *rapid.T, keys []int, hows ...string) ask {
@@ -143,9 +157,12 @@ func TestP20_NoFetchesWaitForEachOtherForEver(t *testing.T) {
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("it took %v: somebody waited until the patience of all had ended", took)
 			}
+			if n := w.began.Load(); n > tooMany {
+				t.Fatalf("more than %d functions for %d calls\n%v", tooMany, len(w.calls), w)
+			}
 			for _, err := range errs {
 				if err != nil && (!cycles || !errors.Is(err, zodiac.ErrCycle)) {
-					t.Errorf("cycles %v, but %v", cycles, err)
+					t.Errorf("cycles %v, but %v\n%v", cycles, err, w)
 				}
 			}
 			ctx, cancel := context.WithTimeout(bg, time.Second)

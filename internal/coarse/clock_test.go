@@ -135,6 +135,17 @@ func TestReadingWhatNeverExpiresDoesNotArm(t *testing.T) {
 	})
 }
 
+func TestBeforeIsStrict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New()
+		time.Sleep(time.Second)
+		now := c.Exact()
+		if c.Before(now) || !c.Before(now+1) {
+			t.Errorf("at a tick, Before(now), Before(now+1) = %v, %v; want false, true", c.Before(now), c.Before(now+1))
+		}
+	})
+}
+
 func TestBoundariesAreExact(t *testing.T) {
 	lives := []time.Duration{1, Grain - 1, Grain, Grain + 1, Slack - 1, Slack, Slack + 1, Slack + Grain, time.Second, 24 * time.Hour}
 	for _, life := range lives {

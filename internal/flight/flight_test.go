@@ -177,6 +177,36 @@ func TestKeysOfOneHashDoNotMixUp(t *testing.T) {
 	}
 }
 
+func TestAWatchSeesInvalidationsOfItsKeyOnly(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(g *group)
+		void   bool
+	}{
+		"nothing":     {func(*group) {}, false},
+		"another key": {func(g *group) { g.Change("b", 0, present) }, false},
+		"no change":   {func(g *group) { g.Change("a", 0, absent) }, false},
+		"a flight":    {func(g *group) { join(t, g, "a", 0, Forced, nil) }, false},
+		"its key":     {func(g *group) { g.Change("a", 0, present) }, true},
+		"all keys":    {func(g *group) { g.VoidAll() }, true},
+	} {
+		g := NewGroup[string, int]()
+		w := g.Watch("a", 0)
+		test.change(g)
+		if w.Void() != test.void {
+			t.Errorf("%s: Void() = %v; want %v", name, w.Void(), test.void)
+		}
+		g.Unwatch("a", 0)
+		g.Change("a", 0, present)
+		if w.Void() != test.void {
+			t.Errorf("%s: an ended watch has seen a change", name)
+		}
+		g.FailAll(ErrClosed, nothing)
+		if n := len(g.shard(0).lines); n != 0 {
+			t.Errorf("%s: %d lines are left", name, n)
+		}
+	}
+}
+
 // everywhere returns hashes that fall into all shards.
 func everywhere() (hashes []uint64) {
 	for i := range uint64(shards) {
@@ -431,15 +461,19 @@ func TestAWaitEndsOnlyForWhoeverWaited(t *testing.T) {
 	g := NewGroup[string, int]()
 	a, _ := join(t, g, "a", 0, Plain, nil)
 	b, _ := join(t, g, "b", 0, Plain, nil)
-	inA, inB := &Link{Flight: a}, &Link{Flight: b}
+	c, _ := join(t, g, "c", 0, Plain, nil)
+	inA, inB, inC := &Link{Flight: a}, &Link{Flight: b}, &Link{Flight: c}
 	join(t, g, "b", 0, Plain, inA)
 	join(t, g, "b", 0, Plain, inA)
+	join(t, g, "c", 0, Plain, inA)
 	inA.Waited(b)
 	refused(t, g, "a", Plain, inB)
+	refused(t, g, "a", Plain, inC)
 	inA.Waited(b)
 	if f, _ := join(t, g, "a", 0, Plain, inB); f != a {
-		t.Error("b cannot wait for a, though a waits for nothing any more")
+		t.Error("b cannot wait for a, though a waits for it no more")
 	}
+	inA.Waited(c)
 	inB.Waited(a)
 	nobodyWaits(t)
 }

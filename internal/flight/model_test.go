@@ -748,8 +748,9 @@ func TestEveryOrderOfEventsKeepsThePromises(t *testing.T) {
 		all = []limits{{callers: 3, voids: 1, fails: 1}, {callers: 2, voids: 2, lates: 1, close: true}, {callers: 3, nested: true}, {callers: 3, alone: true}}
 	case raceEnabled:
 		all = []limits{
-			{callers: 3, voids: 1, fails: 1, close: true},
-			{callers: 3, voids: 2, lates: 1},
+			{callers: 3, voids: 1, close: true},
+			{callers: 3, voids: 1, fails: 1},
+			{callers: 2, voids: 2, fails: 1, lates: 1, close: true},
 			{callers: 3, voids: 1, nested: true},
 			{callers: 3, voids: 1, alone: true},
 		}

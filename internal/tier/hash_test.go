@@ -119,16 +119,35 @@ func TestEveryTierHashesWithASeedOfItsOwn(t *testing.T) {
 
 // Only the key's own bytes count, not what lies behind it.
 func TestHashesLookAtTheKeyOnly(t *testing.T) {
-	h := newHasher[int16]()
-	pairs := [][2]int16{{7, 1}, {7, 2}, {7, -1}}
-	for _, p := range pairs[1:] {
-		if h.hash(p[0]) != h.hash(pairs[0][0]) {
-			t.Error("one key has two hashes")
-		}
-	}
+	lookOnly[int8](t)
+	lookOnly[uint16](t)
+	lookOnly[int32](t)
+	lookOnly[int64](t)
 	text := "a key and more"
-	s := newHasher[string]()
-	if s.hash(text[:5]) != s.hash("a key") {
+	h := newHasher[string]()
+	if h.hash(text[:5]) != h.hash("a key") {
 		t.Error("one string has two hashes")
 	}
+}
+
+func lookOnly[K int8 | uint16 | int32 | int64](t *testing.T) {
+	h := newHasher[K]()
+	keys := [3]K{7, 7, 7}
+	want := h.hash(7)
+	for i := range 100 {
+		keys[0], keys[2] = K(i), K(-i)
+		if got := hashBelow(&h, keys, i); got != want {
+			t.Fatalf("the hash of %T 7 is %x, then %x", keys[1], want, got)
+		}
+	}
+}
+
+// hashBelow hashes keys[1] where the stack holds other things every time.
+//
+//go:noinline
+func hashBelow[K comparable](h *hasher[K], keys [3]K, depth int) uint64 {
+	if depth > 0 {
+		return hashBelow(h, [3]K{keys[2], keys[1], keys[0]}, depth-1)
+	}
+	return h.hash(keys[1])
 }

@@ -49,11 +49,18 @@ func (j *janitor[K, V]) used(listing bool) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	// Who lists an entry counts its roster first and arms the timer after. So if there is none by now, it will be armed.
-	if j.rosters.Load() == 0 && j.timer != nil && j.fires.Load() != sweeping {
-		j.timer.Stop()
-		j.fires.Store(coarse.Never)
+	was := j.fires.Load()
+	if was == sweeping || was == coarse.Never {
+		return
 	}
+	// Who lists an entry counts its roster first, and looks at fires after. Here it is the other way round: so either the
+	// count is seen below, or Never is seen there, and the timer armed again.
+	j.fires.Store(coarse.Never)
+	if j.rosters.Load() > 0 {
+		j.fires.Store(was)
+		return
+	}
+	j.timer.Stop()
 }
 
 // expect arms the timer, unless it fires early enough for something that expires then.

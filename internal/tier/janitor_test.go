@@ -131,30 +131,79 @@ func TestASweepLooksAtEveryChunk(t *testing.T) {
 }
 
 func TestWhatExpiresSoonerAndCameLaterIsNotKeptWaiting(t *testing.T) {
+	for stripe := range uint64(maxStripes) { // the entries are in one, and the others have nothing to do
+		synctest.Test(t, func(t *testing.T) {
+			tier := newTier(10_000)
+			last := 0
+			put := func(life time.Duration) {
+				for last++; ; last++ {
+					if key := tier.Plain(last); tier.index(&key) == stripe {
+						break
+					}
+				}
+				putFor(tier, last, 1, life)
+			}
+			put(time.Hour)
+			put(10 * time.Second)
+			put(5 * time.Second)
+			put(20 * time.Second)
+			for _, step := range []struct {
+				at   time.Duration
+				left int
+			}{
+				{5*time.Second - 1, 4},
+				{5 * time.Second, 3}, // the janitor had nothing to do before: it comes on time
+				{10*time.Second - 1, 3},
+				{10 * time.Second, 2},
+				{20 * time.Second, 1},
+				{time.Hour, 0},
+			} {
+				sleepUntil(tier, step.at)
+				if n := tier.Len(); n != step.left {
+					t.Errorf("%d entries are left after %v; want %d", n, step.at, step.left)
+				}
+			}
+			if armed(tier) {
+				t.Error("the timer of an empty tier is armed")
+			}
+		})
+	}
+}
+
+// sweeps counts the sweeps of a tier while time goes by in steps.
+type sweeps struct {
+	tier *intTier
+	n    int
+	last int64 // when the last one was, plus a second
+}
+
+func (s *sweeps) count() {
+	synctest.Wait()
+	s.tier.janitor.mu.Lock()
+	defer s.tier.janitor.mu.Unlock()
+	if next := s.tier.janitor.earliest; next != s.last {
+		s.n, s.last = s.n+1, next
+	}
+}
+
+func TestTheJanitorComesOnlyWhenSomethingIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tier := newTier(100)
-		putFor(tier, 1, 1, time.Hour)
-		putFor(tier, 2, 2, 10*time.Second)
-		putFor(tier, 3, 3, 5*time.Second)
-		putFor(tier, 4, 4, 20*time.Second)
-		for _, step := range []struct {
-			at   time.Duration
-			left int
-		}{
-			{5*time.Second - 1, 4},
-			{5 * time.Second, 3}, // the janitor had nothing to do before: it comes on time
-			{10*time.Second - 1, 3},
-			{10 * time.Second, 2},
-			{20 * time.Second, 1},
-			{time.Hour, 0},
-		} {
-			sleepUntil(tier, step.at)
-			if n := tier.Len(); n != step.left {
-				t.Errorf("%d entries are left after %v; want %d", n, step.at, step.left)
+		tier := newTier(10_000)
+		for i := range 1000 {
+			putFor(tier, i, i, time.Duration(1+i%3)*time.Hour)
+		}
+		putFor(tier, 1000, 1, time.Second)
+		e := slidingEntry(tier, time.Hour) // key 1 again
+		s := &sweeps{tier: tier}
+		for m := range 4 * 60 {
+			sleepUntil(tier, time.Duration(m+1)*time.Minute)
+			s.count()
+			if m == 29 {
+				e.Slide(tier.clock.Exact()) // the janitor finds out when it comes for it
 			}
 		}
-		if armed(tier) {
-			t.Error("the timer of an empty tier is armed")
+		if want := 5; s.n != want { // after a second, one, one and a half, two and three hours
+			t.Errorf("%d sweeps; want %d", s.n, want)
 		}
 	})
 }
@@ -165,26 +214,19 @@ func TestTheJanitorComesAtMostOnceASecond(t *testing.T) {
 		for i := range 2000 {
 			putFor(tier, i, i, time.Duration(i)*5*time.Millisecond+1) // ten seconds of them
 		}
-		sweeps, last := 0, int64(0)
+		s := &sweeps{tier: tier}
 		for range 11_000 {
 			time.Sleep(time.Millisecond)
-			synctest.Wait()
-			tier.janitor.mu.Lock()
-			next := tier.janitor.earliest
-			tier.janitor.mu.Unlock()
-			if next != last {
-				sweeps++
-				if now := next - int64(time.Second); last != 0 && now < last {
-					t.Errorf("a sweep at %v, before %v", time.Duration(now), time.Duration(last))
-				}
-				last = next
+			last := s.last
+			if s.count(); last != 0 && s.last != last && s.last < last+int64(time.Second) {
+				t.Errorf("a sweep at %v, another at %v", time.Duration(last)-time.Second, time.Duration(s.last)-time.Second)
 			}
 			if i := int(tier.clock.Now()-int64(time.Second)) / int(5*time.Millisecond); i >= 0 && i < 2000 && find(tier, tier.Plain(i)) != nil {
 				t.Fatalf("entry %d is there more than a second after its expiry", i)
 			}
 		}
-		if tier.Len() != 0 || sweeps < 10 || sweeps > 12 {
-			t.Errorf("%d entries are left after %d sweeps; want none after about eleven", tier.Len(), sweeps)
+		if tier.Len() != 0 || s.n < 10 || s.n > 12 {
+			t.Errorf("%d entries are left after %d sweeps; want none after about eleven", tier.Len(), s.n)
 		}
 	})
 }
@@ -259,6 +301,9 @@ func TestNothingIsArmedOnceAllIsGone(t *testing.T) {
 				tier := newTier(100)
 				putFor(tier, 1, 1, 10*time.Second)
 				empty(tier)
+				if name != "expired" && armed(tier) {
+					t.Error("the timer is still armed though nothing will expire")
+				}
 				sleepUntil(tier, 10*time.Second)
 				if armed(tier) {
 					t.Error("the timer is armed though nothing will expire")
@@ -379,29 +424,31 @@ func TestCloseEndsASweepThatRuns(t *testing.T) {
 }
 
 func TestAFarTooLargeTableShrinks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tier := newTier(2000)
-		for i := range 2000 {
-			life := time.Second
-			if i%40 == 0 {
-				life = time.Hour
+	for _, left := range []int{1, 24, 47, 95, 190} {
+		synctest.Test(t, func(t *testing.T) {
+			tier := newTier(2000)
+			for i := range 2000 {
+				life := time.Second
+				if i < left {
+					life = time.Hour
+				}
+				putFor(tier, i, i, life)
 			}
-			putFor(tier, i, i, life)
-		}
-		most := len(tier.tables[0].Load().buckets)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		table := tier.tables[0].Load()
-		if table.n != 50 || len(table.buckets) > most/8 || table.n*4 > len(table.buckets)*lanes*3 {
-			t.Errorf("%d entries in %d buckets; there were %d", table.n, len(table.buckets), most)
-		}
-		for i := 0; i < 2000; i += 40 {
-			if hit(tier, i) == nil {
-				t.Errorf("key %d is lost", i)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			table := tier.tables[0].Load()
+			places := len(table.buckets) * lanes
+			if table.n != left || places > max(4*left, minBuckets*lanes) || table.n*4 > places*3 {
+				t.Errorf("%d entries in %d buckets; want %d in about twice as many places", table.n, len(table.buckets), left)
 			}
-		}
-		if err := check(tier); err != nil {
-			t.Error(err)
-		}
-	})
+			for i := range left {
+				if hit(tier, i) == nil {
+					t.Errorf("key %d is lost", i)
+				}
+			}
+			if err := check(tier); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

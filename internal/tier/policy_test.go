@@ -94,6 +94,11 @@ func TestTheHandSparesWhatWasUsedOnce(t *testing.T) {
 	if v := p.victim(); v.Key != 2 {
 		t.Errorf("the victim is %d; want 2, as 1 was used", v.Key)
 	}
+	for i, want := range map[int]uint64{1: 2, 2: 1, 3: 1, 4: 1} { // the sketch hears of 3's use when the hand comes by
+		if got := p.sketch.get(uint32(tier.Plain(i).Hash)); got != want {
+			t.Errorf("key %d counts as used %d times; want %d", i, got, want)
+		}
+	}
 	if v := p.victim(); v.Key != 2 {
 		t.Errorf("the next victim is %d; want 2 again", v.Key)
 	}
@@ -233,30 +238,36 @@ func TestWhatComesBackAndIsWorthMoreGoesStraightToMain(t *testing.T) {
 // Who collides with popular keys in the sketch cannot keep others out for ever: one in 128 gets in all the same.
 func TestLuckLetsSomeInWhomTheSketchRefuses(t *testing.T) {
 	const rounds = 128 * 100
+	if n := ties(t, rounds, 6, true); n < 50 || n > 170 {
+		t.Errorf("%d of %d ties were won by luck; want about one in 128", n, rounds)
+	}
+	if n := ties(t, rounds, 5, true); n != 0 {
+		t.Errorf("%d ties were won by luck of what is hardly ever asked for; want none", n)
+	}
+	if n := ties(t, rounds, 15, false); n != 0 {
+		t.Errorf("%d ties were won without luck; want none", n)
+	}
+}
+
+// ties returns how many of so many contests a newcomer wins when all keys are asked for equally often.
+func ties(t *testing.T, rounds int, often uint64, luck bool) (won int) {
+	t.Helper()
 	tier := newTier(5)
 	fill(tier, 1, 5)
 	p := onePolicy(tier)
-	won := 0
+	for i := range p.sketch.words {
+		p.sketch.words[i] = often * 0x1111111111111111
+	}
+	e := new(intEntry)
 	for range rounds {
-		for row := range p.sketch.words {
-			p.sketch.words[row] = 0x6666666666666666 // all are asked for equally often
-		}
-		p.sketch.n = 0
-		e := &intEntry{Key: -1}
-		e.ExpireAt(int64(time.Hour))
 		v := p.victim()
-		if p.contest(e, true) {
+		if p.contest(e, luck) {
 			won++
 			p.main.push(v) // back again
 			p.gone = nil
 		}
-		if p.contest(e, false) {
-			t.Fatal("a tie was won without luck")
-		}
 	}
-	if won < 50 || won > 170 {
-		t.Errorf("%d of %d ties were won; want about one in 128", won, rounds)
-	}
+	return won
 }
 
 func TestASmallTierPaysForNoSketch(t *testing.T) {
@@ -297,16 +308,16 @@ func TestHitRatioOnKnownTraces(t *testing.T) {
 		least float64
 		key   func(i int) int
 	}{
-		{"zipf", 0.63, func(int) int { return int(zipf.Uint64()) }}, // 0.646; LRU 0.564
-		{"loop", 0.45, func(i int) int { return i % 1500 }},         // 0.64 of 0.667 possible, seldom 0.57; LRU 0
-		{"scans", 0.305, func(i int) int { // 0.316; LRU 0.256
+		{"zipf", 0.64, func(int) int { return int(zipf.Uint64()) }}, // 0.646; LRU 0.564
+		{"loop", 0.35, func(i int) int { return i % 1500 }},         // 0.49 to 0.65, 0.667 at best; LRU 0
+		{"scans", 0.312, func(i int) int { // 0.316; LRU 0.256
 			if i/3000%2 == 0 {
 				return int(zipf.Uint64())
 			}
 			return 1_000_000 + i
 		}},
 		{"drift", 0.98, drift}, // 0.990; LRU 0.991
-		{"loops-and-drift", 0.74, func(i int) int { // 0.79; LRU 0.495
+		{"loops-and-drift", 0.72, func(i int) int { // 0.77 to 0.81; LRU 0.495
 			if i/20_000%2 == 0 {
 				return i % 1500
 			}

@@ -183,6 +183,21 @@ func (m *model) remove(i int, e *intEntry) {
 	}
 }
 
+// touch gives e, which may have been replaced, a new life.
+func (m *model) touch(i int, e *intEntry, life time.Duration) {
+	key, now, expiry := m.key(i), m.tier.clock.Now(), int64(coarse.Never)
+	if life > 0 {
+		expiry = now + int64(life)
+	}
+	want, before := e == find(m.tier, key) && !m.dead(e), e.Expiry()
+	got := m.tier.Touch(&key, e, expiry, now)
+	m.fault.unless(got == want, "Touch(%d) = %v; want %v", i, got, want)
+	if want {
+		before = expiry
+	}
+	m.fault.unless(e.Expiry() == before, "key %d expires at %d after Touch; want %d", i, e.Expiry(), before)
+}
+
 func (m *model) gone(i int, e *intEntry) {
 	if e != nil {
 		m.taken++
@@ -298,6 +313,13 @@ func agree(t *rapid.T, text bool) {
 			}
 			i := rapid.IntRange(0, len(held)-1).Draw(t, "held")
 			m.swap(held[i], entries[i], life.Draw(t, "life"), Detail{})
+		},
+		"touchHeld": func(t *rapid.T) {
+			if len(held) == 0 {
+				t.Skip("nothing held")
+			}
+			i := rapid.IntRange(0, len(held)-1).Draw(t, "held")
+			m.touch(held[i], entries[i], life.Draw(t, "life"))
 		},
 		"clear": func(t *rapid.T) {
 			if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
