@@ -238,7 +238,7 @@ func (l *line[K, J]) start(f *Flight[K, J]) {
 }
 
 // Seal ends the joining of f, unless f is void, abandoned, or the group closed: then it returns false, and nothing may be
-// written. If it returns true the key is locked: the caller writes the value and calls Unseal at once. (A function to be
+// written. If it returns true the key is locked: the caller writes the value, which must not panic, and calls Unseal at once. (A function to be
 // called under the lock would be safer, but the goroutine of a flight has no room on its stack for two calls more.)
 func (g *Group[K, J]) Seal(f *Flight[K, J]) bool {
 	s := f.shard

@@ -14,7 +14,7 @@ const (
 // ghosts remembers the hashes of what was evicted lately, the last keep from either ring: meeting one of them
 // again says which ring was too small (as ARC's ghost lists do: Megiddo and Modha, 2003). It is a table of
 // fingerprints in buckets of four, without lists or pointers: a fingerprint carries the number of its eviction,
-// and is a ghost while at most keep others of its list followed. The zero ghosts remembers nothing.
+// and is a ghost while no more than keep others of its list followed. The zero ghosts remembers nothing.
 type ghosts struct {
 	slots []uint64 // hash<<32 | number<<1 | list; 0 = empty
 	seq   [2]uint32

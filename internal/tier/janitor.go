@@ -29,7 +29,7 @@ type janitor[K comparable, V any] struct {
 	stopped  bool
 }
 
-// sweeping is earlier than every expiry: nobody arms a timer during a sweep.
+// sweeping is earlier than every expiry: nobody arms a timer during a sweep, nor disarms it.
 const sweeping = math.MinInt64
 
 func (j *janitor[K, V]) init(t *Tier[K, V]) {
