@@ -42,7 +42,9 @@ type webCall struct {
 	patience int
 }
 
-func (a ask) String() string { return fmt.Sprintf("+%d ms: l%d.%s(%d)", a.pause, a.loader, a.how, a.key) }
+func (a ask) String() string {
+	return fmt.Sprintf("+%d ms: l%d.%s(%d)", a.pause, a.loader, a.how, a.key)
+}
 
 func (w *web) String() string {
 	var b strings.Builder
