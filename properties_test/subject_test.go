@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,16 +80,17 @@ func (c config) hasNil() bool { return c.values == "box" }
 
 // String names what was set.
 func (c config) String() string {
-	s := c.keys + "→" + c.values
+	var s strings.Builder
+	s.WriteString(c.keys + "→" + c.values)
 	for name, on := range map[string]bool{
 		"TTLFunc": c.ttlFunc, "Sliding": c.sliding, "NoneIf": c.noneIf, "ValidIf": c.validIf,
 		"TagsFunc": c.tagsFunc, "CacheNil": c.cacheNil, "SkipIf": c.skipIf, "Clone": c.clone,
 	} {
 		if on {
-			s += " " + name
+			s.WriteString(" " + name)
 		}
 	}
-	return s + fmt.Sprintf(" ttl=%v noneTTL=%v errorTTL=%v timeout=%v tags=%v", c.ttl, c.noneTTL, c.errorTTL, c.timeout, c.tags)
+	return s.String() + fmt.Sprintf(" ttl=%v noneTTL=%v errorTTL=%v timeout=%v tags=%v", c.ttl, c.noneTTL, c.errorTTL, c.timeout, c.tags)
 }
 
 func drawConfig(t *rapid.T, keys, values string) config {
