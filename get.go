@@ -230,7 +230,9 @@ func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, 
 	}
 	g.within = linkOf(g.ctx)
 	f, role, err = c.flights.Join(g.place, g.place.Hash, kind, joins, g.within, look,
-		func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.begin(g, fetch, flight.Link{Flight: f}) })
+		func(f *flight.Flight[tier.Key[K], job[K, V]]) {
+			f.Job.begin(g, fetch, flight.Link{Flight: f, Up: g.within})
+		})
 	if role == flight.Leads {
 		c.start(f)
 	}

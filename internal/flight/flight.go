@@ -168,7 +168,7 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		f.line, l.waiting = l, f
 		role = Began
 	case l.taken(kind): // by one that this caller does not join
-		if l.waitsFor(within) {
+		if within.isFor(s, key) {
 			return nil, 0, ErrCycle // else it could begin one within the other without end
 		}
 		if kind == Forced {
@@ -185,16 +185,6 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		within.wait(f) // which waits for nothing yet
 	}
 	return f, role, nil
-}
-
-// waitsFor reports whether a flight of the line is, or waits for, the one that the caller runs in.
-func (l *line[K, J]) waitsFor(within *Link) bool {
-	for _, f := range []*Flight[K, J]{l.open, l.aside, l.forced, l.waiting} {
-		if f != nil && within.below(f) {
-			return true
-		}
-	}
-	return false
 }
 
 // taken reports whether a flight of this kind has no place in the line.

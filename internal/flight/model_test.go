@@ -374,8 +374,8 @@ func (w *world) arrive(e event) {
 		return
 	}
 	stray := w.stray(e, waits)
-	if stray && e.within != outside && w.lineWaitsFor(e.within) {
-		expect(errors.Is(err, ErrCycle) && f == nil && began == 0, "Join beside what waits for the caller = %p, %v, %v", f, role, err)
+	if stray && e.within != outside { // the functions of this world are all for one key
+		expect(errors.Is(err, ErrCycle) && f == nil && began == 0, "Join within a flight of the key = %p, %v, %v", f, role, err)
 		return
 	}
 	expect(err == nil && f != nil, "Join = %p, %v, %v", f, role, err)
@@ -407,16 +407,6 @@ func (w *world) joined(e event, target int, f *Flight[string, int]) {
 // stray reports whether one who arrives begins a flight that has no place in the line.
 func (w *world) stray(e event, waits bool) bool {
 	return e.alone && !waits && w.rival(e.kind) >= 0
-}
-
-// lineWaitsFor reports whether a flight that has a place is, or waits for, flight in.
-func (w *world) lineWaitsFor(in int) bool {
-	for _, i := range []int{w.open(), w.aside(), w.forced(), w.waiting()} {
-		if i >= 0 && w.waitsFor(i, in) {
-			return true
-		}
-	}
-	return false
 }
 
 func (w *world) begin(e event, f *Flight[string, int], waits, stray bool) {

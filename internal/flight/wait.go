@@ -4,11 +4,17 @@ import "sync"
 
 // A Link is a flight within whose function a caller runs: what the function's context carries. nil means within none.
 type Link struct {
-	Flight Node // a *Flight, of any Group
+	Flight Node  // a *Flight, of any Group
+	Up     *Link // the flight within whose function that one began, or nil
 }
 
 // A Node is a *Flight, whatever its types.
-type Node interface{ isOver() bool }
+type Node interface {
+	isOver() bool
+	isFor(shard, key any) bool
+}
+
+func (f *Flight[K, J]) isFor(shard, key any) bool { return any(f.shard) == shard && any(f.Key) == key }
 
 func (f *Flight[K, J]) isOver() bool {
 	select {
@@ -42,14 +48,14 @@ func (l *Link) wait(f Node) bool {
 	return true
 }
 
-// below reports whether f is, or waits for, the flight the caller runs in.
-func (l *Link) below(f Node) bool {
-	if l == nil {
-		return false
+// isFor reports whether the caller runs in a flight of the key, at any depth.
+func (l *Link) isFor(shard, key any) bool {
+	for ; l != nil; l = l.Up {
+		if l.Flight.isFor(shard, key) {
+			return true
+		}
 	}
-	graph.Lock()
-	defer graph.Unlock()
-	return leads(f, l.Flight, nil)
+	return false
 }
 
 // waitBehind is wait for a new flight f that starts when forced has ended.
