@@ -284,8 +284,10 @@ func TestP6_DeleteTagsTakesExactlyItsEntries(t *testing.T) {
 			}
 			for k, tags := range has {
 				hit := slices.ContainsFunc(tags, func(n string) bool { return slices.Contains(gone, n) })
-				if _, ok, _ := s.Peek(bg, k); ok == hit {
-					t.Errorf("after DeleteTags(%v) Peek says %v of an entry with tags %v", gone, ok, tags)
+				s.get(k)
+				fetches := s.o.take()
+				if _, ok, _ := s.Peek(bg, k); ok == hit || (len(fetches) == 1) != hit {
+					t.Errorf("after DeleteTags(%v) Peek says %v, and Get fetches %d times, of an entry with tags %v", gone, ok, len(fetches), tags)
 				}
 			}
 			stranger.holds(0, 7) // a loader without a namespace is one of its own
