@@ -302,7 +302,8 @@ func (c *Cache[K, V]) Stats() Stats {
 // still gets its result, and Close waits until all fetches have returned and the timers are stopped.
 //
 // If ctx ends first, those who wait get ErrClosed, the fetches are told to stop by their contexts, and the error says
-// which loader was busy. Closing twice is fine: the second Close waits too.
+// which loader was busy. Closing twice is fine: the second Close waits too. A fetch or an Observer that calls Close waits for
+// itself until ctx ends.
 func (c *Cache[K, V]) Close(ctx context.Context) error {
 	c.closed.Store(true)
 	c.flights.Close()

@@ -219,6 +219,9 @@ func TestWithCloneNoTwoCallersShareAValue(t *testing.T) {
 		many, err := l.GetMany(t.Context(), []string{"k"})
 		add(many["k"], err)
 		checkNotShared(t, values)
+		if v, err := l.Get(t.Context(), "k"); err != nil || v.items[0] != 1 {
+			t.Errorf("after they were changed, the entry is %v, %v; want 1", v, err)
+		}
 	})
 }
 
@@ -414,11 +417,22 @@ func TestCloseWhoseContextEndsGivesUpAndSaysWho(t *testing.T) {
 			wantError(t, name, (<-c).err, zodiac.ErrClosed)
 		}
 		wantError(t, "the fetch's context", fetching.Err(), context.Canceled)
-		must(t, l.Close(t.Context())) // waits for the functions that run
-		if s := l.Stats(); s.Stored != 0 || s.Fetches != 2 {
-			t.Errorf("%d stored of %d fetches; want 0 of 2", s.Stored, s.Fetches)
-		}
+		must(t, l.Close(t.Context()))                  // waits for the functions that run
+		wantStats(t, l.Stats(), zodiac.Stats{Void: 2}) // a Get that got ErrClosed counts nowhere
 	})
+}
+
+func TestGetThatMeetsACloseOnItsWayGetsErrClosed(t *testing.T) {
+	fetch, calls := numbered()
+	var l *zodiac.Loader[string, int]
+	l = zodiac.NewLoader(fetch, zodiac.ValidIf(func(string, zodiac.Entry[int]) bool {
+		must(t, l.Close(t.Context()))
+		return false
+	}))
+	mustSet(t, l.Cache, "k", 7)
+	_, err := l.Get(t.Context(), "k")
+	wantError(t, "Get", err, zodiac.ErrClosed)
+	wantCalls(t, calls, 0)
 }
 
 func TestCloseEndsAGetMany(t *testing.T) {

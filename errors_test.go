@@ -339,3 +339,32 @@ func TestLoaderIsNamedByItsFunction(t *testing.T) {
 type embedding struct{ *service }
 
 func greet(_ context.Context, name string) (string, error) { return "hello " + name, nil }
+
+func TestChangeOfAnEntryEndsTheErrorRememberedBesideIt(t *testing.T) {
+	for name, change := range map[string]func(context.Context, *zodiac.Cache[string, int]) error{
+		"Update": func(ctx context.Context, c *zodiac.Cache[string, int]) error {
+			_, err := c.Update(ctx, "k", plusOne)
+			return err
+		},
+		"Add": func(ctx context.Context, c *zodiac.Cache[string, int]) error {
+			_, err := zodiac.Add(ctx, c, "k", 1)
+			return err
+		},
+		"Set": func(ctx context.Context, c *zodiac.Cache[string, int]) error { return c.Set(ctx, "k", 8) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fetch, calls := failing(errOrigin)
+				l := zodiac.NewLoader(fetch, zodiac.WithErrorTTL(3600), zodiac.WithTTL(10))
+				mustSet(t, l.Cache, "k", 7)
+				l.Refresh(t.Context(), "k")
+				must(t, change(t.Context(), l.Cache))
+				time.Sleep(10 * time.Second)
+				if _, err := l.Get(t.Context(), "k"); !same(err, errOrigin) {
+					t.Errorf("Get = %v; want a new error", err)
+				}
+				wantCalls(t, calls, 2)
+			})
+		})
+	}
+}

@@ -327,6 +327,7 @@ func TestPanicOfWithKeyIsAKeyError(t *testing.T) {
 		if v, err := l.Get(t.Context(), "k"); err != nil || v.items[0] != 1 { // fetched, uncached
 			t.Errorf("Get = %v, %v; want a value", v, err)
 		}
+		wantOneRecord(t, &b.log, "WithKey")
 		if n := l.Len(); n != 0 {
 			t.Errorf("Len = %d; want 0", n)
 		}

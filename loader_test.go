@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -721,4 +722,82 @@ func TestRefreshThatNobodyWaitsForLeavesTheOldEntry(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRefreshThatWaitsStartsWhenTheOneThatRunsIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, calls := deaf()
+		l := zodiac.NewLoader(fetch)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		first := later(func() (int, error) { return l.Refresh(ctx, "k") })
+		second := later(func() (int, error) { return l.Refresh(t.Context(), "k") })
+		wantError(t, "first Refresh", (<-first).err, context.DeadlineExceeded)
+		synctest.Wait()
+		wantCalls(t, calls, 2)
+		wantReply(t, "second Refresh", second, 2)
+		wantGet(t, l, "k", 2)
+	})
+}
+
+func TestFetchThatReturnsWhenItsTimeIsOverIsTooLate(t *testing.T) {
+	for name, fetch := range map[string]func(context.Context, string) (int, error){
+		"AtTheSameTime": func(context.Context, string) (int, error) { time.Sleep(time.Second); return 7, nil },
+		"SeesTheEnd":    func(ctx context.Context, _ string) (int, error) { <-ctx.Done(); return 7, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := zodiac.NewLoader(fetch, zodiac.WithFetchTimeout(1))
+				for _, key := range tagNames(20) {
+					_, err := l.Get(t.Context(), key)
+					wantError(t, "Get", err, context.DeadlineExceeded)
+				}
+				synctest.Wait()
+				wantStats(t, l.Stats(), zodiac.Stats{Failed: 20, Void: 20})
+			})
+		})
+	}
+}
+
+func TestRefreshThatIsVoidTakesOutTheOlderEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, _ := slow()
+		l := zodiac.NewLoader(fetch, zodiac.WithTagsFunc(func(string, int) []string { return nil }))
+		mustSet(t, l.Cache, "k", 7)
+		fresh := later(func() (int, error) { return l.Refresh(t.Context(), "k") })
+		must(t, l.DeleteTags(t.Context(), "tag")) // which a result of the function may have, but not the entry
+		wantGet(t, l, "k", 7)
+		wantReply(t, "Refresh", fresh, 1)
+		wantAbsent(t, l.Cache, "k") // who refreshed has seen what is newer
+	})
+}
+
+func TestNestedFetchesLeaveNothingBehind(t *testing.T) {
+	fetch, _ := numbered()
+	inner := zodiac.NewLoader(fetch, zodiac.WithCapacity(10))
+	outer := zodiac.NewLoader(inner.Get, zodiac.WithCapacity(10))
+	nest := func(n int) {
+		for range n {
+			inner.Delete(t.Context(), "k")
+			outer.Delete(t.Context(), "k")
+			if _, err := outer.Get(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	nest(100)
+	before := heap()
+	nest(10_000)
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("10,000 fetches within fetches leave %d bytes", grown)
+	}
+	runtime.KeepAlive(outer)
+}
+
+func TestFetchTimeoutOfForeverIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, _ := slow()
+		l := zodiac.NewLoader(fetch, zodiac.WithFetchTimeout(zodiac.Forever))
+		wantGet(t, l, "k", 1)
+	})
 }

@@ -52,7 +52,7 @@ func NoWrite(ctx context.Context, targets ...Target) context.Context {
 //
 // Rules for loaders within hold where the function of this call runs: a value that is cached is returned as ever. A call whose
 // rules make loaders within fetch anew shares only a fetch that began under equal rules; and nobody else gets an error that
-// may come from rules that keep them from fetching.
+// may come from rules that keep them from fetching. A value that a function makes of such an error is stored like any other.
 func WithMode(ctx context.Context, m Mode, targets ...Target) context.Context {
 	r := rule{mode: m}
 	for i, t := range targets {

@@ -365,6 +365,10 @@ func TestFetchSeesNoFlagsOfItsOwnLoader(t *testing.T) {
 	if v != 4 || err != nil {
 		t.Errorf("Fetch = %v, %v; want 4, nil", v, err)
 	}
+	inner.Delete(t.Context(), "k")
+	uncached := zodiac.NewLoader(func(ctx context.Context, _ float64) (int, error) { return inner.Get(ctx, "k") })
+	wantGetWith(zodiac.NoWrite(t.Context()), t, uncached, nan(), 5)
+	wantPeek(t, inner.Cache, "k", 5)
 }
 
 func TestModeOfAContextIsNotForItsParentsOrSiblings(t *testing.T) {
@@ -515,5 +519,34 @@ func TestOverwriteAimedAtTheLoaderItselfIsOverwrite(t *testing.T) {
 		}
 		wantCalls(t, calls, 2)
 		wantPeek(t, l.Cache, "k", 2)
+	})
+}
+
+func TestNoneThatComesFromReadOnlyWithinIsNotStored(t *testing.T) {
+	fetch, _ := numbered()
+	inner := zodiac.NewLoader(fetch)
+	outer := zodiac.NewLoader(inner.Get, zodiac.NoneIf(zodiac.ErrMiss), zodiac.WithErrorTTL(60))
+	_, err := outer.Get(zodiac.ReadOnly(t.Context(), inner), "k")
+	wantError(t, "Get", err, zodiac.ErrNone)
+	wantAbsent(t, outer.Cache, "k")
+	wantGet(t, outer, "k", 1)
+}
+
+func TestOverwriteThatSharesNothingVoidsWhatBeganBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fetch, _ := numbered()
+		inner, other := zodiac.NewLoader(fetch), zodiac.NewLoader(fetch)
+		outer, calls := slowOver(inner)
+		same := zodiac.Overwrite(t.Context(), inner)
+		runs := getLater(same, outer, "k")
+		waits := getLater(same, outer, "k")
+		time.Sleep(time.Millisecond)
+		alone := getLater(zodiac.Overwrite(same, other), outer, "k")
+		wantCalls(t, calls, 2)
+		wantReply(t, "Get that ran", runs, 1)
+		wantAbsent(t, outer.Cache, "k") // it is older than what the one that ran alone will bring
+		wantReply(t, "Get that ran alone", alone, 2)
+		wantReply(t, "Get that waited", waits, 3)
+		wantGet(t, outer, "k", 3)
 	})
 }

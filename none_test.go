@@ -199,6 +199,7 @@ func TestNonePassesThroughALoaderOverALoader(t *testing.T) {
 	for range 2 {
 		_, err := outer.Get(t.Context(), "k")
 		wantError(t, "Get", err, zodiac.ErrNone)
+		wantError(t, "Get", err, sql.ErrNoRows)
 	}
 	wantCalls(t, calls, 1)
 	if n := outer.Len(); n != 1 {
@@ -273,4 +274,19 @@ func TestNoneOfADeletedTagIsNotServed(t *testing.T) {
 	must(t, l.DeleteTags(t.Context(), "tag"))
 	l.Get(t.Context(), "k")
 	wantCalls(t, calls, 2)
+}
+
+func TestPanicOfALoaderWithinIsNoNone(t *testing.T) {
+	calls := 0
+	inner := zodiac.NewLoader(func(context.Context, string) (int, error) { calls++; panic(sql.ErrNoRows) })
+	outer := zodiac.NewLoader(inner.Get, zodiac.NoneIf(sql.ErrNoRows))
+	for range 2 {
+		_, err := outer.Get(t.Context(), "k")
+		if _, ok := errors.AsType[*zodiac.PanicError](err); !ok || errors.Is(err, zodiac.ErrNone) {
+			t.Errorf("Get: error %v; want the *PanicError", err)
+		}
+	}
+	if calls != 2 || outer.Len() != 0 {
+		t.Errorf("%d calls, %d entries; want 2 and 0", calls, outer.Len())
+	}
 }

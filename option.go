@@ -248,7 +248,8 @@ func WithNoneTTL[P Period](p P) Option {
 }
 
 // WithErrorTTL remembers for so long that a fetch failed, and returns its error, as a [RememberedError], instead of trying
-// again: so that a source that is down is not hammered. Any write or Delete of the key ends it. Errors of contexts,
+// again: so that a source that is down is not hammered. Any write or Delete of the key ends it, and so do Clear, and DeleteTags
+// of a tag of the loader. WithCapacity bounds the remembered errors too, apart from the entries. Errors of contexts,
 // panics and zodiac's own are never remembered. A remembered error is no entry: Peek, Len and SetIfAbsent do
 // not see it. By default every call tries again.
 func WithErrorTTL[P Period](p P) Option {
@@ -256,8 +257,8 @@ func WithErrorTTL[P Period](p P) Option {
 }
 
 // ValidIf makes an entry for which valid is false count as absent for Get, GetOrFetch, GetMany, Peek and Entry; what is
-// fetched replaces it. valid runs on the goroutine of the reader, at every hit. By default entries are
-// valid until they expire.
+// fetched replaces it. valid runs on the goroutine of the reader, at every hit; if it panics, the reader gets a *[PanicError].
+// Methods that write do not ask it. By default entries are valid until they expire.
 func ValidIf[K comparable, V any](valid func(K, Entry[V]) bool) Option {
 	return function("ValidIf", valid, func(c *config) *any { return &c.validIf })
 }
@@ -299,8 +300,8 @@ func WithCapacity(n int) Option {
 }
 
 // WithFetchTimeout limits how long a fetch may take. Then its context ends, and its callers get an error that matches
-// context.DeadlineExceeded, whether or not the function returns. By default there is no limit while a caller
-// waits.
+// context.DeadlineExceeded, whether or not the function returns. What a late function brings is thrown away; Close waits
+// for it. By default there is no limit while a caller waits.
 func WithFetchTimeout[P Period](p P) Option {
 	return period("WithFetchTimeout", p, func(c *config) *time.Duration { return &c.fetchTimeout })
 }

@@ -47,7 +47,7 @@ func wrongPeriods[O zodiac.Option](name string, of func(int) O, of64 func(int64)
 		{name, ofFloat(0), positive},
 		{name, ofFloat(-0.5), positive},
 		{name, ofFloat(math.Inf(-1)), positive},
-		{name, ofFloat(math.NaN()), "NaN"},
+		{name, ofFloat(math.NaN()), "NaN is not a number"},
 		{name, ofFloat(math.Inf(1)), over},
 		{name, ofFloat(1e10), over},
 		{name, ofFloat(0.0009), under},

@@ -33,25 +33,32 @@ func wantStats(t *testing.T, got, want zodiac.Stats) {
 	}
 }
 
+// ends is a function with a key for every way in which a fetch can end.
+func ends(ctx context.Context, l *zodiac.Loader[string, int], key string) (int, error) {
+	switch key {
+	case "cycle":
+		return l.Get(ctx, key)
+	case "fails":
+		return 0, errOrigin
+	case "panics":
+		panic("boom")
+	case "none":
+		return 0, zodiac.ErrNone
+	case "skipped":
+		return -1, nil
+	case "slow", "void":
+		time.Sleep(time.Second)
+	case "endless":
+		return untilEnd(ctx, key)
+	}
+	return 1, nil
+}
+
 // outcomes has a Get for every way in which one can end.
 func outcomes(ctx context.Context, t *testing.T) (*zodiac.Loader[string, int], zodiac.Stats) {
-	l := zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
-		switch key {
-		case "fails":
-			return 0, errOrigin
-		case "panics":
-			panic("boom")
-		case "none":
-			return 0, zodiac.ErrNone
-		case "skipped":
-			return -1, nil
-		case "slow", "void":
-			time.Sleep(time.Second)
-		case "endless":
-			return untilEnd(ctx, key)
-		}
-		return 1, nil
-	}, zodiac.WithErrorTTL(60), zodiac.SkipIf(func(v int) bool { return v < 0 }))
+	var l *zodiac.Loader[string, int]
+	l = zodiac.NewLoader(func(ctx context.Context, key string) (int, error) { return ends(ctx, l, key) },
+		zodiac.WithErrorTTL(60), zodiac.SkipIf(func(v int) bool { return v < 0 }))
 	l.Get(ctx, "k")                                    // Fetched, Stored
 	l.Get(ctx, "k")                                    // HitMemory
 	l.GetMany(ctx, []string{"k", "k", "none", "none"}) // HitMemory; Fetched, Stored
@@ -64,6 +71,7 @@ func outcomes(ctx context.Context, t *testing.T) (*zodiac.Loader[string, int], z
 	l.Get(ctx, "fails")                                // Failed, FetchErrors
 	l.Get(ctx, "fails")                                // Failed: remembered
 	l.Get(ctx, "panics")                               // Failed, FetchErrors
+	l.Get(ctx, "cycle")                                // Failed, FetchErrors; Failed: ErrCycle
 	l.Get(ctx, "skipped")                              // Fetched, Skipped
 	l.Refresh(ctx, "k")                                // Fetched, Stored
 	a, b := getLater(ctx, l, "slow"), getLater(ctx, l, "slow")
@@ -81,8 +89,8 @@ func outcomes(ctx context.Context, t *testing.T) (*zodiac.Loader[string, int], z
 	l.Get(ctx, "k")                // nowhere
 	l.Get(zodiac.Bypass(ctx), "k") // Bypassed
 	return l, zodiac.Stats{
-		HitMemory: 4, Shared: 1, Fetched: 7, Failed: 3, Missed: 2, Bypassed: 2, Left: 2,
-		Stored: 4, Void: 1, Skipped: 1, Unleased: 1, FetchErrors: 3,
+		HitMemory: 4, Shared: 1, Fetched: 7, Failed: 5, Missed: 2, Bypassed: 2, Left: 2,
+		Stored: 4, Void: 1, Skipped: 1, Unleased: 1, FetchErrors: 4,
 	}
 }
 
@@ -306,6 +314,9 @@ func TestObserverHasTheValuesOfTheCallersContextAndHoldsUpNobody(t *testing.T) {
 		var l *zodiac.Loader[string, int]
 		l = zodiac.NewLoader(fetch, zodiac.WithObserver(observer(func(ctx context.Context, e zodiac.Event) {
 			saw = ctx.Value(name{})
+			if err := ctx.Err(); err != nil {
+				t.Errorf("the Observer's context has ended: %v", err)
+			}
 			wantGet(t, l, "k", 1) // no lock is held, and the value is there
 			time.Sleep(time.Hour)
 		})))

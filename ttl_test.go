@@ -84,6 +84,7 @@ func TestForeverIsForEver(t *testing.T) {
 		fetch, _ := numbered()
 		for _, opts := range []zodiac.Options{nil, {zodiac.WithTTL(zodiac.Forever)}, {zodiac.WithTTL(zodiac.Forever - 1)}, {zodiac.WithTTL(zodiac.Forever), zodiac.WithJitter(0.5)}} {
 			c := zodiac.NewLoader(fetch, opts)
+			time.Sleep(time.Hour) // from now on, the sum overflows
 			v, err := c.Get(t.Context(), "k")
 			must(t, err)
 			time.Sleep(50 * 365 * 24 * time.Hour)
@@ -313,7 +314,7 @@ func TestSlidingEntrySlidesToTheLifetimeItWasStoredWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := numbered()
 		l := zodiac.NewLoader(fetch, zodiac.WithTTL(80), zodiac.WithSliding())
-		mustSet(t, l.Cache, "short", 7, zodiac.WithTTL(8))
+		mustSet(t, l.Cache, "short", 7, zodiac.WithTTL(8), zodiac.WithTags("tag"))
 		mustSet(t, l.Cache, "endless", 7, zodiac.WithTTL(zodiac.Forever))
 		time.Sleep(7 * time.Second)
 		wantGet(t, l, "short", 7)
@@ -322,8 +323,13 @@ func TestSlidingEntrySlidesToTheLifetimeItWasStoredWith(t *testing.T) {
 		wantLeft(t, l.Cache, "endless", zodiac.Forever)
 		l.Touch(t.Context(), "short", zodiac.WithTTL(16))
 		time.Sleep(10 * time.Second)
+		if e, _, _ := l.Entry(t.Context(), "short"); e.Age != 17*time.Second {
+			t.Errorf("after Touch the entry is %v old; want 17s, since it was set", e.Age)
+		}
 		wantGet(t, l, "short", 7)
 		wantLeft(t, l.Cache, "short", 16*time.Second)
+		must(t, l.DeleteTags(t.Context(), "tag"))
+		wantAbsent(t, l.Cache, "short")
 	})
 }
 
@@ -425,4 +431,15 @@ func TestValidIfSeesTheWholeEntry(t *testing.T) {
 			t.Errorf("ValidIf saw %s; want %s", got, want)
 		}
 	})
+}
+
+func TestResultWithoutALifetimeDropsTheEntryThatWasNotValid(t *testing.T) {
+	fetch, _ := numbered()
+	good := false
+	l := zodiac.NewLoader(fetch, zodiac.ValidIf(func(string, zodiac.Entry[int]) bool { return good }),
+		zodiac.WithTTLFunc(func(_ string, v int) time.Duration { return time.Duration(v-1) * time.Hour }))
+	mustSet(t, l.Cache, "k", 7)
+	wantGet(t, l, "k", 1)
+	good = true
+	wantAbsent(t, l.Cache, "k")
 }

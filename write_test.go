@@ -51,7 +51,11 @@ func TestSetManySetsEach(t *testing.T) {
 
 func TestSetManyStoresTheOthersWhenOneFails(t *testing.T) {
 	c := zodiac.NewCache[int, int](zodiac.WithTagsFunc(func(_, v int) []string { return tagNames(v) }))
-	err := c.SetMany(t.Context(), map[int]int{1: 1, 2: 17, 3: 16})
+	values := map[int]int{1: 1, 2: 17, 3: 16}
+	for i := range 50 {
+		values[100+i] = 1
+	}
+	err := c.SetMany(t.Context(), values)
 	wantText(t, "SetMany", err, "17 tags", "SetMany")
 	e, ok := errors.AsType[*zodiac.ManyError[int]](err)
 	if !ok || len(e.Errors) != 1 || e.Errors[2] == nil {
@@ -60,6 +64,9 @@ func TestSetManyStoresTheOthersWhenOneFails(t *testing.T) {
 	wantPeek(t, c, 1, 1)
 	wantAbsent(t, c, 2)
 	wantPeek(t, c, 3, 16)
+	if n := c.Len(); n != 52 {
+		t.Errorf("Len = %d; want 52", n)
+	}
 }
 
 func TestSetIfAbsentStoresOnlyWhatIsAbsent(t *testing.T) {
@@ -158,7 +165,7 @@ func TestTouchAsksWithTTLFunc(t *testing.T) {
 		wantTouch(t, c, true, zodiac.WithTTL(5))
 		wantLeft(t, c, "k", 5*time.Second)
 		life = 0
-		c.Touch(t.Context(), "k")
+		wantTouch(t, c, false)
 		wantAbsent(t, c, "k")
 	})
 }
