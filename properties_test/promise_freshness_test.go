@@ -374,11 +374,12 @@ func TestRefreshThatMayNotBeStoredLeavesNothingOlder(t *testing.T) {
 	}{
 		"nothing": {func(*stage) error { return nil }, 0},
 		"Touch":   {func(s *stage) error { return only(s.Touch(bg, key)) }, 0},
+		"shorter": {func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(3))) }, 0},
 		"Set":     {func(s *stage) error { return s.Set(bg, key, value{id: 12}) }, 12},
 		"Add":     {func(s *stage) error { return only(s.Add(bg, key, 8)) }, 12},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onStage(t, config{tagsFunc: true}, func(s *stage) {
+			onStage(t, config{tagsFunc: true, ttl: 10 * time.Second, sliding: true}, func(s *stage) {
 				s.set(key, 4) // has tag "a"
 				c := s.refresh(key)
 				running := s.call(key)
