@@ -107,17 +107,18 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 }
 
 // detailed reports whether the entry for *value, or for a None if none is not nil, has more to say than the value.
-func (c *Cache[K, V]) detailed(value *V, none error, life time.Duration, tags []tier.Tag) bool {
-	return none != nil || len(tags) > 0 || c.set.life.slide(life) > 0 || c.isNil(value)
+func (c *Cache[K, V]) detailed(value *V, none error, tags []tier.Tag) bool {
+	return none != nil || len(tags) > 0 || c.set.life.sliding || c.isNil(value)
 }
 
 func (c *Cache[K, V]) isNil(value *V) bool { return c.set.isNil != nil && c.set.isNil(*value) }
 
 // entry returns a new entry for *value, or for a None if none is not nil.
 func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
-	e := c.mem.NewEntry(place, created, c.detailed(value, none, life, tags))
+	e := c.mem.NewEntry(place, created, c.detailed(value, none, tags))
 	if d := e.Detail(); d != nil {
-		d.Nil, d.None, d.Life, d.Tags = none == nil && c.isNil(value), none, c.set.life.slide(life), tags
+		d.Nil, d.None, d.Tags = none == nil && c.isNil(value), none, tags
+		d.Life.Store(int64(c.set.life.slide(life)))
 	}
 	if none == nil {
 		e.Value = *value

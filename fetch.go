@@ -281,7 +281,7 @@ func (c *Cache[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		r.stage = cloning
 		r.entry.Value = *c.copied(&r.entry.Value)
 	}
-	if c.detailed(&r.entry.Value, r.none, r.life, r.tags) {
+	if c.detailed(&r.entry.Value, r.none, r.tags) {
 		r.entry = c.entry(&f.Key, r.entry.Created, &r.entry.Value, r.none, r.life, r.tags)
 	}
 }

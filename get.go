@@ -120,7 +120,7 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
 	a, ok = c.open(g, e)
 	if ok && !g.mode.NoWrite {
 		e.Use()
-		if d := e.Detail(); d != nil && d.Life > 0 {
+		if d := e.Detail(); d != nil && d.Life.Load() > 0 {
 			c.mem.Slide(e)
 		}
 	}

@@ -101,7 +101,7 @@ func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) 
 	if keepLeft {
 		w.drop, w.keepLeft = false, true
 		if d := w.entry.Detail(); d != nil && e.Detail() != nil {
-			d.Life = e.Detail().Life
+			d.Life.Store(e.Detail().Life.Load())
 		}
 	}
 	err = c.commitBy(w, func() bool {

@@ -251,19 +251,14 @@ func (c *Cache[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
 	return c.lifetime(w, &e.Value)
 }
 
-// touch gives e its new life, unless it is no longer there. It stays the same entry, except that what it slides to is fixed in
-// it. The caller holds the key's lock of flights.
+// touch gives e its new life, unless it is no longer there. It stays the same entry: a forced fetch that began before still
+// knows it. The caller holds the key's lock of flights.
 func (c *Cache[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
-	var d tier.Detail
-	if has := e.Detail(); has != nil {
-		d = *has
+	if w.drop {
+		return c.replace(w, e)
 	}
-	if !w.drop && d.Life == c.set.life.slide(w.life) {
-		now := c.clock.Now()
-		return c.mem.Touch(&w.place, e, expiry(now, w.life), now)
-	}
-	w.entry = c.entry(&w.place, e.Created, &e.Value, d.None, w.life, d.Tags)
-	return c.replace(w, e)
+	now := c.clock.Now()
+	return c.mem.Touch(&w.place, e, expiry(now, w.life), c.set.life.slide(w.life), now)
 }
 
 // lifetime finds out how long a value lives.

@@ -374,6 +374,8 @@ func TestRefreshThatMayNotBeStoredLeavesNothingOlder(t *testing.T) {
 	}{
 		"nothing": {func(*stage) error { return nil }, 0},
 		"Touch":   {func(s *stage) error { return only(s.Touch(bg, key)) }, 0},
+		"shorter": {func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(3))) }, 0},
+		"forever": {func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(zodiac.Forever))) }, 0},
 		"Set":     {func(s *stage) error { return s.Set(bg, key, value{id: 12}) }, 12},
 		"Add":     {func(s *stage) error { return only(s.Add(bg, key, 8)) }, 12},
 	} {

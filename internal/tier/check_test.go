@@ -19,14 +19,22 @@ func newTier(capacity int) *intTier { return New[int, int](capacity, false, fals
 
 func newTextTier(capacity int) *intTier { return New[int, int](capacity, true, false, coarse.New()) }
 
+// An extra is what the tests give a Detail.
+type extra struct {
+	Life time.Duration
+	None error
+	Nil  bool
+	Tags []Tag
+}
+
 // entryOf makes an entry that expires at expiry and has d, if that is anything at all.
-func entryOf[K comparable, V any](t *Tier[K, V], key Key[K], value V, expiry int64, d Detail) *Entry[K, V] {
+func entryOf[K comparable, V any](t *Tier[K, V], key Key[K], value V, expiry int64, d extra) *Entry[K, V] {
 	e := t.NewEntry(&key, t.clock.Now(), d.Life != 0 || d.None != nil || d.Nil || d.Tags != nil)
 	e.Value = value
 	e.ExpireAt(expiry)
 	if to := e.Detail(); to != nil {
-		d.Text = to.Text
-		*to = d
+		to.Life.Store(int64(d.Life))
+		to.None, to.Nil, to.Tags = d.None, d.Nil, d.Tags
 	}
 	return e
 }
@@ -46,7 +54,7 @@ func putFor[K comparable, V any](t *Tier[K, V], key K, value V, life time.Durati
 	if life > 0 {
 		expiry = t.clock.Now() + int64(life)
 	}
-	e := entryOf(t, t.Plain(key), value, expiry, Detail{})
+	e := entryOf(t, t.Plain(key), value, expiry, extra{})
 	store(t, t.Plain(key), e)
 	return e
 }

@@ -2,14 +2,13 @@ package tier
 
 import (
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
-// An Entry is one value in memory. All of it is fixed once it is in a tier, but for the touch bit, the
-// expiry, which readers of a sliding entry move, and the links, which belong to the stripe's mutex.
+// An Entry is one value in memory. All of it is fixed once it is in a tier, but for the touch bit, the expiry, which
+// Touch and readers of a sliding entry move, what it slides to, and the links, which belong to the stripe's mutex.
 //
 // The fields a hit reads come first: they share a cache line with the beginning of the value. An int64 key
 // with a value of 64 bytes makes 112 bytes, which is a size class of its own.
@@ -43,10 +42,10 @@ const (
 // A Detail is what only some entries have. It lies behind the entry in one allocation, so that the others do
 // not pay for it.
 type Detail struct {
-	Text string        // the key, in a tier keyed by text
-	Life time.Duration // sliding: every use extends the entry to this; 0 = not sliding
-	None error         // not nil: the key is known not to exist, and this is what readers get
-	Nil  bool          // the value is a nil pointer or a nil interface
+	Text string       // the key, in a tier keyed by text
+	Life atomic.Int64 // sliding: every use extends the entry to so many nanoseconds; 0 = not sliding. Touch may change it.
+	None error        // not nil: the key is known not to exist, and this is what readers get
+	Nil  bool         // the value is a nil pointer or a nil interface
 	Tags []Tag
 }
 
@@ -107,7 +106,7 @@ func (e *Entry[K, V]) ExpireAt(expiry int64) { e.sure.Store(coarse.Sure(expiry))
 
 // check notes for the hits to come whether they have to look at the Detail.
 func (e *Entry[K, V]) check() {
-	if d := e.Detail(); d != nil && (d.Life > 0 || d.None != nil || len(d.Tags) > 0) {
+	if d := e.Detail(); d != nil && (d.Life.Load() > 0 || d.None != nil || len(d.Tags) > 0) {
 		e.state.Store(e.state.Load() | checked)
 	}
 }
@@ -141,9 +140,9 @@ func (e *Entry[K, V]) Use() {
 // Slide extends a sliding entry that is used at now, if at least an eighth of its lifetime has passed since it was last
 // extended.
 func (e *Entry[K, V]) Slide(now int64) {
-	life := int64(e.Detail().Life)
 	for {
 		sure := e.sure.Load()
+		life := e.Detail().Life.Load() // after sure: Touch sets it before
 		end := coarse.Expiry(sure)
 		if now < end-life+life/8 || now >= end || e.sure.CompareAndSwap(sure, coarse.Sure(now+life)) {
 			return

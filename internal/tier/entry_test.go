@@ -56,10 +56,10 @@ func TestDetailsDoNotOverlapValues(t *testing.T) {
 
 func detailOf[V comparable](t *testing.T, value V) {
 	tier := New[int8, V](1, false, false, coarse.New())
-	d := Detail{Life: time.Minute, None: errNone, Nil: true}
+	d := extra{Life: time.Minute, None: errNone, Nil: true}
 	e := entryOf(tier, tier.Plain(7), value, 1234, d)
 	got := e.Detail()
-	if e.Value != value || e.Key != 7 || e.Expiry() != 1234 || got.Life != d.Life || got.None != d.None || !got.Nil { //nolint:errorlint // the very error
+	if e.Value != value || e.Key != 7 || e.Expiry() != 1234 || time.Duration(got.Life.Load()) != d.Life || got.None != d.None || !got.Nil { //nolint:errorlint // the very error
 		t.Errorf("an entry of %v is %v with %v", value, e, got)
 	}
 	e.Use()
@@ -92,7 +92,7 @@ func TestFlagsAndSlotDoNotMixUp(t *testing.T) {
 func TestALabelThatAdvancesEndsWhatIsTagged(t *testing.T) {
 	a, b := &Label{Name: "a"}, &Label{Name: "b"}
 	tier := newTier(10)
-	e := entryOf(tier, tier.Plain(1), 1, coarse.Never, Detail{Tags: []Tag{a.Tag(), b.Tag()}})
+	e := entryOf(tier, tier.Plain(1), 1, coarse.Never, extra{Tags: []Tag{a.Tag(), b.Tag()}})
 	store(tier, tier.Plain(1), e)
 	if !e.Current() || !tier.Alive(e) {
 		t.Error("dead before a label advanced")
@@ -107,7 +107,7 @@ func TestALabelThatAdvancesEndsWhatIsTagged(t *testing.T) {
 }
 
 func slidingEntry(t *intTier, life time.Duration) *intEntry {
-	e := entryOf(t, t.Plain(1), 1, t.clock.Now()+int64(life), Detail{Life: life})
+	e := entryOf(t, t.Plain(1), 1, t.clock.Now()+int64(life), extra{Life: life})
 	store(t, t.Plain(1), e)
 	return e
 }
@@ -161,7 +161,7 @@ func TestSlidingNeverGoesBackwards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		life := rapid.Int64Range(1, 1_000_000).Draw(t, "life")
 		tier := newTier(1)
-		e := entryOf(tier, tier.Plain(1), 1, life, Detail{Life: time.Duration(life)})
+		e := entryOf(tier, tier.Plain(1), 1, life, extra{Life: time.Duration(life)})
 		extended, now := int64(0), int64(0)
 		for range 20 {
 			now += rapid.Int64Range(-life/4, life/2).Draw(t, "step") // a reader may have read the clock before another did
@@ -186,7 +186,7 @@ func TestManyWhoSlideAnEntryAgree(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		steps /= 10
 	}
-	e := entryOf(tier, tier.Plain(1), 1, life, Detail{Life: life})
+	e := entryOf(tier, tier.Plain(1), 1, life, extra{Life: life})
 	var now atomic.Int64
 	var users sync.WaitGroup
 	for u := range 4 {

@@ -111,7 +111,7 @@ func TestASweepLooksAtEveryChunk(t *testing.T) {
 			s := tier.stripes[0]
 			live := 0
 			for i := range n {
-				e := entryOf(tier, tier.Plain(i), i, 100, Detail{})
+				e := entryOf(tier, tier.Plain(i), i, 100, extra{})
 				if i%5 == 0 {
 					e.ExpireAt(1000)
 					live++

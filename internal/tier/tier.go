@@ -16,6 +16,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
@@ -134,15 +135,15 @@ func (t *Tier[K, V]) Expired(e *Entry[K, V]) bool {
 
 // Slide extends a sliding entry that is used now. While the coarse clock says that it is too early, that is all it reads.
 func (t *Tier[K, V]) Slide(e *Entry[K, V]) {
-	life := int64(e.Detail().Life)
+	life := e.Detail().Life.Load()
 	if due := e.Expiry() - life + life/8; !t.clock.Before(coarse.Sure(due)) {
 		e.Slide(t.clock.Exact())
 	}
 }
 
-// Touch makes e end at expiry, if at now it is the entry of key, and alive.
-func (t *Tier[K, V]) Touch(key *Key[K], e *Entry[K, V], expiry, now int64) bool {
-	if !t.stripe(key).touch(key, e, expiry, now) {
+// Touch makes e end at expiry, and slide to slides if it has a Detail, if at now it is the entry of key, and alive.
+func (t *Tier[K, V]) Touch(key *Key[K], e *Entry[K, V], expiry int64, slides time.Duration, now int64) bool {
+	if !t.stripe(key).touch(key, e, expiry, slides, now) {
 		return false
 	}
 	if expiry != coarse.Never {
@@ -151,13 +152,17 @@ func (t *Tier[K, V]) Touch(key *Key[K], e *Entry[K, V], expiry, now int64) bool 
 	return true
 }
 
-func (s *stripe[K, V]) touch(key *Key[K], e *Entry[K, V], expiry, now int64) bool {
+func (s *stripe[K, V]) touch(key *Key[K], e *Entry[K, V], expiry int64, slides time.Duration, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, _, there := s.table.Load().place(key); there != e || e.dead(now) || !e.Current() {
 		return false
 	}
 	s.roster.remove(e)
+	if d := e.Detail(); d != nil {
+		d.Life.Store(int64(slides))
+		e.check()
+	}
 	e.ExpireAt(expiry)
 	s.roster.add(e)
 	return true

@@ -60,7 +60,7 @@ func TestWhatWasJustPutIsThereAtEveryCapacity(t *testing.T) {
 			case 0:
 				m.delete(i)
 			case 1, 2, 3:
-				m.put(i, 0, Detail{})
+				m.put(i, 0, extra{})
 			default:
 				m.get(i)
 			}
@@ -108,10 +108,10 @@ func (m *model) dead(e *intEntry) bool {
 	return d != nil && len(d.Tags) > 0 && d.Tags[0] != m.label.Tag()
 }
 
-func (m *model) put(i int, life time.Duration, d Detail) { m.swap(i, nil, life, d) }
+func (m *model) put(i int, life time.Duration, d extra) { m.swap(i, nil, life, d) }
 
 // swap is put if old is nil, or what is there.
-func (m *model) swap(i int, want *intEntry, life time.Duration, d Detail) {
+func (m *model) swap(i int, want *intEntry, life time.Duration, d extra) {
 	key := m.key(i)
 	expiry := int64(coarse.Never)
 	if life > 0 {
@@ -157,7 +157,7 @@ func (m *model) get(i int) {
 	}
 	if alive {
 		e.Use()
-		if d := e.Detail(); d != nil && d.Life > 0 {
+		if d := e.Detail(); d != nil && d.Life.Load() > 0 {
 			e.Slide(m.tier.clock.Exact())
 		}
 	}
@@ -189,13 +189,22 @@ func (m *model) touch(i int, e *intEntry, life time.Duration) {
 	if life > 0 {
 		expiry = now + int64(life)
 	}
-	want, before := e == find(m.tier, key) && !m.dead(e), e.Expiry()
-	got := m.tier.Touch(&key, e, expiry, now)
+	want, before, slid := e == find(m.tier, key) && !m.dead(e), e.Expiry(), slides(e)
+	got := m.tier.Touch(&key, e, expiry, life, now)
 	m.fault.unless(got == want, "Touch(%d) = %v; want %v", i, got, want)
 	if want {
-		before = expiry
+		before, slid = expiry, life
 	}
 	m.fault.unless(e.Expiry() == before, "key %d expires at %d after Touch; want %d", i, e.Expiry(), before)
+	m.fault.unless(e.Detail() == nil || slides(e) == slid, "key %d slides to %d after Touch; want %d", i, slides(e), slid)
+}
+
+// slides returns what e slides to: 0 if it does not.
+func slides(e *intEntry) time.Duration {
+	if d := e.Detail(); d != nil {
+		return time.Duration(d.Life.Load())
+	}
+	return 0
 }
 
 func (m *model) gone(i int, e *intEntry) {
@@ -278,17 +287,17 @@ func agree(t *rapid.T, text bool) {
 	var held []int // keys of entries somebody holds
 	var entries []*intEntry
 	t.Repeat(map[string]func(*rapid.T){
-		"put":     func(t *rapid.T) { m.put(key.Draw(t, "key"), life.Draw(t, "life"), Detail{}) },
+		"put":     func(t *rapid.T) { m.put(key.Draw(t, "key"), life.Draw(t, "life"), extra{}) },
 		"putMany": func(t *rapid.T) { m.putMany(key.Draw(t, "first"), life.Draw(t, "life")) },
 		"putDetailed": func(t *rapid.T) {
-			d := Detail{Nil: true}
+			d := extra{Nil: true}
 			switch rapid.IntRange(0, 3).Draw(t, "detail") {
 			case 0:
-				d = Detail{Life: time.Second}
+				d = extra{Life: time.Second}
 			case 1:
-				d = Detail{None: errNone}
+				d = extra{None: errNone}
 			case 2:
-				d = Detail{Tags: []Tag{m.label.Tag()}}
+				d = extra{Tags: []Tag{m.label.Tag()}}
 			}
 			m.put(key.Draw(t, "key"), max(d.Life, life.Draw(t, "life")), d)
 		},
@@ -312,7 +321,7 @@ func agree(t *rapid.T, text bool) {
 				t.Skip("nothing held")
 			}
 			i := rapid.IntRange(0, len(held)-1).Draw(t, "held")
-			m.swap(held[i], entries[i], life.Draw(t, "life"), Detail{})
+			m.swap(held[i], entries[i], life.Draw(t, "life"), extra{})
 		},
 		"touchHeld": func(t *rapid.T) {
 			if len(held) == 0 {
@@ -350,14 +359,14 @@ func agree(t *rapid.T, text bool) {
 // putMany fills the tier beyond its capacity.
 func (m *model) putMany(first int, life time.Duration) {
 	for i := range m.capacity + 1 {
-		m.put(first+i, life, Detail{})
+		m.put(first+i, life, extra{})
 	}
 }
 
 func TestAKeyIsFoundByItselfOrByItsText(t *testing.T) {
 	plain, text := newTier(10), newTextTier(10)
-	store(plain, plain.Plain(7), entryOf(plain, plain.Plain(7), 70, coarse.Never, Detail{}))
-	store(text, text.Text("7"), entryOf(text, text.Text("7"), 71, coarse.Never, Detail{}))
+	store(plain, plain.Plain(7), entryOf(plain, plain.Plain(7), 70, coarse.Never, extra{}))
+	store(text, text.Text("7"), entryOf(text, text.Text("7"), 71, coarse.Never, extra{}))
 	if e := find(plain, plain.Plain(7)); e == nil || e.Value != 70 || e.Key != 7 {
 		t.Errorf("Find(7) = %v; want 70", e)
 	}
@@ -381,14 +390,14 @@ func TestHitTellsAbsentFromWhatNeedsALook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := newTier(10)
 		label := &Label{}
-		details := map[string]Detail{"sliding": {Life: time.Hour}, "none": {None: errNone}, "tagged": {Tags: []Tag{label.Tag()}}}
+		details := map[string]extra{"sliding": {Life: time.Hour}, "none": {None: errNone}, "tagged": {Tags: []Tag{label.Tag()}}}
 		for name, d := range details {
 			store(tier, tier.Plain(1), entryOf(tier, tier.Plain(1), 1, int64(time.Hour), d))
 			if e, absent := tier.Hit(1); e != nil || absent {
 				t.Errorf("%s: Hit = %v, %v; want nil, false", name, e, absent)
 			}
 		}
-		store(tier, tier.Plain(2), entryOf(tier, tier.Plain(2), 1, coarse.Never, Detail{Nil: true}))
+		store(tier, tier.Plain(2), entryOf(tier, tier.Plain(2), 1, coarse.Never, extra{Nil: true}))
 		if e, absent := tier.Hit(2); e == nil || absent {
 			t.Errorf("nil: Hit = %v, %v; want the entry", e, absent)
 		}
@@ -436,7 +445,7 @@ func TestClearCountsWhatWasAlive(t *testing.T) {
 		tier := newTier(10_000) // eight stripes
 		label := &Label{}
 		for i := range 3000 {
-			expiry, d := int64(coarse.Never), Detail{}
+			expiry, d := int64(coarse.Never), extra{}
 			switch i % 3 {
 			case 1:
 				expiry = int64(100 * time.Millisecond)
@@ -480,7 +489,7 @@ func TestAClosedTierRefusesEntries(t *testing.T) {
 			t.Error("a closed tier has armed its timer")
 		}
 		key := tier.Plain(1)
-		if tier.Swap(&key, nil, entryOf(tier, key, 1, coarse.Never, Detail{}), 0) {
+		if tier.Swap(&key, nil, entryOf(tier, key, 1, coarse.Never, extra{}), 0) {
 			t.Error("Swap = true in a closed tier")
 		}
 		if remove(tier, 1) || tier.Clear() != 0 {
@@ -561,7 +570,7 @@ func (c *churn) round(r *rand.Rand) (buckets int) {
 	now := c.tier.clock.Now()
 	for i := range c.size {
 		key := c.tier.Plain(c.stay + i)
-		c.tier.Put(&key, entryOf(c.tier, key, i, now+int64(time.Hour), Detail{}), now)
+		c.tier.Put(&key, entryOf(c.tier, key, i, now+int64(time.Hour), extra{}), now)
 		if r.IntN(8) == 0 {
 			remove(c.tier, c.stay+r.IntN(c.size))
 		}
