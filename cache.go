@@ -126,9 +126,8 @@ func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none er
 	return e
 }
 
-// put stores an entry that lives so long. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration) {
-	now := c.clock.Now()
+// put stores an entry at now for so long. The caller holds the key's lock of flights.
+func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, now int64) {
 	e.ExpireAt(expiry(now, life))
 	c.mem.Put(place, e, now)
 	if c.failures != nil {

@@ -346,7 +346,7 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	}
 	switch {
 	case r.verdict == store:
-		c.put(&f.Key, r.entry, r.life)
+		c.put(&f.Key, r.entry, r.life, c.clock.Now())
 	case r.verdict == drop || f.Kind == flight.Forced:
 		c.remove(&f.Key) // it is older than a result that is not to be there
 	}

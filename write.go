@@ -25,6 +25,9 @@ func (c *Cache[K, V]) setAs(op string, key K, value V, opts []SetOption) error {
 	if err == nil {
 		err = c.draftValue(&w, value)
 	}
+	if c.set.life.fn == nil && c.set.tagsFunc == nil && c.set.clone == nil {
+		w.now = w.created // nothing that takes time lies between
+	}
 	if err == nil {
 		err = c.commit(&w)
 	}
@@ -190,6 +193,7 @@ type write[K comparable, V any] struct {
 	key     K
 	place   tier.Key[K]
 	created int64
+	now     int64 // when it is stored, if that is known: 0 = read the clock then
 	given   setting
 	entry   *tier.Entry[K, V]
 	life    time.Duration // of the entry, counted from when it is stored
@@ -323,7 +327,11 @@ func (c *Cache[K, V]) apply(w *write[K, V]) {
 		c.remove(&w.place)
 		return
 	}
-	c.put(&w.place, w.entry, w.life)
+	now := w.now
+	if now == 0 {
+		now = c.clock.Now()
+	}
+	c.put(&w.place, w.entry, w.life, now)
 }
 
 // replace puts the draft into the place of old, if that is still there and alive. Clear does not take the key's lock of

@@ -37,6 +37,14 @@ func (g *ghosts) age(slot uint64) uint32 {
 	return (g.seq[slot&1] - uint32(slot)>>1) & (1<<31 - 1)
 }
 
+// peek reads the bucket of hash.
+func (g *ghosts) peek(hash uint32) uint64 {
+	if g.slots == nil {
+		return 0
+	}
+	return g.bucket(hash)[0]
+}
+
 // put remembers that hash was evicted from list.
 func (g *ghosts) put(hash uint32, list ghostList) {
 	g.seq[list] = (g.seq[list] + 1) & (1<<31 - 1)

@@ -131,7 +131,7 @@ func TestASweepLooksAtEveryChunk(t *testing.T) {
 }
 
 func TestWhatExpiresSoonerAndCameLaterIsNotKeptWaiting(t *testing.T) {
-	for stripe := range uint64(maxStripes) { // the entries are in one, and the others have nothing to do
+	for stripe := range uint64(manyStripes) { // the entries are in one, and the others have nothing to do
 		synctest.Test(t, func(t *testing.T) {
 			tier := newTier(10_000)
 			last := 0

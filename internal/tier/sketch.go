@@ -30,6 +30,14 @@ func (s *sketch) counter(x uint64, base, row int) (*uint64, uint) {
 
 func (s *sketch) base(x uint64) int { return int(x&uint64(len(s.words)/8-1)) * 8 }
 
+// peek reads the line of hash.
+func (s *sketch) peek(hash uint32) uint64 {
+	if s.words == nil {
+		return 0
+	}
+	return s.words[s.base(spread(hash))]
+}
+
 // add counts hash once.
 func (s *sketch) add(hash uint32) {
 	if s.words == nil {

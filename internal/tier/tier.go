@@ -1,7 +1,7 @@
 // Package tier is zodiac's memory: a bounded map of typed values whose hits take no lock, allocate nothing and
 // read no clock.
 //
-// The key's hash chooses one of up to eight stripes. A stripe has a hash table, which readers search without
+// The key's hash chooses one of up to 64 stripes. A stripe has a hash table, which readers search without
 // a lock, and under one mutex, which only writers take, the table's changes, the eviction policy (policy.go)
 // and the roster of entries that expire (roster.go). So a write is one critical section: when it ends, the
 // table, the rings and the count agree, and the tier is never over its capacity.
@@ -22,8 +22,12 @@ import (
 )
 
 const (
-	maxStripes    = 8
-	minPerStripe  = 1024
+	manyStripes  = 8
+	minPerStripe = 1024
+
+	maxStripes         = 64
+	minPerStripeOfMany = 8192
+
 	minBuckets    = 4
 	sweepStep     = 1024 // the most entries looked at under one mutex by the janitor
 	stripeBitsLow = 32   // the stripe is chosen by bits the tables do not use
@@ -75,11 +79,12 @@ func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock
 	return t
 }
 
-// stripesFor returns 1 for small capacities, else the largest power of two, up to eight, that leaves every
-// stripe at least 1,024 entries.
+// stripesFor returns 1 for small capacities, else the largest power of two that leaves every stripe enough entries: 1,024
+// up to eight stripes, which is where the hit ratio begins to notice, and 8,192 beyond, where more stripes only keep
+// writers out of each other's way.
 func stripesFor(capacity int) int {
 	n := 1
-	for n < maxStripes && capacity/(2*n) >= minPerStripe {
+	for n < manyStripes && capacity/(2*n) >= minPerStripe || n < maxStripes && capacity/(2*n) >= minPerStripeOfMany {
 		n *= 2
 	}
 	return n
@@ -188,6 +193,7 @@ func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.table.Load()
+	s.policy.warm(t, uint32(key.Hash))
 	b, lane, old := t.place(key)
 	if s.closed || want != nil && want != old {
 		return false

@@ -27,7 +27,10 @@ func TestStripesShareTheCapacityEvenly(t *testing.T) {
 		{8195, 8},
 		{65_536, 8},
 		{65_543, 8},
-		{1_000_003, 8},
+		{131_071, 8},
+		{131_072, 16},
+		{524_287, 32},
+		{1_000_003, 64},
 	} {
 		tier := newTier(test.capacity)
 		if n := len(tier.stripes); n != test.stripes || tier.mask != uint64(n-1) {
