@@ -18,6 +18,10 @@ func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context
 		return c.uncached(&g, fetch, err)
 	}
 	if !absent {
+		if e := c.brief(&g); e != nil {
+			c.hit(g.sinks)
+			return e.Value, nil
+		}
 		if a, ok := c.read(&g); ok {
 			return a.value, a.err
 		}
@@ -71,7 +75,7 @@ func (c *Cache[K, V]) place(key K, op string) (tier.Key[K], error) {
 
 // placeOf is place whether or not the cache is closed.
 func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
-	if c.set.keys.plain {
+	if c.set.keys.plain && key == key { //nolint:gocritic,staticcheck // NaN is not, and has no text
 		return c.mem.Plain(key), nil
 	}
 	var text string
@@ -125,6 +129,14 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
 		}
 	}
 	return a, ok
+}
+
+// brief is read of an entry that needs no further look, or nil.
+func (c *Cache[K, V]) brief(g *getting[K, V]) *tier.Entry[K, V] {
+	if g.mode.NoRead || g.mode.NoWrite {
+		return nil
+	}
+	return c.mem.HitAt(&g.place)
 }
 
 // usable returns the entry of a place if it is alive. One whose tag was deleted is dropped.

@@ -30,8 +30,9 @@ import (
 // The texts are in users' stores: a change to any of them needs a new version
 // of the key format.
 type keyCodec[K comparable] struct {
-	// plain => for all a, b: a == b exactly if their texts are equal. Memory
-	// may then be keyed by K itself.
+	// plain => for all a, b that have a text: a == b exactly if their texts are
+	// equal; and a key that equals itself has one. Memory may then be keyed by K
+	// itself.
 	plain bool
 
 	// text is never nil in a codec made without error, and is safe for
@@ -121,7 +122,6 @@ func (b *keyBuilder) build(t reflect.Type, path string) (appendKeyText, error) {
 			return append(strconv.AppendBool(dst, *(*bool)(p)), ','), nil
 		}, nil
 	case reflect.Float32, reflect.Float64:
-		b.plain = false // NaN has no text
 		return floatText(kind, b.part(path)), nil
 	case reflect.String:
 		return func(dst []byte, p unsafe.Pointer) ([]byte, error) {
@@ -236,7 +236,9 @@ func appendTimeText(dst []byte, p unsafe.Pointer) ([]byte, error) {
 	t := *(*time.Time)(p)
 	dst = strconv.AppendInt(dst, t.Unix(), 10)
 	if ns := t.Nanosecond(); ns != 0 {
-		dst = fmt.Appendf(dst, ".%09d", ns)
+		i := len(dst)
+		dst = strconv.AppendInt(dst, int64(1e9+ns), 10)
+		dst[i] = '.' // of ten digits, the leading 1
 	}
 	return append(dst, ','), nil
 }

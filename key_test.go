@@ -182,18 +182,18 @@ func TestKeyTextIsWhatItAlwaysWas(t *testing.T) {
 		goldenPlainKey("uintptr", uintptr(42), "42"),
 		goldenPlainKey("duration", time.Minute, "60000000000"),
 
-		goldenOtherKey("float64", 0.1, "0.1"),
-		goldenOtherKey("float64-whole", 42.0, "42"),
-		goldenOtherKey("float64-large", 1e21, "1e+21"),
-		goldenOtherKey("float64-million", 1234567.0, "1.234567e+06"),
-		goldenOtherKey("float64-small", 5e-324, "5e-324"),
-		goldenOtherKey("float64-negative-zero", math.Copysign(0, -1), "0"),
-		goldenOtherKey("float64-inf", math.Inf(1), "+Inf"),
-		goldenOtherKey("float64-negative-inf", math.Inf(-1), "-Inf"),
-		goldenOtherKey("float32", float32(0.1), "0.1"),
-		goldenOtherKey("float32-negative-zero", float32(math.Copysign(0, -1)), "0"),
-		goldenOtherKey("float32-third", float32(1.0)/3, "0.33333334"),
-		goldenOtherKey("float64-third", 1.0/3, "0.3333333333333333"),
+		goldenPlainKey("float64", 0.1, "0.1"),
+		goldenPlainKey("float64-whole", 42.0, "42"),
+		goldenPlainKey("float64-large", 1e21, "1e+21"),
+		goldenPlainKey("float64-million", 1234567.0, "1.234567e+06"),
+		goldenPlainKey("float64-small", 5e-324, "5e-324"),
+		goldenPlainKey("float64-negative-zero", math.Copysign(0, -1), "0"),
+		goldenPlainKey("float64-inf", math.Inf(1), "+Inf"),
+		goldenPlainKey("float64-negative-inf", math.Inf(-1), "-Inf"),
+		goldenPlainKey("float32", float32(0.1), "0.1"),
+		goldenPlainKey("float32-negative-zero", float32(math.Copysign(0, -1)), "0"),
+		goldenPlainKey("float32-third", float32(1.0)/3, "0.33333334"),
+		goldenPlainKey("float64-third", 1.0/3, "0.3333333333333333"),
 
 		goldenPlainKey("string", "users/42, active", "users/42, active"),
 		goldenPlainKey("string-named", userNameKey("ann"), "ann"),
@@ -238,7 +238,7 @@ func TestKeyTextIsWhatItAlwaysWas(t *testing.T) {
 		goldenPlainKey("array-of-strings", [3]string{"", ",", ""}, ",%2C,"),
 		goldenPlainKey("array-of-bytes", [4]byte{0, 1, 254, 255}, "0,1,254,255"),
 		goldenPlainKey("array-of-arrays", [2][2]int8{{1, 2}, {3, 4}}, "1,2,3,4"),
-		goldenOtherKey("array-of-floats", [2]float64{0, math.Copysign(0, -1)}, "0,0"),
+		goldenPlainKey("array-of-floats", [2]float64{0, math.Copysign(0, -1)}, "0,0"),
 		goldenPlainKey("array-of-nothing", [0]int{}, ""),
 		goldenPlainKey("array-of-no-pointers", [0]*int{}, ""),
 		goldenPlainKey("array-of-no-leaves", [3]struct{}{}, ""),
@@ -265,7 +265,7 @@ func TestKeyTextIsWhatItAlwaysWas(t *testing.T) {
 			ID int `key:"-"`
 		}{7}, ""),
 		goldenOtherKey("struct-nested-left-out", [1]partialKey{{7, nil, "en"}}, "7,en"),
-		goldenOtherKey("struct-float", struct {
+		goldenPlainKey("struct-float", struct {
 			F float32
 			S string
 		}{0.5, "x"}, "0.5,x"),
@@ -507,10 +507,10 @@ func TestKeyTextsAreEqualExactlyIfKeysAre(t *testing.T) {
 		}
 		return [2]everyKindKey{one(), one()}
 	}), true, equalKeys)))
-	t.Run("float", rapid.MakeCheck(injectiveKeys(someFloats, false, equalKeys)))
+	t.Run("float", rapid.MakeCheck(injectiveKeys(someFloats, true, equalKeys)))
 	t.Run("floats", rapid.MakeCheck(injectiveKeys(rapid.Custom(func(t *rapid.T) floatsKey {
 		return floatsKey{someFloats.Draw(t, "F"), rapid.Float32().Draw(t, "G"), hostileStrings.Draw(t, "S")}
-	}), false, equalKeys)))
+	}), true, equalKeys)))
 	t.Run("blank", rapid.MakeCheck(injectiveKeys(rapid.Custom(func(t *rapid.T) blankKey {
 		return blankKey{ID: fewInts.Draw(t, "ID")}
 	}), true, equalKeys)))

@@ -3,16 +3,18 @@ package main
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/zodiac-go/zodiac"
 )
 
 // text asks what a hit costs where zodiac's memory is keyed by the key's text, since == on K and equality of text may
-// differ: a key text by hand, and floats.
+// differ: a key text by hand, and times. Floats, which are not, are there to compare.
 func (b *bench) text() error {
 	n := b.keys
 	ints := b.int64Keys(n, "zipf")
 	floats := keySet[float64]{stored: floatsOf(ints.stored), asked: floatsOf(ints.asked)}
+	times := keySet[time.Time]{stored: timesOf(ints.stored), asked: timesOf(ints.asked)}
 	strs := b.stringKeys(n, "zipf")
 	readers := func() []reader {
 		return []reader{
@@ -21,8 +23,10 @@ func (b *bench) text() error {
 			newReader(b, "zodiac int64, WithKey", withKey(int64Text), ints),
 			newReader(b, "zodiac string, WithKey", withKey(stringText), strs),
 			newReader(b, "zodiac float64", newZodiac[float64], floats),
+			newReader(b, "zodiac time.Time", newZodiac[time.Time], times),
 			newReader(b, "otter int64", newOtter[int64], ints),
 			newReader(b, "otter float64", newOtter[float64], floats),
+			newReader(b, "otter time.Time", newOtter[time.Time], times),
 		}
 	}
 	t := table{title: "text: ns per op (ratio to zodiac's int64), hits with keys held by their text", first: "keys"}
@@ -78,6 +82,15 @@ func floatsOf(ints []int64) []float64 {
 	out := make([]float64, len(ints))
 	for i, n := range ints {
 		out[i], _ = strconv.ParseFloat(int64Text(n)+".25", 64)
+	}
+	return out
+}
+
+// timesOf gives an instant for each n, all of one zone, so that == suits those who have nothing else.
+func timesOf(ints []int64) []time.Time {
+	out := make([]time.Time, len(ints))
+	for i, n := range ints {
+		out[i] = time.Unix(n, 500).UTC()
 	}
 	return out
 }

@@ -42,8 +42,9 @@ type Tier[K comparable, V any] struct {
 	tables [maxStripes]atomic.Pointer[table[K, V]]
 	mask   uint64
 	hasher hasher[K]
+	far    bool // Hit is not for this tier: it is long, or keyed by text
+	long   bool // HitAt is not for this tier either
 	text   bool // keyed by text
-	long   bool // Hit is not for this tier
 	clock  *coarse.Clock
 
 	stripes []*stripe[K, V]
@@ -67,7 +68,7 @@ type stripe[K comparable, V any] struct {
 // every read takes the long way.
 func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock) *Tier[K, V] {
 	n := stripesFor(capacity)
-	t := &Tier[K, V]{mask: uint64(n - 1), hasher: newHasher[K](), text: text, long: text || long, clock: clock}
+	t := &Tier[K, V]{mask: uint64(n - 1), hasher: newHasher[K](), far: text || long, long: long, text: text, clock: clock}
 	for i := range n {
 		s := &stripe[K, V]{table: &t.tables[i]}
 		s.table.Store(newTable[K, V](minBuckets))
@@ -101,7 +102,7 @@ func (t *Tier[K, V]) Text(text string) Key[K] {
 // Hit is the short way of a read: the entry of key, marked as used, if it is there, alive, and needs no further
 // look. Otherwise it returns nil, and whether there certainly was nothing of use.
 func (t *Tier[K, V]) Hit(key K) (e *Entry[K, V], absent bool) {
-	if t.long {
+	if t.far {
 		return nil, false
 	}
 	h := t.hasher.hash(key)
@@ -119,6 +120,16 @@ func (t *Tier[K, V]) Hit(key K) (e *Entry[K, V], absent bool) {
 		return nil, true
 	}
 	return e, false
+}
+
+// HitAt is Hit by Key, for which it does not matter whether the tier is keyed by text.
+func (t *Tier[K, V]) HitAt(key *Key[K]) *Entry[K, V] {
+	e := t.Find(key)
+	if e == nil || t.long || e.state.Load()&checked != 0 || t.Expired(e) {
+		return nil
+	}
+	e.Use()
+	return e
 }
 
 // Find returns the entry of key, dead or alive, or nil.

@@ -158,6 +158,10 @@ func (m *model) get(i int) {
 	} else {
 		m.fault.unless(m.tier.text || e.Detail() != nil, "key %d: Hit refuses a plain entry", i)
 	}
+	key := m.key(i)
+	brief := m.tier.HitAt(&key)
+	m.fault.unless(brief == nil || brief == e && alive && e.wasSeen(), "key %d: HitAt = %v; found %v, alive: %v", i, brief, e, alive)
+	m.fault.unless(brief != nil || !alive || e.state.Load()&checked != 0, "key %d: HitAt refuses an entry that needs no further look", i)
 	if alive {
 		e.Use()
 		if d := e.Detail(); d != nil && d.Life.Load() > 0 {
