@@ -15,10 +15,10 @@
 //
 // # Freshness
 //
-// An entry lives for [WithTTL], counted from when it is stored, and is gone at its expiry. (Only a process that was stopped, or
-// starved of its timers for 80 ms, may serve one past it, until they have run.) Delete, Set, DeleteTags and Clear make the fetches void that run at that moment: those who already wait get what they bring, but it
-// is never stored, and nobody who asks later gets it. So once an invalidation has returned, no later Get returns
-// anything older.
+// An entry lives for [WithTTL], counted from when it is stored, and is gone at its expiry. (Only a process that was
+// stopped, or starved of its timers for 80 ms, may serve one past it, until they have run.) Delete, Set, DeleteTags and
+// Clear make the fetches void that run at that moment: those who already wait get what they bring, but it is never stored,
+// and nobody who asks later gets it. So once an invalidation has returned, no later Get returns anything older.
 //
 // # Absent, nil, zero, None
 //

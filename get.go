@@ -75,7 +75,7 @@ func (c *Cache[K, V]) place(key K, op string) (tier.Key[K], error) {
 
 // placeOf is place whether or not the cache is closed.
 func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
-	if c.set.keys.plain && key == key { //nolint:gocritic,staticcheck // NaN is not, and has no text
+	if c.set.keys.plain && key == key { //nolint:gocritic // NaN is not, and has no text
 		return c.mem.Plain(key), nil
 	}
 	var text string

@@ -18,10 +18,11 @@ const updateTries = 16
 // Update replaces the value of key by what fn makes of it: old is the value, and ok whether there is one. An entry that is
 // absent, expired or a None is (zero, false). The result gets the lifetime that Set would give it and is returned.
 //
-// Updates and Adds of a key take turns; waiting for its turn ends with ctx. If another write comes in between, fn
-// is called again with the newer value; after sixteen times Update returns [ErrBusy]. fn runs on the caller's
-// goroutine without any lock. If it returns an error, that is returned and nothing was changed; a panic of it passes
-// through. It must not Update the same key, nor wait for a fetch that does: that is not seen as a cycle. Tags given to an earlier Set of the key are gone, as after a Set.
+// Updates and Adds of a key take turns; waiting for its turn ends with ctx. If another write comes in between, fn is called
+// again with the newer value; after sixteen times Update returns [ErrBusy]. fn runs on the caller's goroutine without any
+// lock. If it returns an error, that is returned and nothing was changed; a panic of it passes through. It must not Update
+// the same key, nor wait for a fetch that does: that is not seen as a cycle. Tags given to an earlier Set of the key are
+// gone, as after a Set.
 //
 // The other errors are ctx's, [ErrClosed], a *[KeyError], a *[SettingError] for too many tags, and a *[PanicError] of a
 // function of an option.

@@ -228,8 +228,9 @@ func (l *line[K, J]) start(f *Flight[K, J]) {
 }
 
 // Seal ends the joining of f, unless f is void, abandoned, or the group closed: then it returns false, and nothing may be
-// written. If it returns true the key is locked: the caller writes the value, which must not panic, and calls Unseal at once. (A function to be
-// called under the lock would be safer, but the goroutine of a flight has no room on its stack for two calls more.)
+// written. If it returns true the key is locked: the caller writes the value, which must not panic, and calls Unseal at
+// once. (A function to be called under the lock would be safer, but the goroutine of a flight has no room on its stack for
+// two calls more.)
 func (g *Group[K, J]) Seal(f *Flight[K, J]) bool {
 	s := f.shard
 	s.mu.Lock()
@@ -303,8 +304,9 @@ func (g *Group[K, J]) FailAll(err error, each func(*Flight[K, J])) {
 	}
 }
 
-// Leave takes back one Join, before its caller has its outcome. last is true if nobody waits for f any more: it is abandoned, and if it has started its
-// function should be told to stop. If next is not nil, its function must be started now.
+// Leave takes back one Join, before its caller has its outcome. last is true if nobody waits for f any more: it is
+// abandoned, and if it has started its function should be told to stop. If next is not nil, its function must be started
+// now.
 func (g *Group[K, J]) Leave(f *Flight[K, J]) (last bool, next *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
