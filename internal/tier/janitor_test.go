@@ -426,8 +426,8 @@ func TestCloseEndsASweepThatRuns(t *testing.T) {
 func TestAFarTooLargeTableShrinks(t *testing.T) {
 	for _, left := range []int{1, 24, 47, 95, 190} {
 		synctest.Test(t, func(t *testing.T) {
-			tier := newTier(2000)
-			for i := range 2000 {
+			tier := newTier(1000)
+			for i := range 1000 {
 				life := time.Second
 				if i < left {
 					life = time.Hour

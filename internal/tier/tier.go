@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	manyStripes  = 8
-	minPerStripe = 1024
+	manyStripes  = 16
+	minPerStripe = 512
 
 	maxStripes         = 64
 	minPerStripeOfMany = 8192
@@ -80,9 +80,9 @@ func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock
 	return t
 }
 
-// stripesFor returns 1 for small capacities, else the largest power of two that leaves every stripe enough entries: 1,024
-// up to eight stripes, which is where the hit ratio begins to notice, and 8,192 beyond, where more stripes only keep
-// writers out of each other's way.
+// stripesFor returns 1 for small capacities, else the largest power of two that leaves every stripe enough entries: 512 up
+// to 16 stripes, where the hit ratio does not notice yet, and 8,192 beyond, where more stripes only keep writers out of
+// each other's way.
 func stripesFor(capacity int) int {
 	n := 1
 	for n < manyStripes && capacity/(2*n) >= minPerStripe || n < maxStripes && capacity/(2*n) >= minPerStripeOfMany {

@@ -17,18 +17,18 @@ func TestStripesShareTheCapacityEvenly(t *testing.T) {
 	for _, test := range []struct{ capacity, stripes int }{
 		{1, 1},
 		{2, 1},
-		{1024, 1},
-		{2047, 1},
-		{2048, 2},
-		{4095, 2},
-		{4096, 4},
-		{8191, 4},
-		{8192, 8},
-		{8195, 8},
-		{65_536, 8},
-		{65_543, 8},
-		{131_071, 8},
-		{131_072, 16},
+		{1023, 1},
+		{1024, 2},
+		{2047, 2},
+		{2048, 4},
+		{4096, 8},
+		{8191, 8},
+		{8192, 16},
+		{8195, 16},
+		{65_536, 16},
+		{65_543, 16},
+		{262_143, 16},
+		{262_144, 32},
 		{524_287, 32},
 		{1_000_003, 64},
 	} {
@@ -449,7 +449,7 @@ func TestNothingIsNotAlive(t *testing.T) {
 
 func TestClearCountsWhatWasAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tier := newTier(10_000) // eight stripes
+		tier := newTier(10_000) // sixteen stripes
 		label := &Label{}
 		for i := range 3000 {
 			expiry, d := int64(coarse.Never), extra{}
