@@ -25,8 +25,8 @@ func (c *Cache[K, V]) setAs(op string, key K, value V, opts []SetOption) error {
 	if err == nil {
 		err = c.draftValue(&w, value)
 	}
-	if c.set.life.fn == nil && c.set.tagsFunc == nil && c.set.clone == nil {
-		w.now = w.created // nothing that takes time lies between
+	if c.set.keys.plain && c.set.life.fn == nil && c.set.tagsFunc == nil && c.set.clone == nil {
+		w.now = w.created // no function of users lies between
 	}
 	if err == nil {
 		err = c.commit(&w)

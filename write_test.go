@@ -348,3 +348,29 @@ func TestWriteListsAllWrongOptions(t *testing.T) {
 	}
 	wantText(t, "Set", err, "-1 is not", "option 2 of 3 is nil", "did you mean 1*time.Second")
 }
+
+// A lifetime counts from when the value is stored, however long the functions of options take before that.
+func TestALifetimeDoesNotBeginBeforeTheFunctionsOfOptionsHaveReturned(t *testing.T) {
+	slowly := func() { time.Sleep(time.Second) }
+	for name, opt := range map[string]zodiac.Option{
+		"WithKey":      zodiac.WithKey(func(int) string { slowly(); return "k" }),
+		"WithTagsFunc": zodiac.WithTagsFunc(func(int, int) []string { slowly(); return nil }),
+		"WithClone":    zodiac.WithClone(func(v int) int { slowly(); return v }),
+		"WithTTLFunc":  zodiac.WithTTLFunc(func(int, int) time.Duration { slowly(); return 10 * time.Second }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := zodiac.NewCache[int, int](zodiac.WithTTL(10), opt)
+				time.Sleep(time.Minute)
+				if err := c.Set(t.Context(), 1, 1); err != nil {
+					t.Fatal(err)
+				}
+				stored := time.Now()
+				e, ok, err := c.Entry(t.Context(), 1)
+				if life := e.Left + time.Since(stored); !ok || err != nil || life != 10*time.Second {
+					t.Errorf("Set gives a life of %v, %v, %v; want 10s", life, ok, err)
+				}
+			})
+		})
+	}
+}
