@@ -3,3 +3,5 @@ module github.com/zodiac-go/zodiac
 go 1.26
 
 require pgregory.net/rapid v1.3.0
+
+require github.com/goccy/go-json v0.12.0
