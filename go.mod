@@ -4,4 +4,7 @@ go 1.26
 
 require pgregory.net/rapid v1.3.0
 
-require github.com/goccy/go-json v0.12.0
+require (
+	github.com/goccy/go-json v0.12.0
+	github.com/sony/gobreaker/v2 v2.4.0
+)
