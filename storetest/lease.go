@@ -86,6 +86,18 @@ var leaseRules = []rule{
 		a.Lease = long
 		p.wantAnother(a, token)
 	}},
+	{"LateCopyAfterTheEndOfARefresh", "An ask repeated after its grant's time is over is a new one.", leaser, func(p *probe) {
+		a := askSeen(short, p.set(p.key("k"), "old", long))
+		token := p.win(p.key("k"), a)
+		pass(past)
+		a.Lease = long
+		again := p.win(p.key("k"), a)
+		if again == token {
+			p.errorf("the token granted is %q again", token)
+		}
+		p.commit(p.key("k"), token, "stale", false)
+		p.commit(p.key("k"), again, "new", true)
+	}},
 	{"LateCopyAfterDelete", "A copy of an ask that arrives late never brings a token back to life.", leaser, func(p *probe) {
 		a := ask(long)
 		token := p.win(p.key("k"), a)
