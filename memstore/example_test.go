@@ -2,6 +2,7 @@ package memstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,7 @@ func ExampleNew() {
 	r, err := store.Get(ctx, "greeting")
 	fmt.Println(string(r.Data), r.TTL <= time.Minute, err)
 	_, err = store.Get(ctx, "farewell")
-	fmt.Println(err == zodiac.ErrMiss)
+	fmt.Println(errors.Is(err, zodiac.ErrMiss))
 	// Output:
 	// <nil>
 	// hello true <nil>
