@@ -2,12 +2,9 @@ package redisstore_test
 
 import (
 	"context"
-	"net"
 	"testing"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/internal/redistest"
@@ -56,23 +53,6 @@ func TestConformanceOfOpenedStore(t *testing.T) {
 	})
 }
 
-// virtual returns a Store on a server in the process, which works in a bubble.
-func virtual(t *testing.T) *redisstore.Store {
-	t.Helper()
-	m := miniredis.NewMiniRedis()
-	m.ClockTTL(true)
-	c := redis.NewClient(&redis.Options{
-		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		ContextTimeoutEnabled:    true,
-	})
-	t.Cleanup(func() {
-		_ = c.Close()
-		m.Close()
-	})
-	return redisstore.New(c)
-}
-
 func TestConformanceInVirtualTime(t *testing.T) {
-	storetest.RunVirtual(t, func(t *testing.T) zodiac.Store { return virtual(t) })
+	storetest.RunVirtual(t, func(t *testing.T) zodiac.Store { return redisstore.New(redistest.Virtual(t)) })
 }

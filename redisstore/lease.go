@@ -2,12 +2,16 @@ package redisstore
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/zodiac-go/zodiac"
 )
 
 // A token is a '.' and the grant, which is the digest of the token asked with and a stamp. No token asked with has a '.'.
+
+// stamps is how many stamps there are.
+const stamps = 10_000_000_000
 
 // Acquire implements [zodiac.Leaser].
 func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
@@ -19,7 +23,7 @@ func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac
 	if ask.Force {
 		force = "1"
 	}
-	reply, err := s.call(ctx, acquireScript, key, digest(ask.Token), ms, ask.Seen, force)
+	reply, err := s.call(ctx, acquireScript, key, digest(ask.Token), ms, ask.Seen, force, rand.Int64N(stamps))
 	if err != nil {
 		return zodiac.Claim{}, err
 	}

@@ -105,49 +105,49 @@ func (s *Store) verdict(ctx context.Context, key string, reply []any) verdict {
 	return verdict{yes: reply[0] == int64(1)}
 }
 
-// decideAll runs one script per key in one pipeline. A second one carries those that the server did not know by name, in full.
+// decideAll runs one script per key in one pipeline, by name. If a server does not know the script, one call carries it there in
+// full, and the others follow: so a pipeline stays small, and of each round at least that one is done.
 func (s *Store) decideAll(ctx context.Context, calls []call) []verdict {
 	verdicts := make([]verdict, len(calls))
-	if err := s.ready(ctx); err != nil {
-		for i := range verdicts {
-			verdicts[i].err = err
-		}
-		return verdicts
-	}
 	todo := make([]int, len(calls))
 	for i := range todo {
 		todo[i] = i
 	}
-	for _, full := range []bool{false, true} {
-		todo = s.decideSome(ctx, calls, todo, full, verdicts)
-		if len(todo) == 0 {
-			break
+	for len(todo) > 0 {
+		todo = s.decideSome(ctx, calls, todo, verdicts)
+		if len(todo) > 0 {
+			v, c := &verdicts[todo[0]], &calls[todo[0]]
+			v.yes, v.err = s.decide(ctx, c.script, c.key, c.args...)
+			todo = todo[1:]
 		}
 	}
 	return verdicts
 }
 
 // decideSome runs the calls named by todo, and returns those whose script the server does not know.
-func (s *Store) decideSome(ctx context.Context, calls []call, todo []int, full bool, verdicts []verdict) (unknown []int) {
+func (s *Store) decideSome(ctx context.Context, calls []call, todo []int, verdicts []verdict) (unknown []int) {
 	cmds := make([]redis.Cmder, len(todo))
 	for i, at := range todo {
-		cmds[i] = calls[at].command(ctx, full)
+		cmds[i] = calls[at].command(ctx, false)
 	}
-	lost := s.pipeline(ctx, cmds)
+	lost := s.ready(ctx)
+	if lost == nil {
+		lost = s.pipeline(ctx, cmds)
+	}
 	for i, at := range todo {
 		err := lost
 		if err == nil {
-			err = cmds[i].Err()
+			err = timely(ctx, cmds[i].Err())
 		}
-		if err != nil {
-			if !full && unknownScript(err) {
-				unknown = append(unknown, at)
-			}
-			verdicts[at] = verdict{err: explain(err)}
-			continue
+		switch {
+		case unknownScript(err):
+			unknown = append(unknown, at)
+		case err != nil:
+			verdicts[at].err = explain(err)
+		default:
+			reply, _ := cmds[i].(*redis.Cmd).Slice() // anything else has no two elements
+			verdicts[at] = s.verdict(ctx, calls[at].key, reply)
 		}
-		reply, _ := cmds[i].(*redis.Cmd).Slice() // anything else has no two elements
-		verdicts[at] = s.verdict(ctx, calls[at].key, reply)
 	}
 	return unknown
 }

@@ -1,4 +1,5 @@
--- Asks for the lease: ARGV = asked (12 bytes), its length in ms, the version seen or '', '1' to take it by force.
+-- Asks for the lease: ARGV = asked (12 bytes), its length in ms, the version seen or '', '1' to take it by force, and a
+-- number that is another in every ask.
 -- Returns {1, grant} = won, {2, holder, ms left} = busy, or {3, ms left or -1, frame or frame and payload} = there is a record.
 local asked, force = ARGV[1], ARGV[4] == '1'
 if live and not void and string.sub(lease, 1, 12) == asked then return {1, lease} end
@@ -22,8 +23,8 @@ if live and not force then
   return {2, lease, deadline - now}
 end
 
--- The stamp makes each grant of one ask another one.
-lease = asked .. string.format('%010.0f', (time[1] * 1000000 + time[2]) % 10000000000)
+-- The stamp makes each grant of one token another one: copies of one command differ by the time, others by the number.
+lease = asked .. string.format('%010.0f', (time[1] * 1000000 + time[2] + ARGV[5]) % 10000000000)
 void, waited = false, live and waited
 local ends = now + tonumber(ARGV[2])
 if there then
