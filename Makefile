@@ -24,9 +24,17 @@ check: vet lint tidy short
 ## test: everything, as CI runs it; tests come last so that the log ends with their result
 test: deps vet lint tidy smoke fuzz race nested
 
-## deps: the system packages that tests need
+## deps: the servers that tests start; as root they are installed by apt-get, otherwise it says how
 deps:
-# None so far: a server that tests talk to is installed here.
+	@for p in redis-server redis-sentinel; do \
+		command -v $$p >/dev/null && continue; \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo "The tests need $$p, of Redis 7.0 or later: sudo apt-get install $$p, or whatever your system has for it." >&2; \
+			exit 1; \
+		fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get install -y $$p || { apt-get update && apt-get install -y $$p; } || exit; \
+	done
 
 ## vet: go vet, and what go fix would modernise
 vet:
