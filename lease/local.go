@@ -78,7 +78,7 @@ func (r *right) Release(context.Context) error {
 func (r *right) expire() {
 	r.guard.mu.Lock()
 	defer r.guard.mu.Unlock()
-	if !r.heldLocked() { // else it was extended after the timer had fired, and is set again
+	if !r.heldLocked() { // else the timer fired while Extend was setting it again
 		r.dropLocked()
 	}
 }

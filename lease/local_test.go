@@ -64,7 +64,7 @@ func TestLocalRightEndsExactlyWithItsTime(t *testing.T) {
 		old := won(t, g, "k", time.Second)
 		time.Sleep(time.Second - 1)
 		busy(t, g, "k")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		extends(t, old, time.Minute, false)
 		held := won(t, g, "k", time.Second)
 		release(t, old)

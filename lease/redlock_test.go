@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/lease"
@@ -20,12 +21,17 @@ import (
 
 const lock = "zodiac-lock:k" // where the right on k is in a node
 
+// short is a node timeout for tests in which nodes do not answer.
+const short = 250 * time.Millisecond
+
 // A fleet is the nodes of a Redlock.
 type fleet struct {
 	t       *testing.T
 	servers []*redistest.Server
 	own     []*redis.Client // for looking into the nodes
 	mode    mode
+	timeout time.Duration // of a node: long, for a busy machine, unless nodes are not going to answer
+	before  int           // how many goroutines there were when nothing had been asked
 }
 
 // A mode is how clients treat contexts.
@@ -38,16 +44,18 @@ const (
 
 func newFleet(t *testing.T, n int, m mode) *fleet {
 	t.Helper()
-	f := &fleet{t: t, mode: m}
+	f := &fleet{t: t, mode: m, timeout: 5 * time.Second}
 	for range n {
 		s := redistest.Start(t)
 		f.servers = append(f.servers, s)
 		f.own = append(f.own, f.client(&redis.Options{Addr: s.Addr()}))
 	}
+	f.before = runtime.NumGoroutine()
 	return f
 }
 
 func (f *fleet) client(o *redis.Options) *redis.Client {
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it has goroutines
 	c := redis.NewClient(o)
 	f.t.Cleanup(func() { c.Close() })
 	return c
@@ -66,7 +74,23 @@ func (f *fleet) clients() []redis.UniversalClient {
 	return cs
 }
 
-func (f *fleet) guard() zodiac.Guard { return lease.Redlock(f.clients()...) }
+// guard returns a Guard that has connections to all nodes.
+func (f *fleet) guard() zodiac.Guard {
+	f.t.Helper()
+	return f.over(f.clients())
+}
+
+func (f *fleet) over(clients []redis.UniversalClient) zodiac.Guard {
+	f.t.Helper()
+	g, err := lease.TryRedlock(clients, lease.WithNodeTimeout(f.timeout))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, c := range clients {
+		_ = c.Ping(f.t.Context()).Err() // some may be gone
+	}
+	return g
+}
 
 func (f *fleet) kill(nodes ...int) {
 	for _, i := range nodes {
@@ -126,36 +150,42 @@ func (f *fleet) holding(nodes ...int) (n int) {
 	return n
 }
 
-// becomesEmpty fails the test if nodes keep anything once all goroutines but as many as before have ended.
-func (f *fleet) becomesEmpty(before int, nodes ...int) {
+// settles waits until all that was begun has ended.
+func (f *fleet) settles() {
 	f.t.Helper()
-	if !settles(before) {
-		f.t.Errorf("%d goroutines; want %d as before", runtime.NumGoroutine(), before)
+	if !settles(f.before) {
+		f.t.Errorf("%d goroutines; want %d as before", runtime.NumGoroutine(), f.before)
 	}
+}
+
+// becomesEmpty fails the test if nodes keep anything once all that was begun has ended.
+func (f *fleet) becomesEmpty(nodes ...int) {
+	f.t.Helper()
+	f.settles()
 	if n := f.holding(nodes...); n != 0 {
 		f.t.Errorf("%d nodes still hold a right", n)
 	}
 }
 
-// quick fails the test if f takes longer than two node timeouts and what a busy machine may add.
-func quick(t *testing.T, f func()) {
-	t.Helper()
+// quick fails the test if call takes longer than two node timeouts and what a busy machine may add.
+func (f *fleet) quick(call func()) {
+	f.t.Helper()
 	begin := time.Now()
-	f()
-	if took := time.Since(begin); took > 1200*time.Millisecond {
-		t.Errorf("it took %v", took)
+	call()
+	if took := time.Since(begin); took > 2*f.timeout+time.Second {
+		f.t.Errorf("it took %v; the timeout is %v", took, f.timeout)
 	}
 }
 
-func cannotTell(t *testing.T, g zodiac.Guard) {
-	t.Helper()
-	quick(t, func() {
-		held, ok, err := g.TryAcquire(t.Context(), "k", time.Minute)
+func (f *fleet) cannotTell(g zodiac.Guard) {
+	f.t.Helper()
+	f.quick(func() {
+		held, ok, err := g.TryAcquire(f.t.Context(), "k", time.Minute)
 		if held != nil || ok || err == nil {
-			t.Errorf("TryAcquire = %v, %v, %v; want an error", held, ok, err)
+			f.t.Errorf("TryAcquire = %v, %v, %v; want an error", held, ok, err)
 		}
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			t.Errorf("TryAcquire = %v, as if the caller's context had ended", err)
+			f.t.Errorf("TryAcquire = %v, as if the caller's context had ended", err)
 		}
 	})
 }
@@ -188,23 +218,26 @@ func TestRedlockExcludesByKeyBetweenGuards(t *testing.T) {
 
 func TestRedlockOfOneNode(t *testing.T) {
 	f := newFleet(t, 1, heeding)
-	held := won(t, f.guard(), "k", time.Minute)
-	busy(t, f.guard(), "k")
+	f.timeout = short
+	g := f.guard()
+	held := won(t, g, "k", time.Minute)
+	busy(t, g, "k")
 	extends(t, held, time.Minute, true)
 	release(t, held)
 	f.kill(0)
-	cannotTell(t, f.guard())
+	f.cannotTell(g)
 }
 
 func TestRedlockWorksWithTwoOfFiveNodesGone(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
+		f.timeout = short
 		g, other := f.guard(), f.guard()
 		early := won(t, g, "k", time.Minute)
 		f.kill(1, 3)
-		quick(t, func() { busy(t, other, "k") })
-		quick(t, func() { extends(t, early, time.Minute, true) })
-		quick(t, func() { release(t, early) })
-		quick(t, func() {
+		f.quick(func() { busy(t, other, "k") })
+		f.quick(func() { extends(t, early, time.Minute, true) })
+		f.quick(func() { release(t, early) })
+		f.quick(func() {
 			held := won(t, other, "k", time.Minute)
 			busy(t, g, "k")
 			release(t, held)
@@ -217,21 +250,22 @@ func TestRedlockWorksWithTwoOfFiveNodesGone(t *testing.T) {
 
 func TestRedlockCannotTellWithThreeOfFiveNodesGone(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
+		f.timeout = short
 		g := f.guard()
 		held := won(t, g, "l", time.Minute)
 		f.kill(0, 2, 4)
-		cannotTell(t, g)
+		f.cannotTell(g)
 		for _, i := range []int{1, 3} {
 			if n := f.own[i].Exists(t.Context(), lock).Val(); n != 0 {
 				t.Errorf("node %d holds what was not won", i)
 			}
 		}
-		quick(t, func() {
+		f.quick(func() {
 			if ok, err := held.Extend(t.Context(), time.Minute); ok || err == nil {
 				t.Errorf("Extend = %v, %v; want an error", ok, err)
 			}
 		})
-		quick(t, func() {
+		f.quick(func() {
 			if err := held.Release(t.Context()); err == nil {
 				t.Error("Release = nil; want an error")
 			}
@@ -241,29 +275,29 @@ func TestRedlockCannotTellWithThreeOfFiveNodesGone(t *testing.T) {
 
 func TestRedlockWaitsForAStalledNodeOnlyItsTimeout(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
+		f.timeout = short
 		g := f.guard()
 		release(t, won(t, g, "k", time.Minute)) // there are connections
-		before := runtime.NumGoroutine()
 		goOn := f.stall(2)
 		for range 3 {
 			var held zodiac.Held
-			quick(t, func() { held = won(t, g, "k", time.Minute) })
-			quick(t, func() { busy(t, g, "k") })
-			quick(t, func() { extends(t, held, time.Minute, true) })
-			quick(t, func() { release(t, held) })
+			f.quick(func() { held = won(t, g, "k", time.Minute) })
+			f.quick(func() { busy(t, g, "k") })
+			f.quick(func() { extends(t, held, time.Minute, true) })
+			f.quick(func() { release(t, held) })
 		}
 		goOn()
-		f.settlesAfterStall(before, 2)
+		f.settlesAfterStall(2)
 	})
 }
 
 func TestRedlockCannotTellWithThreeOfFiveNodesStalled(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
+		f.timeout = short
 		g := f.guard()
 		release(t, won(t, g, "k", time.Minute))
-		before := runtime.NumGoroutine()
 		goOn := f.stall(0, 1, 2)
-		cannotTell(t, g)
+		f.cannotTell(g)
 		if n := f.holding(3, 4); n != 0 {
 			t.Errorf("%d nodes hold what was not won", n)
 		}
@@ -273,32 +307,32 @@ func TestRedlockCannotTellWithThreeOfFiveNodesStalled(t *testing.T) {
 		if _, ok, err := g.TryAcquire(ctx, "k", time.Minute); ok || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("TryAcquire = %v, %v; want its context's error", ok, err)
 		}
-		if took := time.Since(begin); took > 90*time.Millisecond {
+		if took := time.Since(begin); took > f.timeout {
 			t.Errorf("TryAcquire took %v after its context had ended", took)
 		}
 		goOn()
-		f.settlesAfterStall(before, all...)
+		f.settlesAfterStall(all...)
 	})
 }
 
 // settlesAfterStall waits until what was sent to stalled nodes is done. A client that closes a connection when its context
 // ends cannot learn what becomes of the command it had sent: then the nodes may keep a right until its end, and only those that
 // answered are looked at.
-func (f *fleet) settlesAfterStall(before int, nodes ...int) {
+func (f *fleet) settlesAfterStall(nodes ...int) {
 	f.t.Helper()
 	if f.mode == stubborn {
-		f.becomesEmpty(before, nodes...)
-	} else if !settles(before) {
-		f.t.Errorf("%d goroutines; want %d as before", runtime.NumGoroutine(), before)
+		f.becomesEmpty(nodes...)
+	} else {
+		f.settles()
 	}
 }
 
 func TestRedlockRightEndsWithItsTimeAndAnotherTakesOver(t *testing.T) {
 	f := newFleet(t, 5, heeding)
-	const p = 300 * time.Millisecond
+	const p = time.Second
+	first, g := f.guard(), f.guard()
 	begin := time.Now()
-	old := won(t, f.guard(), "k", p)
-	g := f.guard()
+	old := won(t, first, "k", p)
 	var held zodiac.Held
 	for held == nil {
 		h, ok, err := g.TryAcquire(t.Context(), "k", time.Minute)
@@ -322,7 +356,7 @@ func TestRedlockRightEndsWithItsTimeAndAnotherTakesOver(t *testing.T) {
 
 func TestRedlockExtendCountsFromNowOnEveryNode(t *testing.T) {
 	f := newFleet(t, 5, heeding)
-	held := won(t, f.guard(), "k", time.Second)
+	held := won(t, f.guard(), "k", time.Minute)
 	for _, p := range []time.Duration{time.Minute, 1500 * time.Millisecond, time.Hour} {
 		extends(t, held, p, true)
 		for i, c := range f.own {
@@ -353,6 +387,7 @@ func TestRedlockIsLostIfSoManyNodesForgotItThatTheOthersAreNoMajority(t *testing
 
 func TestRedlockExtendCannotTellIfTheMissingNodesDecide(t *testing.T) {
 	f := newFleet(t, 5, heeding)
+	f.timeout = short
 	held := won(t, f.guard(), "k", time.Minute)
 	f.forget(0)
 	f.kill(1, 2)
@@ -366,25 +401,26 @@ func TestRedlockExtendCannotTellIfTheMissingNodesDecide(t *testing.T) {
 
 func TestRedlockIsBusyWhenAMajorityAnsweredAndSomeSayTaken(t *testing.T) {
 	f := newFleet(t, 5, heeding)
+	f.timeout = short
+	g := f.guard()
 	f.take(0, 1)
-	release(t, won(t, f.guard(), "k", time.Minute)) // by the others
+	release(t, won(t, g, "k", time.Minute)) // by the others
 	f.take(2)
-	busy(t, f.guard(), "k")
+	busy(t, g, "k")
 	f.forget(1, 2)
 	f.kill(3, 4)
-	busy(t, f.guard(), "k") // two let it in, one did not
+	busy(t, g, "k") // two let it in, one did not
 	if n := f.holding(1, 2); n != 0 {
 		t.Errorf("%d nodes hold what was not won", n)
 	}
 	f.kill(1)
-	cannotTell(t, f.guard())
+	f.cannotTell(g)
 }
 
 func TestRedlockCancelledAttemptLeavesNothingBehind(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
 		g := f.guard()
 		release(t, won(t, g, "k", time.Minute))
-		before := runtime.NumGoroutine()
 		ended := 0
 		for range 300 {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -405,8 +441,39 @@ func TestRedlockCancelledAttemptLeavesNothingBehind(t *testing.T) {
 		if ended == 0 {
 			t.Error("no attempt was cancelled on its way")
 		}
-		f.becomesEmpty(before, all...)
+		f.becomesEmpty(all...)
 	})
+}
+
+// A gate holds up SETs on their way to a node, as a slow network does, until it is opened.
+type gate chan struct{}
+
+func (g gate) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (g gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (g gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() != "set" {
+			return next(ctx, cmd)
+		}
+		<-g
+		return next(context.WithoutCancel(ctx), cmd)
+	}
+}
+
+func TestRedlockTakesBackWhatArrivesAfterItsRelease(t *testing.T) {
+	f := newFleet(t, 3, stubborn)
+	f.timeout = short
+	clients, slow := f.clients(), make(gate)
+	clients[1].(*redis.Client).AddHook(slow)
+	g := f.over(clients)
+	held := won(t, g, "k", time.Minute)
+	busy(t, g, "k")
+	release(t, held)
+	close(slow)
+	f.becomesEmpty(0, 1, 2)
 }
 
 func TestRedlockReleaseDoesNotNeedItsContext(t *testing.T) {
@@ -490,16 +557,17 @@ func TestRedlockKeepsToItsPrefix(t *testing.T) {
 
 func TestRedlockNodeTimeoutIsHowLongAStalledNodeHoldsUp(t *testing.T) {
 	f := newFleet(t, 3, stubborn)
-	g, err := lease.TryRedlock(f.clients(), lease.WithNodeTimeout(700*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
+	f.timeout = time.Second
+	g := f.guard()
 	f.stall(0)
-	for p, want := range map[time.Duration]time.Duration{time.Minute: 700 * time.Millisecond, time.Second: 200 * time.Millisecond} {
+	for _, test := range []struct{ p, least, most time.Duration }{
+		{time.Minute, f.timeout, 3 * f.timeout},
+		{time.Second, f.timeout / 5, f.timeout},
+	} {
 		begin := time.Now()
-		won(t, g, p.String(), p)
-		if took := time.Since(begin); took < want || took > want+450*time.Millisecond {
-			t.Errorf("TryAcquire for %v took %v; want %v", p, took, want)
+		won(t, g, test.p.String(), test.p)
+		if took := time.Since(begin); took < test.least || took > test.most {
+			t.Errorf("TryAcquire for %v took %v; want %v to %v", test.p, took, test.least, test.most)
 		}
 	}
 }
@@ -527,7 +595,9 @@ func TestRedlockArgumentsThatAreWrong(t *testing.T) {
 		{"prefix_of_values", c, []lease.Option{lease.WithPrefix("zodiac:lock:")}, []string{`WithPrefix("zodiac:lock:")`}},
 		{"no_timeout", c, []lease.Option{lease.WithNodeTimeout(0)}, []string{"WithNodeTimeout(0s)"}},
 		{
-			"all_at_once", clients{nil, c[0], c[0], nil}, []lease.Option{lease.WithPrefix(""), lease.WithNodeTimeout(-1)},
+			"all_at_once",
+			clients{nil, c[0], c[0], nil},
+			[]lease.Option{lease.WithPrefix(""), lease.WithNodeTimeout(-1)},
 			[]string{"even", "client 0 is nil", "client 2 is client 1", "client 3 is nil", "WithPrefix", "WithNodeTimeout"},
 		},
 	} {
