@@ -23,7 +23,7 @@
 //
 // Each rule is a subtest with a Store of its own, opened for it and closed after it. Keys are random, so that all may be on one
 // server, with other data and other tests; Clear is only called with prefixes of such keys. Rules about time wait for a tenth or two
-// of a second; all together take some ten seconds in real time, and none under [RunVirtual].
+// of a second; all together take some fifteen seconds in real time, and none under [RunVirtual].
 package storetest
 
 import (
