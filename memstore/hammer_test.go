@@ -16,9 +16,9 @@ import (
 	"github.com/zodiac-go/zodiac/memstore"
 )
 
-// TestNothingOlderThanAnInvalidationIsRead has goroutines that produce a number's value under leases while others invalidate it, in every
-// way there is, and evict it. A reader never gets a value older than the last invalidation that had returned when it began. In virtual time
-// all have their turns, and those whose turns coincide run side by side.
+// TestNothingOlderThanAnInvalidationIsRead has goroutines that produce a number's value under leases while others
+// invalidate it, in every way there is, and evict it. A reader never gets a value older than the last invalidation that
+// had returned when it began. In virtual time all have their turns, and those whose turns coincide run side by side.
 func TestNothingOlderThanAnInvalidationIsRead(t *testing.T) { synctest.Test(t, checkNothingOlder) }
 
 func checkNothingOlder(t *testing.T) {
