@@ -1,0 +1,143 @@
+package redisstore_test
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+	"github.com/zodiac-go/zodiac/redisstore"
+)
+
+// filled returns a Store on a server that has n records of 200 bytes, their keys, and the same bytes under bare keys.
+func filled(b *testing.B, n int) (s *redisstore.Store, keys, bare []string) {
+	b.Helper()
+	s = store(b, client(b, redistest.Start(b), func(o *redis.Options) { o.ContextTimeoutEnabled = os.Getenv("INLINE") != "" }))
+	ctx := b.Context()
+	records := map[string]zodiac.Record{}
+	p := s.Client().Pipeline()
+	for i := range n {
+		keys = append(keys, "zodiac::users:"+strconv.Itoa(i))
+		bare = append(bare, "bare:users:12:"+strconv.Itoa(i))
+		records[keys[i]] = zodiac.Record{Data: make([]byte, 200), TTL: time.Hour}
+		p.Set(ctx, bare[i], make([]byte, 200), time.Hour)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.SetMany(ctx, records); err != nil {
+		b.Fatal(err)
+	}
+	return s, keys, bare
+}
+
+// compare runs two ways of doing one thing in turns, and reports how much longer the first takes, the median of many turns.
+func compare(b *testing.B, ours, bare func(context.Context)) {
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+	defer cancel()
+	var took [2]time.Duration
+	var ratios []float64
+	const turn = 20
+	for i := 0; b.Loop(); i++ {
+		for j, f := range []func(context.Context){ours, bare} {
+			start := time.Now()
+			f(ctx)
+			took[j] += time.Since(start)
+		}
+		if i%turn == turn-1 {
+			ratios = append(ratios, float64(took[0])/float64(took[1]))
+			took = [2]time.Duration{}
+		}
+	}
+	if len(ratios) > 0 {
+		slices.Sort(ratios)
+		b.ReportMetric(ratios[len(ratios)/2], "x-bare")
+	}
+}
+
+func BenchmarkGetData(b *testing.B) {
+	s, keys, bare := filled(b, 1)
+	compare(b, func(ctx context.Context) {
+		if _, err := s.GetData(ctx, keys[0]); err != nil {
+			b.Fatal(err)
+		}
+	}, func(ctx context.Context) {
+		if _, err := s.Client().Get(ctx, bare[0]).Bytes(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkGet(b *testing.B) {
+	s, keys, bare := filled(b, 1)
+	compare(b, func(ctx context.Context) {
+		if _, err := s.Get(ctx, keys[0]); err != nil {
+			b.Fatal(err)
+		}
+	}, func(ctx context.Context) {
+		if _, err := s.Client().Get(ctx, bare[0]).Bytes(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkGetManyData(b *testing.B) {
+	s, keys, bare := filled(b, 1000)
+	compare(b, func(ctx context.Context) {
+		if _, errs := s.GetManyData(ctx, keys); errs[0] != nil {
+			b.Fatal(errs[0])
+		}
+	}, func(ctx context.Context) {
+		cmds := make([]*redis.StringCmd, len(bare))
+		p := s.Client().Pipeline()
+		for i, key := range bare {
+			cmds[i] = p.Get(ctx, key)
+		}
+		if _, err := p.Exec(ctx); err != nil {
+			b.Fatal(err)
+		}
+		for _, cmd := range cmds {
+			if _, err := cmd.Bytes(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkGetMany(b *testing.B) {
+	s, keys, _ := filled(b, 1000)
+	compare(b, func(ctx context.Context) {
+		if _, errs := s.GetMany(ctx, keys); errs[0] != nil {
+			b.Fatal(errs[0])
+		}
+	}, func(ctx context.Context) {
+		if _, errs := s.GetManyData(ctx, keys); errs[0] != nil {
+			b.Fatal(errs[0])
+		}
+	})
+}
+
+// The allocations of each way by itself.
+func BenchmarkAllocs(b *testing.B) {
+	s, keys, bare := filled(b, 1)
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	for name, f := range map[string]func(){
+		"bare":    func() { _, _ = s.Client().Get(ctx, bare[0]).Bytes() },
+		"getdata": func() { _, _ = s.GetData(ctx, keys[0]) },
+		"get":     func() { _, _ = s.Get(ctx, keys[0]) },
+	} {
+		b.Run("op="+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+}
