@@ -28,6 +28,13 @@ func TestCluster(t *testing.T) {
 		return s
 	}
 	t.Run("Conformance", func(t *testing.T) { storetest.Run(t, func(t *testing.T) zodiac.Store { return open(t) }) })
+	t.Run("ClientOfOneNode", func(t *testing.T) {
+		s := redisstore.New(client(t, nodes[0], nil))
+		_, errs := s.GetMany(t.Context(), []string{"a", "b", "c", "d"}) // keys of all masters
+		if err := errors.Join(errs...); !strings.Contains(err.Error(), "redis+cluster://") {
+			t.Errorf("GetMany = %v; want what client to use", err)
+		}
+	})
 	t.Run("LeasesHoldWhileTheirSlotMoves", func(t *testing.T) { leasesHoldWhileTheirSlotMoves(t, nodes, open(t)) })
 }
 

@@ -25,18 +25,24 @@ func (s *Store) process(ctx context.Context, cmd redis.Cmder) error {
 
 // pipeline sends commands in one go. An error means that they are not to be looked at; otherwise each has its own.
 func (s *Store) pipeline(ctx context.Context, cmds []redis.Cmder) error {
-	err := s.watch(ctx, func() error {
-		p := s.client.Pipeline()
-		for _, cmd := range cmds {
-			_ = p.Process(ctx, cmd)
-		}
-		_, err := p.Exec(ctx) // that of the first command that has one, which may be redis.Nil
-		return err
-	})
-	if untold(err) {
+	if s.heeds(ctx) {
+		_ = s.exec(ctx, cmds)
+		return nil
+	}
+	if err := s.watch(ctx, func() error { return s.exec(ctx, cmds) }); untold(err) {
 		return err
 	}
 	return nil
+}
+
+// exec returns the error of the first command that has one, which may be redis.Nil.
+func (s *Store) exec(ctx context.Context, cmds []redis.Cmder) error {
+	p := s.client.Pipeline()
+	for _, cmd := range cmds {
+		_ = p.Process(ctx, cmd)
+	}
+	_, err := p.Exec(ctx)
+	return err
 }
 
 // untold reports whether err comes from here, and not from the client.
