@@ -13,8 +13,8 @@ func begunVoid(t *testing.T, g *group, key string) *keyFlight {
 	return f
 }
 
-// finish ends a flight and its function.
-func finish(g *group, f *keyFlight) {
+// endFlight ends a flight and its function.
+func endFlight(g *group, f *keyFlight) {
 	g.Finish(f, nil)
 	g.Returned(f)
 }
@@ -72,7 +72,7 @@ func TestSharedGroupForgetsAKeyWhoseFunctionsHaveReturned(t *testing.T) {
 		if n := len(g.shard(0).lines); n != 1 {
 			t.Errorf("%d lines while %d functions run; want 1", n, 2-i)
 		}
-		finish(g, f)
+		endFlight(g, f)
 	}
 	if n := len(g.shard(0).lines); n != 0 {
 		t.Errorf("%d lines when all have returned; want none", n)
