@@ -299,8 +299,8 @@ func (c *Cache[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLeft
 	if noMiss(err) != nil {
 		return value, false, c.writeError(ctx, w.key, "Get", err)
 	}
-	there := e != nil
-	ok := there && got.parsed.kind != recordNone
+	there := got.record.Version != "" // though perhaps of no use
+	ok := e != nil && got.parsed.kind != recordNone
 	if ok {
 		value = e.Value
 	}
@@ -343,7 +343,7 @@ func (c *Cache[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft, 
 	return nil
 }
 
-// commitUpdate stores what an Update has made of a value. there says whether there was an entry.
+// commitUpdate stores what an Update has made of a value. there says whether there was a record.
 func (c *Cache[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draft, l *lease, there bool) (committed bool, err error) {
 	if c.remote.leaser == nil {
 		return c.updateBare(ctx, w, d, there)
