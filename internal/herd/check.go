@@ -1,0 +1,290 @@
+package herd
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"time"
+)
+
+// grace is how long after it was stopped a process may return what has expired.
+const grace = 50 * time.Millisecond
+
+// A Result is what Check finds in the logs of a run.
+type Result struct {
+	Reads       int
+	Errors      int // reads that failed
+	Fetches     int // calls of the origin
+	Floor       int // as few as there can be: one per key, and one per write
+	PeakFetches int // begun within a second
+	PeakFloor   int // writes within a second
+	MostPerKey  int // calls of the origin for one key
+	Overlaps    int // calls of the origin begun during another for the same key
+	Deletes     int // acknowledged
+
+	Stale   int           // reads older than a Delete acknowledged before they began
+	Oldest  time.Duration // how long before a stale read returned that was
+	Excused int           // stale reads that an Outage or Failover explains
+	Expired int           // reads of values past their time
+
+	Latency Spread // of reads
+	Waiting Spread // past the end of the fetch that a read waited for
+	Last    Spread // the same of the last caller, by fetch
+
+	Failing Spread // reads begun when an outage had, past what the fetch took
+	Broken  Spread // reads begun when the outage had gone on for some time, likewise
+
+	Kills     int    // of a process that held a lease
+	Takeovers Spread // the next fetch of the key, past the end of that lease
+	Longest   time.Duration
+
+	Goroutines int  // left behind
+	Truncated  bool // a log was full: nothing can be concluded
+
+	Busy  float64 // of the machine's processors, by whomever
+	Own   float64 // by the processes of the herd
+	Begin int64
+	Rate  []int // fetches begun in each tenth of a second since Begin
+}
+
+// checking is a Check in the act.
+type checking struct {
+	*Scenario
+	*Result
+	of     map[Kind][]Event
+	acked  map[uint32][]Event // deletes of a key by end; Serial is the highest Version so far
+	losses []Event
+	fetch  map[int64]Event // by serial
+}
+
+// Check judges the events of a run of s, which began at begin.
+func Check(s *Scenario, events []Event, begin int64) *Result {
+	c := &checking{Scenario: s, Result: &Result{Begin: begin}, of: map[Kind][]Event{}, fetch: map[int64]Event{}}
+	for _, e := range events {
+		c.of[e.Kind] = append(c.of[e.Kind], e)
+	}
+	for _, of := range c.of {
+		slices.SortFunc(of, func(a, b Event) int { return cmp.Compare(a.Start, b.Start) })
+	}
+	for _, e := range c.of[Fetch] {
+		c.fetch[e.Serial] = e
+	}
+	c.losses = c.of[Loss]
+	c.Truncated = len(c.of[Full]) > 0
+	for _, e := range c.of[Goroutines] {
+		c.Goroutines += int(e.Version)
+	}
+	c.origin()
+	c.deletes()
+	c.freshness()
+	c.expiry()
+	c.latency()
+	c.waiting()
+	c.outages()
+	c.takeovers()
+	return c.Result
+}
+
+// origin counts what the origin had to do.
+func (c *checking) origin() {
+	c.Fetches = len(c.of[Fetch])
+	perKey, busy := map[uint32]int{}, map[uint32]int64{}
+	for _, e := range c.of[Fetch] {
+		perKey[e.Key]++
+		c.MostPerKey = max(c.MostPerKey, perKey[e.Key])
+		if perKey[e.Key] > 1 && e.Start < busy[e.Key] {
+			c.Overlaps++
+		}
+		busy[e.Key] = max(busy[e.Key], e.End)
+		if tenth := int((e.Start - c.Begin) / int64(100*time.Millisecond)); tenth >= 0 {
+			for len(c.Rate) <= tenth {
+				c.Rate = append(c.Rate, 0)
+			}
+			c.Rate[tenth]++
+		}
+	}
+	c.Floor = len(perKey) + len(c.of[Write])
+	c.PeakFetches, c.PeakFloor = peak(c.of[Fetch]), peak(c.of[Write])
+}
+
+// peak returns how many of the events, which are sorted, began within a second.
+func peak(events []Event) int {
+	most, first := 0, 0
+	for i, e := range events {
+		for e.Start-events[first].Start >= int64(time.Second) {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+// deletes gathers those that were acknowledged.
+func (c *checking) deletes() {
+	c.acked = map[uint32][]Event{}
+	for _, e := range c.of[Delete] {
+		if e.Code == 0 {
+			c.acked[e.Key] = append(c.acked[e.Key], e)
+			c.Deletes++
+		}
+	}
+	for _, of := range c.acked {
+		slices.SortFunc(of, func(a, b Event) int { return cmp.Compare(a.End, b.End) })
+		highest := int64(0)
+		for i := range of {
+			highest = max(highest, of[i].Version)
+			of[i].Serial = highest
+		}
+	}
+}
+
+// before returns the deletes that were acknowledged before a time. The last knows the highest version.
+func before(deletes []Event, at int64) []Event {
+	return deletes[:sort.Search(len(deletes), func(i int) bool { return deletes[i].End >= at })]
+}
+
+// freshness finds reads that are older than they may be.
+func (c *checking) freshness() {
+	for _, r := range c.of[Read] {
+		if r.Code != 0 {
+			continue
+		}
+		known := before(c.acked[r.Key], r.Start)
+		if len(known) == 0 || r.Version >= known[len(known)-1].Serial {
+			continue
+		}
+		if c.excused(r, known) {
+			c.Excused++
+			continue
+		}
+		c.Stale++
+		first := sort.Search(len(known), func(i int) bool { return known[i].Serial > r.Version })
+		c.Oldest = max(c.Oldest, time.Duration(r.End-known[first].End))
+	}
+}
+
+// excused reports whether a loss explains why r is older than a delete in known.
+func (c *checking) excused(r Event, known []Event) bool {
+	remain := known
+	for _, l := range c.losses {
+		if r.Start < l.Start {
+			continue
+		}
+		if r.Start < l.End+c.Recovery.Nanoseconds() {
+			return true
+		}
+		if LossCode(l.Code) == Failover {
+			remain = slices.DeleteFunc(slices.Clone(remain), func(d Event) bool { return l.Serial <= d.End && d.End <= l.End })
+		}
+	}
+	return !slices.ContainsFunc(remain, func(d Event) bool { return d.Version > r.Version })
+}
+
+// expiry finds reads of values past their time. That began, at the latest, when the first read of a value returned.
+func (c *checking) expiry() {
+	born := map[int64]int64{}
+	for _, r := range c.of[Read] {
+		if at, ok := born[r.Serial]; r.Code == 0 && (!ok || r.End < at) {
+			born[r.Serial] = r.End
+		}
+	}
+	for _, r := range c.of[Read] {
+		if r.Code == 0 && r.Start > born[r.Serial]+c.ttl().Nanoseconds() && !c.thawed(r) {
+			c.Expired++
+		}
+	}
+}
+
+// thawed reports whether the reader had been stopped shortly before, or was while it read.
+func (c *checking) thawed(r Event) bool {
+	return slices.ContainsFunc(c.of[Freeze], func(f Event) bool {
+		return f.Proc == r.Proc && f.Start <= r.End && r.Start <= f.End+grace.Nanoseconds()
+	})
+}
+
+// latency measures all reads.
+func (c *checking) latency() {
+	var all []time.Duration
+	c.Reads = len(c.of[Read])
+	for _, r := range c.of[Read] {
+		if r.Code != 0 {
+			c.Errors++
+		}
+		all = append(all, time.Duration(r.End-r.Start))
+		c.Longest = max(c.Longest, time.Duration(r.End-r.Start))
+	}
+	c.Latency = spread(all)
+}
+
+// waiting measures the reads that waited for a fetch.
+func (c *checking) waiting() {
+	var all, last []time.Duration
+	lasts := map[int64]time.Duration{}
+	for _, r := range c.of[Read] {
+		f, ok := c.fetch[r.Serial]
+		if !ok || r.Code != 0 || r.Start >= f.End {
+			continue
+		}
+		past := time.Duration(r.End - f.End)
+		all = append(all, past)
+		lasts[r.Serial] = max(lasts[r.Serial], past)
+	}
+	for _, past := range lasts {
+		last = append(last, past)
+	}
+	c.Waiting, c.Last = spread(all), spread(last)
+}
+
+// outages measures the reads while the store was away.
+func (c *checking) outages() {
+	var failing, broken []time.Duration
+	for _, r := range c.of[Read] {
+		i := slices.IndexFunc(c.losses, func(l Event) bool {
+			return LossCode(l.Code) == Outage && l.Start <= r.Start && r.Start < l.End
+		})
+		if i < 0 || r.Code != 0 {
+			continue
+		}
+		f := c.fetch[r.Serial]
+		past := time.Duration(r.End - r.Start - (f.End - f.Start))
+		if r.Start < c.losses[i].Start+c.Settle.Nanoseconds() {
+			failing = append(failing, past)
+		} else if r.End < c.losses[i].End {
+			broken = append(broken, past)
+		}
+	}
+	c.Failing, c.Broken = spread(failing), spread(broken)
+}
+
+// takeovers measures how long after the end of a killed process' lease its key was fetched again.
+func (c *checking) takeovers() {
+	var all []time.Duration
+	for _, k := range c.of[Kill] {
+		if k.End == 0 {
+			continue // what it was to do was done
+		}
+		c.Kills++
+		next := slices.IndexFunc(c.of[Fetch], func(f Event) bool { return f.Key == k.Key && f.Start > k.Start })
+		if next < 0 {
+			all = append(all, time.Hour) // never
+			continue
+		}
+		all = append(all, max(0, time.Duration(c.of[Fetch][next].Start-k.End)))
+	}
+	c.Takeovers = spread(all)
+}
+
+// A Spread is some quantiles of a set of durations.
+type Spread struct {
+	N             int
+	P50, P99, Max time.Duration
+}
+
+func spread(all []time.Duration) Spread {
+	n := len(all)
+	if n == 0 {
+		return Spread{}
+	}
+	slices.Sort(all)
+	return Spread{n, all[n/2], all[n*99/100], all[n-1]}
+}
