@@ -35,6 +35,9 @@ type keyCodec[K comparable] struct {
 	// itself.
 	plain bool
 
+	// byHand => the texts are WithKey's, and not escaped: see segment.
+	byHand bool
+
 	// text is never nil in a codec made without error, and is safe for
 	// concurrent use. It fails for a key that holds a NaN, and with the error
 	// of a TextMarshaler, which may also panic.

@@ -417,7 +417,7 @@ func keysOf[K comparable, V any](c *config) keyCodec[K] {
 	if c.key != nil {
 		var byHand func(K) string
 		typed[K, V](c, "WithKey", c.key, &byHand)
-		return keyCodec[K]{text: func(k K) (string, error) { return byHand(k), nil }}
+		return keyCodec[K]{byHand: true, text: func(k K) (string, error) { return byHand(k), nil }}
 	}
 	keys, err := newKeyCodec[K]()
 	if err != nil {
