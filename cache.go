@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,10 @@ type Cache[K comparable, V any] struct {
 	counts   counters
 	closed   atomic.Bool
 	set      settings[K, V]
+
+	remote *remote       // nil without WithStore
+	near   *near[K]      // of memory in front of a store; nil if there is none
+	order  atomic.Uint64 // counts what happens over a store: see sharing
 }
 
 // NewCache returns an empty Cache. It panics with a [*SettingError] that lists every wrong setting.
@@ -52,18 +57,21 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	byText := !s.keys.plain
 	c := &Cache[K, V]{
 		hits:    newStriped(),
-		flights: flight.NewGroup[tier.Key[K], job[K, V]](),
+		flights: flight.NewGroup[tier.Key[K], job[K, V]](s.far.store != nil),
 		clock:   coarse.New(),
 		tags:    newTagSpace(),
 		set:     s,
 	}
-	long := s.validIf != nil || s.clone != nil
+	long := s.validIf != nil || s.clone != nil || s.far.store != nil && s.far.memory == 0
 	c.mem = tier.New[K, V](s.capacity, byText, long, c.clock)
 	if s.life.failed != 0 {
 		c.failures = tier.New[K, error](s.capacity, byText, true, c.clock)
 	}
 	for _, name := range s.tags {
 		c.labels = append(c.labels, c.tags.label(name))
+	}
+	if s.far.store != nil {
+		c.connect()
 	}
 	return c
 }
@@ -227,6 +235,10 @@ func (c *Cache[K, V]) Peek(ctx context.Context, key K) (V, bool, error) {
 		var zero V
 		return zero, false, err
 	}
+	if c.remote != nil {
+		a, ok := c.peekShared(&g, false)
+		return a.value, ok, a.err
+	}
 	_, a, ok := c.peek(&g)
 	return a.value, ok, a.err
 }
@@ -236,6 +248,9 @@ func (c *Cache[K, V]) Entry(ctx context.Context, key K) (Entry[V], bool, error) 
 	g := c.newPeek(ctx, key)
 	if err := c.locate(&g, "Entry"); err != nil {
 		return Entry[V]{}, false, err
+	}
+	if c.remote != nil {
+		return c.entryShared(&g)
 	}
 	e, a, ok := c.peek(&g)
 	if !ok {
@@ -312,9 +327,14 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 		c.failures.Close()
 	}
 	err := c.flights.Drain(ctx)
+	if err != nil {
+		c.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.abandon() })
+	}
+	if c.remote != nil {
+		err = errors.Join(err, c.disconnect(ctx))
+	}
 	c.clock.Stop()
 	if err != nil {
-		c.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.ctx.cancel() })
 		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, c.set.name)
 	}
 	return nil

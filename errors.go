@@ -20,9 +20,13 @@ var (
 	// it is fetching: it would wait for itself for ever. Ask for another key, or use [Bypass].
 	ErrCycle = flight.ErrCycle
 
-	// ErrBusy is returned by Update and Add when other writes of the key came in between sixteen times. Nothing was
-	// changed; try again later.
-	ErrBusy = errors.New("zodiac: busy: other writes of the key keep coming in between")
+	// ErrBusy is returned by Update and Add when other writes of the key came in between sixteen times; nothing was
+	// changed, try again later. Get returns it when another process has been fetching the key for longer than [WithWait] allows.
+	ErrBusy = errors.New("zodiac: busy: others keep writing or fetching the key")
+
+	// ErrTooLarge is returned by methods that store a value whose record is larger than [WithMaxBytes] allows. Nothing was
+	// changed.
+	ErrTooLarge = errors.New("zodiac: the record is too large")
 
 	// ErrOverflow is returned by Add when the sum is out of the number's range, infinite or NaN. Nothing was changed.
 	ErrOverflow = errors.New("zodiac: the sum is out of range")

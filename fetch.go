@@ -17,6 +17,7 @@ type job[K comparable, V any] struct {
 	ctx    fetchContext
 	outer  *callState // of the caller who began the flight
 	result result[K, V]
+	shared *sharing // over a store
 }
 
 // A fetchContext has the values of the caller who began the flight, and an end of its own: when the flight is abandoned, its
@@ -125,6 +126,14 @@ func (j *job[K, V]) begin(g *getting[K, V], fetch func(context.Context, K) (V, e
 	j.ctx.values, j.ctx.inner, j.ctx.within = g.ctx, g.inner, within
 }
 
+// abandon tells the function that nobody waits for it any more, and other processes that they need not.
+func (j *job[K, V]) abandon() {
+	j.ctx.cancel()
+	if j.shared != nil {
+		j.shared.lease.giveUp()
+	}
+}
+
 // A result is what a fetch brought, and what is to be done with it. It lies in the job, not on the stack of the flight's
 // goroutine, and functions here pass pointers: the goroutine is new, and outgrowing its first 2 kB would cost half
 // as much as all the rest of a miss.
@@ -154,12 +163,14 @@ const (
 	timing
 	tagging
 	cloning
+	coding
+	asking
 	finished
 )
 
 // String returns the name of the option, for a PanicError.
 func (s stage) String() string {
-	return [...]string{"the fetch", "NoneIf", "SkipIf", "WithTTLFunc", "WithTagsFunc", "WithClone", ""}[s]
+	return [...]string{"the fetch", "NoneIf", "SkipIf", "WithTTLFunc", "WithTagsFunc", "WithClone", "WithCodec", "the store", ""}[s]
 }
 
 type verdict uint8
@@ -173,7 +184,13 @@ const (
 )
 
 // start runs the function of a flight on a goroutine of its own.
-func (c *Cache[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) { go c.run(f) }
+func (c *Cache[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	if f.Job.shared != nil {
+		go c.runShared(f)
+	} else {
+		go c.run(f)
+	}
+}
 
 // run calls the function, and whatever happens, gives the outcome to the callers.
 func (c *Cache[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
@@ -198,6 +215,9 @@ func (c *Cache[K, V]) giveUp(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		c.set.name, c.set.fetchTimeout, context.DeadlineExceeded))
 	if next != nil {
 		c.start(next)
+	}
+	if s := f.Job.shared; s != nil {
+		s.lease.giveUp()
 	}
 }
 

@@ -17,6 +17,9 @@ func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context
 	if err := c.locate(&g, "Get"); err != nil {
 		return c.uncached(&g, fetch, err)
 	}
+	if c.remote != nil {
+		return c.getShared(&g, fetch)
+	}
 	if !absent {
 		if e := c.brief(&g); e != nil {
 			c.hit(g.sinks)
@@ -40,6 +43,17 @@ type getting[K comparable, V any] struct {
 	mode    Mode
 	refused *tier.Entry[K, V] // the entry that ValidIf did not want
 	within  *flight.Link      // the flight it is a part of
+
+	far *distant[V] // over a store
+}
+
+// A distant is what a Get over a store has beyond one in memory.
+type distant[V any] struct {
+	key, full string // of the store
+	began     uint64 // by Cache.order
+	budget    budget
+	seen      string   // the Version of the record that was of no use
+	entry     Entry[V] // what was read
 }
 
 func (c *Cache[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {
@@ -222,33 +236,41 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
 func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
-	kind := flight.Plain
-	var joins func(*flight.Flight[tier.Key[K], job[K, V]]) bool
-	if g.inner.has(noRead) { // what others began may be made of what this caller does not want read
-		kind = flight.Forced
-		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return g.inner.sameRules(f.Job.ctx.inner) }
-	}
+	kind, joins := g.kind()
 	var look func() bool
-	if g.mode.NoRead {
-		kind = flight.Forced
-	} else {
+	if !g.mode.NoRead {
 		look = func() bool {
 			e := c.mem.Find(&g.place)
 			return e != g.refused && c.mem.Alive(e) || c.recall(&g.place) != nil
 		}
 	}
-	if g.mode.NoWrite {
-		kind = flight.Aside
-	}
 	g.within = linkOf(g.ctx)
 	f, role, err = c.flights.Join(g.place, g.place.Hash, kind, joins, g.within, look,
 		func(f *flight.Flight[tier.Key[K], job[K, V]]) {
 			f.Job.begin(g, fetch, flight.Link{Flight: f, Up: g.within})
+			if c.remote != nil {
+				c.share(g, f)
+			}
 		})
 	if role == flight.Leads {
 		c.start(f)
 	}
 	return f, role, err
+}
+
+// kind returns what the caller wants of a flight, and which flights it joins; nil = any.
+func (g *getting[K, V]) kind() (kind flight.Kind, joins func(*flight.Flight[tier.Key[K], job[K, V]]) bool) {
+	if g.mode.NoRead {
+		kind = flight.Forced
+	}
+	if g.inner.has(noRead) { // what others began may be made of what this caller does not want read
+		kind = flight.Forced
+		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return g.inner.sameRules(f.Job.ctx.inner) }
+	}
+	if g.mode.NoWrite {
+		kind = flight.Aside
+	}
+	return kind, joins
 }
 
 // wait waits for a flight under the caller's own context. ok is false if what it brought is not for this caller, who has to
@@ -262,7 +284,15 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K
 		a.err = g.ctx.Err()
 		return a, true
 	}
-	a.value, a.err = c.outcome(f)
+	n := fetched
+	if role == flight.Joined {
+		n = shared
+	}
+	if f.Job.shared == nil {
+		a.value, a.err = c.outcome(f)
+	} else if a, n, ok = c.outcomeShared(g, f, n); !ok || n == numCounters {
+		return a, ok
+	}
 	switch {
 	case a.err == ErrClosed && c.closed.Load(): //nolint:errorlint // Close gave it up
 		return a, true
@@ -270,10 +300,8 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K
 		return a, false // the rules of the one who began it may have made it fail
 	case a.err != nil && !isNone(a.err):
 		c.count(failed, g.sinks)
-	case role == flight.Joined:
-		c.count(shared, g.sinks)
 	default:
-		c.count(fetched, g.sinks)
+		c.count(n, g.sinks)
 	}
 	return a, true
 }
@@ -291,7 +319,7 @@ func (c *Cache[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, erro
 func (c *Cache[K, V]) leave(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	last, next := c.flights.Leave(f)
 	if last {
-		f.Job.ctx.cancel()
+		f.Job.abandon()
 	}
 	if next != nil {
 		c.start(next)

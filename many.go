@@ -25,7 +25,11 @@ func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	} else if l.closed.Load() {
 		return nil, ErrClosed
 	} else {
-		m.load(m.read(all))
+		missing := m.read(all)
+		if l.remote != nil {
+			missing = m.readStore(ctx, missing)
+		}
+		m.load(missing)
 	}
 	return m.values, m.failed.orNil()
 }
@@ -79,7 +83,37 @@ func (m *many[K, V]) bypass(all []*wanted[K, V]) {
 // read takes what memory has, and returns the rest.
 func (m *many[K, V]) read(all []*wanted[K, V]) (missing []*wanted[K, V]) {
 	for _, w := range all {
+		if m.l.remote != nil {
+			if err := m.l.begin(&w.get); err != nil { // the text was made before
+				m.add(w, *new(V), err)
+				continue
+			}
+		}
 		if a, ok := m.l.read(&w.get); ok {
+			m.add(w, a.value, a.err)
+		} else {
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+
+// readStore takes what the store has, which it is asked for in one go, and returns the rest.
+func (m *many[K, V]) readStore(ctx context.Context, all []*wanted[K, V]) (missing []*wanted[K, V]) {
+	if len(all) == 0 || all[0].get.mode.NoRead {
+		return all
+	}
+	gots, err := m.l.readRecords(ctx, all)
+	for i, w := range all {
+		var a answer[V]
+		var ok bool
+		switch {
+		case err != nil:
+			a, ok = m.l.unread(&w.get, err)
+		case gots[i].record.Version != "":
+			a, ok = m.l.openRecord(&w.get, &gots[i], hitStore)
+		}
+		if ok {
 			m.add(w, a.value, a.err)
 		} else {
 			missing = append(missing, w)
@@ -111,7 +145,11 @@ func (m *many[K, V]) fetch(w *wanted[K, V]) {
 	var v V
 	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.l.set.name})
 	defer func() { m.add(w, v, err) }()
-	v, err = m.l.load(&w.get, m.l.fetch)
+	if m.l.remote != nil {
+		v, err = m.l.loadShared(&w.get, m.l.fetch)
+	} else {
+		v, err = m.l.load(&w.get, m.l.fetch)
+	}
 }
 
 // add takes down what a Get of the key returned.

@@ -60,6 +60,24 @@ func (n nones) match(err error) error {
 	return nil
 }
 
+// byText returns the error of a None that was stored with the text of an error.
+func (n nones) byText(text string) error {
+	for _, none := range n {
+		if none.is.Error() == text && none.is != ErrNone { //nolint:errorlint // ErrNone itself needs no wrapping
+			return none
+		}
+	}
+	return ErrNone
+}
+
+// textOfNone is what byText finds a None again by.
+func textOfNone(none error) string {
+	if n, ok := none.(*noneError); ok { //nolint:errorlint // see isNone
+		return n.is.Error()
+	}
+	return ""
+}
+
 // isNone reports whether err is what readers of a None get. An error that merely matches ErrNone, such as that of
 // a panic with it, is not.
 func isNone(err error) bool {

@@ -76,8 +76,11 @@ type config struct {
 	noneIf                               nones
 	tags                                 []string
 	capacity                             int
+	capacityGiven                        bool
 	observer                             Observer
 	logger                               *slog.Logger
+
+	far farConfig
 
 	key, ttlFunc, skipIf, validIf, tagsFunc, clone any
 
@@ -295,7 +298,7 @@ func WithCapacity(n int) Option {
 			c.fault("WithCapacity", fmt.Errorf("%d is not between 1 and %d", n, tier.MaxCapacity))
 			return
 		}
-		c.capacity = n
+		c.capacity, c.capacityGiven = n, true
 	})
 }
 
@@ -344,6 +347,7 @@ type settings[K comparable, V any] struct {
 	observer     Observer
 	logger       *slog.Logger
 	keys         keyCodec[K]
+	far          farConfig
 }
 
 // resolve gives a config its types, and lists all that is wrong with it. of is the constructor, fn the fetch function or
@@ -369,7 +373,15 @@ func resolve[K comparable, V any](of string, fn any, opts []Option) (settings[K,
 		s.skipIf = s.isNil
 	}
 	s.keys = keysOf[K, V](c)
+	c.checkStore(fn)
+	s.far = c.far
 
+	if s.far.store != nil && len(c.faults) == 0 {
+		keys := s.far.keys()
+		if err := taken.take(s.far.store, keys.prefix()); err != nil {
+			c.fault("WithStore", err)
+		}
+	}
 	if len(c.faults) > 0 {
 		if s.name != "" {
 			of = fmt.Sprintf("%s (%s)", of, s.name)

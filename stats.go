@@ -59,6 +59,8 @@ const (
 	unleased
 	fetchErrors
 	invalid
+	hitStore
+	corrupt
 	numCounters
 )
 
@@ -70,7 +72,7 @@ func (c *counters) stats() Stats {
 		HitMemory: c[hitMemory].Load(), Shared: c[shared].Load(), Fetched: c[fetched].Load(), Failed: c[failed].Load(),
 		Missed: c[missed].Load(), Bypassed: c[bypassed].Load(), Left: c[left].Load(),
 		Stored: c[stored].Load(), Void: c[voided].Load(), Skipped: c[skipped].Load(), Unleased: c[unleased].Load(),
-		FetchErrors: c[fetchErrors].Load(), Invalid: c[invalid].Load(),
+		FetchErrors: c[fetchErrors].Load(), Invalid: c[invalid].Load(), HitStore: c[hitStore].Load(), Corrupt: c[corrupt].Load(),
 	}
 	s.sum()
 	return s

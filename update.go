@@ -61,7 +61,7 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 		if err := pause(ctx, try); err != nil {
 			return zero, err
 		}
-		value, committed, err := c.tryUpdate(&w, keepLeft, fn)
+		value, committed, err := c.tryUpdate(ctx, &w, keepLeft, fn)
 		if err != nil {
 			return zero, err
 		}
@@ -73,7 +73,10 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 }
 
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
-func (c *Cache[K, V]) tryUpdate(w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
+func (c *Cache[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
+	if c.remote != nil {
+		return c.updateShared(ctx, w, keepLeft, fn)
+	}
 	w.created, w.keepLeft, w.given = c.clock.Now(), false, setting{}
 	// An entry is compared with itself at the commit; that there was none, and still is, does not show that nothing was
 	// deleted in between. The watch does.
@@ -122,10 +125,14 @@ func (c *Cache[K, V]) givenTags(key K, e *tier.Entry[K, V]) (names []string, err
 	if d == nil {
 		return nil, nil
 	}
-	names = namesOf(d.Tags)
+	return c.givenNames(key, &e.Value, namesOf(d.Tags))
+}
+
+// givenNames returns those of an entry's tags that its value does not make.
+func (c *Cache[K, V]) givenNames(key K, value *V, names []string) (_ []string, err error) {
 	if c.set.tagsFunc != nil {
 		err = c.guard("WithTagsFunc", func() {
-			made := c.set.tagsFunc(key, e.Value)
+			made := c.set.tagsFunc(key, *value)
 			names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(made, name) })
 		})
 	}

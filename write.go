@@ -17,11 +17,17 @@ import (
 // In memory Set does not block and does not look at ctx. The error is [ErrClosed], a *[KeyError], a *[SettingError], or a
 // *[PanicError] of a function of an option; then nothing was changed.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
-	return c.setAs("Set", key, value, opts)
+	return c.setAs(ctx, "Set", key, value, opts)
 }
 
-func (c *Cache[K, V]) setAs(op string, key K, value V, opts []SetOption) error {
+func (c *Cache[K, V]) setAs(ctx context.Context, op string, key K, value V, opts []SetOption) error {
 	w, err := c.newWrite(op, key, opts)
+	if c.remote != nil {
+		if err == nil {
+			err = c.setShared(ctx, &w, &value, nil)
+		}
+		return err
+	}
 	if err == nil {
 		err = c.draftValue(&w, value)
 	}
@@ -44,7 +50,7 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 	}
 	var failed ManyError[K]
 	for key, value := range values {
-		err := c.setAs("SetMany", key, value, opts)
+		err := c.setAs(ctx, "SetMany", key, value, opts)
 		if _, ok := errors.AsType[*KeyError](err); ok {
 			failed.Rejected = append(failed.Rejected, err)
 		} else if err != nil {
@@ -57,6 +63,9 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 // SetNone stores that key does not exist: readers get [ErrNone]. Otherwise it is like [Cache.Set].
 func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) error {
 	w, err := c.newWrite("SetNone", key, opts)
+	if err == nil && c.remote != nil {
+		return c.setShared(ctx, &w, new(V), ErrNone)
+	}
 	if err == nil {
 		err = c.draftNone(&w, ErrNone)
 	}
@@ -71,6 +80,9 @@ func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) err
 // [Cache.Set].
 func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
 	w, err := c.newWrite("SetIfAbsent", key, opts)
+	if err == nil && c.remote != nil {
+		return c.addShared(ctx, &w, &value)
+	}
 	if err == nil {
 		err = c.draftValue(&w, value)
 	}
@@ -99,6 +111,9 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 	if len(w.given.tags) > 0 {
 		return false, &SettingError{Of: c.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
 	}
+	if c.remote != nil {
+		return c.touchShared(ctx, &w)
+	}
 	for {
 		e := c.usable(&w.place, nil)
 		if e == nil {
@@ -124,10 +139,16 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	n := 0
 	var errs []error
+	var shared deletion[K]
 	for _, key := range keys {
 		place, err := c.place(key, "Delete")
+		if err == nil && c.remote != nil {
+			err = c.listDeletion(&shared, place, key)
+		}
 		if err != nil {
 			errs = append(errs, err)
+		}
+		if err != nil || c.remote != nil {
 			continue
 		}
 		c.flights.Change(place, place.Hash, func() bool {
@@ -139,6 +160,12 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	}
 	if c.closed.Load() {
 		return n, ErrClosed
+	}
+	if c.remote != nil {
+		var err error
+		if n, err = c.deleteShared(ctx, &shared); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	return n, errors.Join(errs...)
 }
@@ -154,13 +181,10 @@ func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	if len(tags) == 0 {
 		return nil
 	}
-	c.tags.delete(tags)
-	if c.set.tagsFunc != nil || c.hasTag(tags) {
-		c.flights.VoidAll()
-		if c.failures != nil {
-			c.failures.Clear()
-		}
+	if c.remote != nil {
+		return c.deleteTagsShared(ctx, tags)
 	}
+	c.dropTags(tags)
 	return nil
 }
 
@@ -179,12 +203,10 @@ func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	if c.closed.Load() {
 		return 0, ErrClosed
 	}
-	// Void first: what a fetch stored before, goes below; what begins after may stay.
-	c.flights.VoidAll()
-	if c.failures != nil {
-		c.failures.Clear()
+	if c.remote != nil {
+		return c.clearShared(ctx)
 	}
-	return c.mem.Clear(), nil
+	return c.dropAll(), nil
 }
 
 // A write is one call that stores an entry.

@@ -17,6 +17,8 @@
 //     callers force, one function runs for them and one waits.
 //
 // A forced flight that starts makes the open flight void: what that one brings is older.
+//
+// Where results are stored for other processes too, a Group is shared: see [NewGroup].
 package flight
 
 import (
@@ -59,6 +61,7 @@ const shards = 32
 // short, and must not call the Group.
 type Group[K comparable, J any] struct {
 	shards [shards]shard[K, J]
+	shared bool
 }
 
 type shard[K comparable, J any] struct {
@@ -82,6 +85,10 @@ type line[K comparable, J any] struct {
 	forced  *Flight[K, J] // the forced flight that runs: open, or void with callers still waiting for it
 	waiting *Flight[K, J] // forced; starts when forced has ended
 	watch   *Watch
+
+	// In a shared Group only.
+	running int           // functions of flights that may write, or might have: started and not returned
+	last    *Flight[K, J] // the last of them to start
 }
 
 // A Watch sees whether a key is invalidated. It is for one who computes a value without a flight.
@@ -98,6 +105,7 @@ type Flight[K comparable, J any] struct {
 
 	shard      *shard[K, J]
 	line       *line[K, J]   // the line that has f in one of its fields, or nil
+	counted    *line[K, J]   // the line that counts f's function among those that run, or nil
 	next, prev *Flight[K, J] // in the shard's ring
 	callers    int32
 	state      state
@@ -115,9 +123,15 @@ const (
 	over // the outcome is known, or nobody wants it
 )
 
-// NewGroup returns an empty Group.
-func NewGroup[K comparable, J any]() *Group[K, J] {
-	g := new(Group[K, J])
+// maxRunning is how many functions of a key a shared Group has running before it lets callers join one that is void.
+const maxRunning = 2
+
+// NewGroup returns an empty Group. It is shared if results are stored where other processes see them. Then whether a result
+// may be stored is decided there, and a void flight may be joined by those who are content to try again: once two functions of
+// a key run, nobody begins a third, but joins the younger. And flights may still be sealed after Close, while Drain waits
+// for them: other processes wait for what they bring.
+func NewGroup[K comparable, J any](shared bool) *Group[K, J] {
+	g := &Group[K, J]{shared: shared}
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.lines = make(map[uint64]*line[K, J])
@@ -146,21 +160,19 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		return nil, 0, nil
 	}
 	l := s.find(key, hash)
-	if l != nil {
-		f = l.joinable(kind)
+	if f, err = l.share(kind, joins, within); f != nil || err != nil {
+		return f, Joined, err
 	}
-	if f != nil && (joins == nil || joins(f)) {
-		if !within.wait(f) {
-			return nil, 0, ErrCycle
+	if kind == Plain && g.shared {
+		if f, err = l.shareLast(joins, within); f != nil || err != nil {
+			return f, Joined, err
 		}
-		f.callers++
-		return f, Joined, nil
 	}
 	f = &Flight[K, J]{Key: key, Kind: kind, shard: s, callers: 1, done: make(chan struct{})}
 	role = Leads
 	switch {
 	case l == nil:
-		s.newLine(key, hash).start(f)
+		g.start(s.newLine(key, hash), f)
 	case kind == Forced && l.forced != nil && l.waiting == nil:
 		if !within.waitBehind(f, l.forced) {
 			return nil, 0, ErrCycle
@@ -177,7 +189,7 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		f.state = void | started
 		s.running++
 	default:
-		l.start(f)
+		g.start(l, f)
 	}
 	begin(f)
 	s.track(f)
@@ -185,6 +197,44 @@ func (g *Group[K, J]) Join(key K, hash uint64, kind Kind, joins func(*Flight[K, 
 		within.wait(f) // which waits for nothing yet
 	}
 	return f, role, nil
+}
+
+// Share is Join that begins nothing: it returns nil if there is no flight to join.
+func (g *Group[K, J]) Share(key K, hash uint64, kind Kind, joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
+	s := g.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	return s.find(key, hash).share(kind, joins, within)
+}
+
+// share joins the flight of a line, which may be nil, if there is one to join.
+func (l *line[K, J]) share(kind Kind, joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
+	if l == nil {
+		return nil, nil
+	}
+	return l.joinable(kind).share(joins, within)
+}
+
+// shareLast joins the youngest flight, void as it is, if as many functions run as may.
+func (l *line[K, J]) shareLast(joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
+	if l == nil || l.running < maxRunning || l.last == nil || l.last.state&(void|over) != void {
+		return nil, nil
+	}
+	return l.last.share(joins, within)
+}
+
+func (f *Flight[K, J]) share(joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
+	if f == nil || joins != nil && !joins(f) {
+		return nil, nil
+	}
+	if !within.wait(f) {
+		return nil, ErrCycle
+	}
+	f.callers++
+	return f, nil
 }
 
 // taken reports whether a flight of this kind has no place in the line.
@@ -211,7 +261,15 @@ func (l *line[K, J]) joinable(kind Kind) *Flight[K, J] {
 	}
 }
 
-// start puts f into its place, as its function is about to start.
+// start puts f into its place in a line, as its function is about to start.
+func (g *Group[K, J]) start(l *line[K, J], f *Flight[K, J]) {
+	l.start(f)
+	if g.shared && f.Kind != Aside {
+		f.counted, l.last = l, f
+		l.running++
+	}
+}
+
 func (l *line[K, J]) start(f *Flight[K, J]) {
 	f.line = l
 	f.state |= started
@@ -234,7 +292,7 @@ func (l *line[K, J]) start(f *Flight[K, J]) {
 func (g *Group[K, J]) Seal(f *Flight[K, J]) bool {
 	s := f.shard
 	s.mu.Lock()
-	if f.state&(void|abandoned|over) != 0 || s.closed {
+	if f.state&(void|abandoned|over) != 0 || s.closed && !g.shared {
 		s.mu.Unlock()
 		return false
 	}
@@ -259,7 +317,7 @@ func (g *Group[K, J]) Finish(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.end(f, err)
+	return g.end(s, f, err)
 }
 
 // Returned reports that f's function has returned and its goroutine is about to end. Drain waits for that.
@@ -267,10 +325,18 @@ func (g *Group[K, J]) Returned(f *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.returned()
+	g.returned(f)
 }
 
-func (s *shard[K, J]) returned() {
+func (g *Group[K, J]) returned(f *Flight[K, J]) {
+	s := f.shard
+	if l := f.counted; l != nil {
+		f.counted = nil
+		if l.running--; l.last == f {
+			l.last = nil
+		}
+		s.tidy(l)
+	}
 	if s.running--; s.running == 0 && s.idle != nil {
 		close(s.idle)
 		s.idle = nil
@@ -284,7 +350,7 @@ func (g *Group[K, J]) Fail(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.state |= abandoned
-	return s.end(f, err)
+	return g.end(s, f, err)
 }
 
 // FailAll does the same to all flights, those that have not started included, and calls each for every one.
@@ -295,8 +361,8 @@ func (g *Group[K, J]) FailAll(err error, each func(*Flight[K, J])) {
 		for s.all.next != &s.all {
 			f := s.all.next
 			f.state |= abandoned
-			if next := s.end(f, err); next != nil {
-				s.returned() // it ends before it has started
+			if next := g.end(s, f, err); next != nil {
+				g.returned(next) // it ends before it has started
 			}
 			each(f)
 		}
@@ -315,7 +381,7 @@ func (g *Group[K, J]) Leave(f *Flight[K, J]) (last bool, next *Flight[K, J]) {
 		return false, nil
 	}
 	f.state |= abandoned
-	return true, s.end(f, context.Canceled)
+	return true, g.end(s, f, context.Canceled)
 }
 
 // Change calls do under the key's lock: nothing of key is sealed meanwhile. If do returns true, the key's flights
@@ -441,7 +507,7 @@ func (f *Flight[K, J]) Err() error { return f.err }
 
 // end gives the outcome to the callers, takes f out of its line, and starts who waited for that. The first end
 // counts.
-func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
+func (g *Group[K, J]) end(s *shard[K, J], f *Flight[K, J], err error) (next *Flight[K, J]) {
 	if f.state&over != 0 {
 		return nil
 	}
@@ -470,7 +536,7 @@ func (s *shard[K, J]) end(f *Flight[K, J], err error) (next *Flight[K, J]) {
 		if next = l.waiting; next != nil {
 			l.waiting = nil
 			forget(next, f)
-			l.start(next)
+			g.start(l, next)
 		}
 	default:
 		l.open = nil
@@ -529,7 +595,7 @@ func (s *shard[K, J]) newLine(key K, hash uint64) *line[K, J] {
 
 // tidy forgets a line in which nothing goes on.
 func (s *shard[K, J]) tidy(l *line[K, J]) {
-	if l.open != nil || l.aside != nil || l.forced != nil || l.waiting != nil || l.watch != nil {
+	if l.open != nil || l.aside != nil || l.forced != nil || l.waiting != nil || l.watch != nil || l.running > 0 {
 		return
 	}
 	if first := s.lines[l.hash]; first != l {

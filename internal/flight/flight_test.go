@@ -54,7 +54,7 @@ func join(t *testing.T, g *group, key string, hash uint64, k Kind, within *Link)
 
 func TestWhoFindsWhatItWantedJoinsNothing(t *testing.T) {
 	for k := range Forced + 1 {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		f, role, err := ask(g, "a", 0, k, false, nil, present, nothing)
 		if f != nil || err != nil {
 			t.Errorf("Join(%v) = %v, %v, %v; want nil, _, nil", k, f, role, err)
@@ -66,14 +66,14 @@ func TestWhoFindsWhatItWantedJoinsNothing(t *testing.T) {
 }
 
 func TestWhoWantsAFlightNeedNotLook(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	if f, role, err := ask(g, "a", 0, Forced, false, nil, nil, nothing); f == nil || role != Leads || err != nil {
 		t.Errorf("Join = %v, %v, %v; want a flight to lead", f, role, err)
 	}
 }
 
 func TestACallerMayChooseWhatItJoins(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	first, _ := join(t, g, "a", 0, Plain, nil)
 	for _, yes := range []bool{true, false} {
 		asked := 0
@@ -91,7 +91,7 @@ func TestACallerMayChooseWhatItJoins(t *testing.T) {
 }
 
 func TestNobodyLooksAfterClose(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	g.Close()
 	for k := range Forced + 1 {
 		f, role, err := ask(g, "a", 0, k, false, nil, func() bool { t.Error("looked"); return true }, nothing)
@@ -102,7 +102,7 @@ func TestNobodyLooksAfterClose(t *testing.T) {
 }
 
 func TestKeysOfOneShardHaveFlightsOfTheirOwn(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	a, leadA := join(t, g, "a", 0, Plain, nil)
 	b, leadB := join(t, g, "b", 0, Plain, nil)
 	if a == b || !leadA || !leadB || a.Key != "a" || b.Key != "b" {
@@ -111,7 +111,7 @@ func TestKeysOfOneShardHaveFlightsOfTheirOwn(t *testing.T) {
 }
 
 func TestChangeVoidsItsOwnKeyOnly(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	a, _ := join(t, g, "a", 0, Plain, nil)
 	b, _ := join(t, g, "b", 0, Plain, nil)
 	g.Change("a", 0, present)
@@ -124,7 +124,7 @@ func TestChangeVoidsItsOwnKeyOnly(t *testing.T) {
 }
 
 func TestChangeThatInvalidatesNothingVoidsNothing(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	f, _ := join(t, g, "a", 0, Plain, nil)
 	g.Change("a", 0, absent)
 	if shared, lead := join(t, g, "a", 0, Plain, nil); shared != f || lead {
@@ -136,7 +136,7 @@ func TestChangeThatInvalidatesNothingVoidsNothing(t *testing.T) {
 }
 
 func TestChangeOfAKeyWithoutFlights(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	called := 0
 	g.Change("a", 0, func() bool { called++; return true })
 	if n := len(g.shard(0).lines); called != 1 || n != 0 {
@@ -146,7 +146,7 @@ func TestChangeOfAKeyWithoutFlights(t *testing.T) {
 
 // Keys of one hash are told apart, whatever the order in which they come and go.
 func TestKeysOfOneHashDoNotMixUp(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	s := g.shard(0)
 	keys := []string{"a", "b", "c", "d", "e"}
 	for range 2000 {
@@ -189,7 +189,7 @@ func TestAWatchSeesInvalidationsOfItsKeyOnly(t *testing.T) {
 		"its key":     {func(g *group) { g.Change("a", 0, present) }, true},
 		"all keys":    {func(g *group) { g.VoidAll() }, true},
 	} {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		w := g.Watch("a", 0)
 		test.change(g)
 		if w.Void() != test.void {
@@ -216,7 +216,7 @@ func everywhere() (hashes []uint64) {
 }
 
 func TestHashesSpreadOverTheShards(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	seen := map[*shard[string, int]]bool{}
 	for _, h := range everywhere() {
 		seen[g.shard(h)] = true
@@ -227,7 +227,7 @@ func TestHashesSpreadOverTheShards(t *testing.T) {
 }
 
 func TestVoidAllVoidsEveryShard(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	var flights []*keyFlight
 	for _, h := range everywhere() {
 		for _, key := range []string{"a", "b"} {
@@ -244,7 +244,7 @@ func TestVoidAllVoidsEveryShard(t *testing.T) {
 }
 
 func TestCloseRefusesSealsOfEveryShard(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	var flights []*keyFlight
 	for _, h := range everywhere() {
 		f, _ := join(t, g, "a", h, Plain, nil)
@@ -259,7 +259,7 @@ func TestCloseRefusesSealsOfEveryShard(t *testing.T) {
 }
 
 func TestFailAllEndsEveryShard(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	cause := errors.New("enough")
 	alive := map[*keyFlight]bool{}
 	for _, h := range everywhere() {
@@ -285,7 +285,7 @@ func TestFailAllEndsEveryShard(t *testing.T) {
 }
 
 func TestWaitEndsWithTheCallerOrTheFlight(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	f, _ := join(t, g, "a", 0, Plain, nil)
 	ended := make(chan struct{})
 	close(ended)
@@ -305,7 +305,7 @@ func TestWaitEndsWithTheCallerOrTheFlight(t *testing.T) {
 
 func TestDrainWaitsForEveryFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		for i, h := range everywhere() {
 			f, _ := join(t, g, "a", h, Plain, nil)
 			time.AfterFunc(time.Duration(i+1)*time.Second, func() {
@@ -326,7 +326,7 @@ func TestDrainWaitsForEveryFunction(t *testing.T) {
 
 func TestDrainWaitsForFunctionsThatStartAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		first, _ := join(t, g, "a", 0, Forced, nil)
 		second, lead := join(t, g, "a", 0, Forced, nil)
 		if lead {
@@ -354,7 +354,7 @@ func TestDrainWaitsForFunctionsThatStartAfterClose(t *testing.T) {
 
 func TestDrainEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		f, _ := join(t, g, "a", 1<<48, Plain, nil)
 		g.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -371,7 +371,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 
 func TestManyMayDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		f, _ := join(t, g, "a", 0, Plain, nil)
 		g.Close()
 		for range 3 {
@@ -409,7 +409,7 @@ func nobodyWaits(t *testing.T) {
 
 func TestAFunctionThatAsksForItsOwnKeyThroughAnotherGroupIsACycle(t *testing.T) {
 	noGraph()
-	users, teams := NewGroup[string, int](), NewGroup[int, string]()
+	users, teams := NewGroup[string, int](false), NewGroup[int, string](false)
 	user, _ := join(t, users, "ann", 0, Plain, nil)
 	within := &Link{Flight: user}
 	team, _, err := ask(teams, 7, 0, Plain, false, within, absent, func(*Flight[int, string]) {})
@@ -435,7 +435,7 @@ func TestAFunctionThatAsksForItsOwnKeyThroughAnotherGroupIsACycle(t *testing.T) 
 // Two functions that others began, and that ask for each other's key: it does not matter who began them.
 func TestFunctionsThatWaitForEachOtherAreACycle(t *testing.T) {
 	noGraph()
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	a, _ := join(t, g, "a", 0, Plain, nil)
 	b, _ := join(t, g, "b", 0, Plain, nil)
 	c, _ := join(t, g, "c", 0, Plain, nil)
@@ -458,7 +458,7 @@ func TestFunctionsThatWaitForEachOtherAreACycle(t *testing.T) {
 // One who waits twice for a flight, in two goroutines, waits until both are through.
 func TestAWaitEndsOnlyForWhoeverWaited(t *testing.T) {
 	noGraph()
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	a, _ := join(t, g, "a", 0, Plain, nil)
 	b, _ := join(t, g, "b", 0, Plain, nil)
 	c, _ := join(t, g, "c", 0, Plain, nil)
@@ -481,7 +481,7 @@ func TestAWaitEndsOnlyForWhoeverWaited(t *testing.T) {
 // A forced flight that has not started waits for the function that runs, though nobody asked for that.
 func TestWhoWaitsBehindAFunctionWaitsForIt(t *testing.T) {
 	noGraph()
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	a, _ := join(t, g, "a", 0, Forced, nil)
 	b, _ := join(t, g, "b", 0, Plain, nil)
 	inA, inB := &Link{Flight: a}, &Link{Flight: b}
@@ -504,7 +504,7 @@ func TestWhoWaitsBehindAFunctionWaitsForIt(t *testing.T) {
 // What a function waits for counts until its flight is over: then nobody waits for the function, though it may go on.
 func TestAFlightThatIsOverIsNotWaitedFor(t *testing.T) {
 	noGraph()
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	f, _ := join(t, g, "f", 0, Plain, nil)
 	m, _ := join(t, g, "m", 0, Plain, nil)
 	h, _ := join(t, g, "h", 0, Plain, nil)
@@ -524,7 +524,7 @@ func TestAFlightThatIsOverIsNotWaitedFor(t *testing.T) {
 // Functions that wait for several share what these wait for: looking for a cycle must not follow every path.
 func TestLookingForCyclesIsNotExponential(t *testing.T) {
 	noGraph()
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	outer, _ := join(t, g, "outer", 0, Plain, nil)
 	var above []*keyFlight
 	for layer := range 40 {
@@ -546,7 +546,7 @@ func TestLookingForCyclesIsNotExponential(t *testing.T) {
 
 func TestACallerAloneJoinsNothingThatOthersBegan(t *testing.T) {
 	for k := range Forced + 1 {
-		g := NewGroup[string, int]()
+		g := NewGroup[string, int](false)
 		first, lead := join(t, g, "a", 0, k, nil)
 		if !lead {
 			t.Fatal("the first does not lead")
@@ -573,7 +573,7 @@ func TestACallerAloneJoinsNothingThatOthersBegan(t *testing.T) {
 
 func TestARefusedJoinLeavesNoCaller(t *testing.T) {
 	noGraph()
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	f, _ := join(t, g, "a", 0, Plain, nil)
 	refused(t, g, "a", Plain, &Link{Flight: f})
 	if last, _ := g.Leave(f); !last {
@@ -590,7 +590,7 @@ func TestARefusedJoinLeavesNoCaller(t *testing.T) {
 }
 
 func TestTheJobIsThereBeforeAnybodyElseSeesTheFlight(t *testing.T) {
-	g := NewGroup[string, int]()
+	g := NewGroup[string, int](false)
 	f, _, _ := ask(g, "a", 0, Plain, false, nil, absent, func(f *keyFlight) { f.Job = 42 })
 	shared, role, _ := ask(g, "a", 0, Plain, false, nil, absent, func(f *keyFlight) { f.Job = 43 })
 	if shared != f || role != Joined || shared.Job != 42 || f.Key != "a" || f.Kind != Plain {
@@ -619,7 +619,7 @@ type herdJob struct{ begun, result int64 }
 
 func newHerd(t *testing.T, keys int) *herd {
 	noGraph()
-	return &herd{t: t, group: NewGroup[int, herdJob](), keys: make([]herdKey, keys)}
+	return &herd{t: t, group: NewGroup[int, herdJob](false), keys: make([]herdKey, keys)}
 }
 
 // hashOf spreads the keys over a few shards, so that some share one.

@@ -120,7 +120,7 @@ var (
 
 func newWorld(l limits) *world {
 	clear(graph.on) // of worlds that were left in the middle
-	return &world{group: NewGroup[string, int](), limits: l}
+	return &world{group: NewGroup[string, int](false), limits: l}
 }
 
 // only returns the one flight that is not over and matches, or -1. That there is but one is a promise.

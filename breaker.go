@@ -1,0 +1,83 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+const (
+	breakAfter = 5           // faults one after another
+	breakFor   = time.Second // until the next probe
+)
+
+// A breaker keeps a store that fails again and again from being asked, but for a probe now and then in the background: no
+// caller waits for that. While the store answers it costs one atomic load.
+type breaker struct {
+	faults atomic.Int32 // since the last success; 0 = cb need not be asked
+	cb     *gobreaker.TwoStepCircuitBreaker[struct{}]
+	probe  func(report func(error)) // asks the store in the background
+}
+
+// init makes the breaker ready. changed is told when the store begins or ends to be skipped.
+func (b *breaker) init(probe func(report func(error)), changed func(skipped bool)) {
+	b.probe = probe
+	b.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Timeout:     breakFor,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakAfter },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			switch {
+			case from == gobreaker.StateClosed && to == gobreaker.StateOpen:
+				changed(true)
+			case to == gobreaker.StateClosed:
+				changed(false)
+			}
+		},
+	})
+}
+
+// allows reports whether the store may be asked.
+func (b *breaker) allows() bool {
+	if b.faults.Load() == 0 {
+		return true
+	}
+	switch b.cb.State() {
+	case gobreaker.StateClosed:
+		return true
+	case gobreaker.StateHalfOpen:
+		if done, err := b.cb.Allow(); err == nil {
+			b.probe(func(err error) { b.report(done, err) })
+		}
+	}
+	return false
+}
+
+// saw takes down how a command ended.
+func (b *breaker) saw(err error) {
+	if !isFault(err) && b.faults.Load() == 0 {
+		return
+	}
+	if done, refused := b.cb.Allow(); refused == nil {
+		b.report(done, err)
+	}
+}
+
+func (b *breaker) report(done func(error), err error) {
+	if isFault(err) {
+		b.faults.Add(1)
+		done(err)
+		return
+	}
+	done(nil)
+	if b.cb.State() == gobreaker.StateClosed {
+		b.faults.Store(0)
+	}
+}
+
+// isFault reports whether err says something about the store, rather than about a key or a caller.
+func isFault(err error) bool {
+	return err != nil && !errors.Is(err, ErrMiss) && !errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,141 @@
+package memstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// Acquire implements [zodiac.Leaser]. A Hit always carries the whole record.
+func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+	if err := checkAsk(ask); err != nil {
+		return zodiac.Claim{}, err
+	}
+	claim, err := s.claim(ctx, key, ask)
+	claim.Record.Data = bytes.Clone(claim.Record.Data)
+	return claim, err
+}
+
+// claim is Acquire of a record whose Data is the cell's.
+func (s *Store) claim(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+	if err := s.enter(ctx); err != nil {
+		return zodiac.Claim{}, err
+	}
+	defer s.mu.Unlock()
+	c, now := s.cell(key), s.now()
+	switch {
+	case c.leased(now) && !c.void && c.asked() == ask.Token:
+		// The asker did not get the answer and asks again.
+		return zodiac.Claim{State: zodiac.Won, Token: c.token}, nil
+	case ask.Force:
+		return s.grant(key, c, ask, now), nil
+	case c.alive(now) && (c.mark || c.version != ask.Seen):
+		return zodiac.Claim{State: zodiac.Hit, Record: c.record(now), Whole: true}, nil
+	case c.leased(now):
+		return zodiac.Claim{State: zodiac.Busy, Left: c.deadline - now, Holder: c.serial()}, nil
+	default:
+		return s.grant(key, c, ask, now), nil
+	}
+}
+
+// grant gives the lease on key to the asker, beside the record that is there. Caller holds mu.
+//
+// The serial number in the token is what keeps a late copy of an ask harmless: it may be granted, but under another
+// token than the one its caller fetched under, which thus never comes back.
+func (s *Store) grant(key string, old *cell, ask zodiac.Ask, now time.Duration) zodiac.Claim {
+	c := *old
+	c.token, c.void, c.deadline = ask.Token+"."+s.next(), false, after(now, ask.Lease)
+	s.put(key, &c)
+	return zodiac.Claim{State: zodiac.Won, Token: c.token}
+}
+
+// Renew implements [zodiac.Leaser].
+func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (bool, error) {
+	if err := checkTTL(p); err != nil {
+		return false, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.mu.Unlock()
+	old, now := s.cell(key), s.now()
+	if old.token != token || !old.leased(now) {
+		return false, nil
+	}
+	c := *old
+	c.deadline = max(c.deadline, after(now, p))
+	s.put(key, &c)
+	return true, nil
+}
+
+// Commit implements [zodiac.Leaser].
+func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+	if err := s.check(key, r); err != nil {
+		return false, err
+	}
+	data := bytes.Clone(r.Data)
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.mu.Unlock()
+	c, now := s.cell(key), s.now()
+	switch {
+	case token == "":
+		return false, nil
+	case c.token != token:
+		// Repeated: whoever committed under a token made its record's version of it.
+		return c.version == token && c.alive(now), nil
+	case c.void:
+		s.end(key, c, now)
+		return false, nil
+	}
+	s.put(key, &cell{version: token, mark: r.Mark, dies: after(now, r.TTL), data: data})
+	s.wake(key)
+	return true, nil
+}
+
+// Abort implements [zodiac.Leaser].
+func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return false, err
+	}
+	defer s.mu.Unlock()
+	c, now := s.cell(key), s.now()
+	if token == "" || token != c.token && token != c.asked() {
+		return false, nil
+	}
+	s.end(key, c, now)
+	return c.leased(now) && !c.void, nil
+}
+
+// end takes the lease from a key, and tells those who wait for it. A record stays as it is. Caller holds mu.
+func (s *Store) end(key string, old *cell, now time.Duration) {
+	if !old.alive(now) {
+		s.remove(key)
+		return
+	}
+	c := *old
+	c.token, c.void, c.deadline = "", false, 0
+	s.put(key, &c)
+	s.wake(key)
+}
+
+// checkAsk returns what is wrong with an ask.
+func checkAsk(ask zodiac.Ask) error {
+	if n := len(ask.Token); n < 16 || n > 64 {
+		return fmt.Errorf("memstore: a token of %d characters; it has 16 to 64", n)
+	}
+	for _, r := range ask.Token {
+		if !tokenRune(r) {
+			return fmt.Errorf("memstore: %q in a token; it has letters, digits, '-' and '_'", r)
+		}
+	}
+	return checkTTL(ask.Lease)
+}
+
+func tokenRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
+}

@@ -1,0 +1,29 @@
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// GetMany implements [zodiac.Batcher].
+func (s *Store) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
+	for i, key := range keys {
+		records[i], errs[i] = s.Get(ctx, key)
+	}
+	return records, errs
+}
+
+// SetMany implements [zodiac.Batcher].
+func (s *Store) SetMany(ctx context.Context, records map[string]zodiac.Record) error {
+	var errs []error
+	for key, r := range records {
+		if err := s.Set(ctx, key, r); err != nil {
+			errs = append(errs, fmt.Errorf("%q: %w", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,359 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// readStore reads the store for a Get. ok is false if it has nothing that this caller may use.
+func (c *Cache[K, V]) readStore(g *getting[K, V]) (a answer[V], ok bool) {
+	got, err := c.remote.read(g.ctx, g.far.key, &g.far.budget, c.reader(g.far.key))
+	if err != nil {
+		return c.unread(g, err)
+	}
+	return c.openRecord(g, &got, hitStore)
+}
+
+// unread is the answer, if that is one, where the store gave none.
+func (c *Cache[K, V]) unread(g *getting[K, V], err error) (a answer[V], ok bool) {
+	switch {
+	case errors.Is(err, ErrMiss):
+		return a, false
+	case g.ctx.Err() != nil:
+		c.count(left, g.sinks)
+		return answer[V]{err: g.ctx.Err()}, true
+	case errors.Is(err, ErrClosed):
+		return answer[V]{err: ErrClosed}, true
+	}
+	bad := c.storeFault(g.ctx, g.key, "Get", err)
+	if c.remote.closed {
+		c.count(failed, g.sinks)
+		return answer[V]{err: bad}, true
+	}
+	return a, false
+}
+
+// storeFault reports that the store failed, and returns the error for a caller who gets to see it.
+func (c *Cache[K, V]) storeFault(ctx context.Context, key K, op string, err error) error {
+	bad := &StoreError{Loader: c.set.name, Op: op, Err: err}
+	if !errors.Is(err, errSkipped) { // that was reported when it began
+		c.fault(ctx, key, bad)
+	}
+	return bad
+}
+
+// skipped reports that the store has failed so often that it is not asked any more, or that it answers again.
+func (c *Cache[K, V]) skipped(skipped bool) {
+	if skipped {
+		c.log(slog.LevelError, "zodiac: the store fails again and again; it is left alone for now")
+	} else {
+		c.log(slog.LevelInfo, "zodiac: the store answers again")
+	}
+}
+
+// reader returns how a record is read for several callers.
+func (c *Cache[K, V]) reader(key string) readFunc {
+	return func(ctx context.Context, b *budget) (found, error) { return c.readRecord(ctx, b, key) }
+}
+
+// readRecord reads a record, and the generations of its tags.
+func (c *Cache[K, V]) readRecord(ctx context.Context, b *budget, key string) (got found, err error) {
+	got.mark, got.epoch, got.sent = c.mark(key), c.tags.epoch.Load(), c.clock.Now()
+	if len(c.set.tags) == 0 {
+		got.record, err = ask(ctx, c.remote, b, func(ctx context.Context) (Record, error) { return c.remote.get(ctx, key) })
+	} else {
+		err = c.readWithTags(ctx, b, key, &got)
+	}
+	if err == nil {
+		err = c.completeTags(ctx, b, &got)
+	}
+	return got, err
+}
+
+// readLong is readRecord for who needs to know the time left.
+func (c *Cache[K, V]) readLong(ctx context.Context, b *budget, key string) (got found, err error) {
+	got.mark, got.epoch, got.sent = c.mark(key), c.tags.epoch.Load(), c.clock.Now()
+	got.record, err = ask(ctx, c.remote, b, func(ctx context.Context) (Record, error) { return c.remote.store.Get(ctx, key) })
+	if err == nil {
+		err = c.completeTags(ctx, b, &got)
+	}
+	return got, err
+}
+
+// completeTags parses a record that was read, and reads the generations of its tags that were not read with it.
+func (c *Cache[K, V]) completeTags(ctx context.Context, b *budget, got *found) error {
+	if got.parse(); got.bad != nil || len(got.parsed.tags) == 0 {
+		return nil
+	}
+	var missing []string
+	for _, t := range got.parsed.tags {
+		if _, ok := got.tags[t.name]; !ok {
+			missing = append(missing, t.name)
+		}
+	}
+	if len(missing) > 0 {
+		tags, err := c.remote.readTags(ctx, b, missing)
+		if err != nil {
+			return err
+		}
+		got.tags = got.tags.with(tags)
+	}
+	got.compare(got.tags)
+	return nil
+}
+
+// usableRecord reports whether a record is one of this loader's entries, and counts what is wrong with it. That a value can be
+// decoded shows only when it is.
+func (c *Cache[K, V]) usableRecord(full string, sinks []*counters, got *found) bool {
+	rec := &got.parsed
+	switch {
+	case got.bad != nil, rec.kind > recordNone, rec.kind == recordValue && rec.codec != c.remote.codec.Name():
+		c.count(corrupt, sinks)
+		return false
+	case rec.text != full: // two keys of one hash
+		return false
+	case got.invalid:
+		c.count(invalid, sinks)
+		return false
+	}
+	return true
+}
+
+// openRecord returns what the reader gets of a record, puts it into memory, and counts the hit as n. ok is false if it is of no use.
+func (c *Cache[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a answer[V], ok bool) {
+	if got.record.Version == g.far.seen || !c.usableRecord(g.far.full, g.sinks, got) {
+		g.far.seen = got.record.Version
+		return a, false
+	}
+	e, err := c.decode(&g.place, got)
+	if err != nil {
+		c.count(corrupt, g.sinks)
+		c.fault(g.ctx, g.key, err)
+		g.far.seen = got.record.Version
+		return a, false
+	}
+	if g.far.entry = c.describeRecord(e, got); c.set.validIf != nil {
+		valid := false
+		if a.err = c.guard("ValidIf", func() { valid = c.set.validIf(g.key, g.far.entry) }); a.err != nil {
+			c.count(failed, g.sinks)
+			return a, true
+		}
+		if !valid {
+			c.count(invalid, g.sinks)
+			g.far.seen = got.record.Version
+			return a, false
+		}
+	}
+	if c.near != nil {
+		c.fill(&g.place, g.far.key, e, got)
+	}
+	return c.deliver(g, e, got, n)
+}
+
+// deliver is the end of openRecord.
+func (c *Cache[K, V]) deliver(g *getting[K, V], e *tier.Entry[K, V], got *found, n counter) (a answer[V], ok bool) {
+	if got.parsed.kind == recordNone {
+		a.err = c.noneOf(got)
+	} else if c.near != nil {
+		if a.value, a.err = c.cloned(e.Value); a.err != nil {
+			c.count(failed, g.sinks)
+			return a, true
+		}
+	} else {
+		a.value = e.Value
+	}
+	c.count(n, g.sinks)
+	c.slideRecord(g, got)
+	return a, true
+}
+
+// slideRecord extends the life of a sliding record that is used, in the background.
+func (c *Cache[K, V]) slideRecord(g *getting[K, V], got *found) {
+	life := got.parsed.slide
+	if life == 0 || g.mode.NoWrite || got.record.TTL > life-life/8 {
+		return
+	}
+	c.remote.later(g.ctx, func(ctx context.Context) {
+		_, err := c.remote.store.Expire(ctx, g.far.key, life)
+		c.remote.breaker.saw(err)
+	})
+}
+
+// noneOf returns the error that readers of a None get: one of NoneIf's, if its text still matches.
+func (c *Cache[K, V]) noneOf(got *found) error { return c.set.nones.byText(string(got.parsed.payload)) }
+
+// decode returns the entry of a record. It is ready for memory, but for its expiry.
+func (c *Cache[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V], error) {
+	rec := &got.parsed
+	created := c.clock.Now() - int64(max(0, got.read.Sub(rec.created)))
+	e := c.mem.NewEntry(place, created, c.near != nil && (rec.kind != recordValue || len(rec.tags) > 0))
+	if d := e.Detail(); d != nil && c.near != nil {
+		d.Nil = rec.kind == recordNil
+		if rec.kind == recordNone {
+			d.None = c.noneOf(got)
+		}
+		for _, t := range rec.tags {
+			d.Tags = append(d.Tags, c.tags.label(t.name).Tag())
+		}
+	}
+	if rec.kind != recordValue {
+		return e, nil
+	}
+	var err error
+	bug := c.guarded("WithCodec", func() { err = c.remote.codec.Unmarshal(rec.payload, &e.Value) })
+	if bug != nil {
+		err = bug
+	}
+	if err != nil {
+		return nil, &CodecError{Loader: c.set.name, Op: "Unmarshal", Codec: rec.codec, Err: err}
+	}
+	return e, nil
+}
+
+// describeRecord returns the snapshot of a record whose value was decoded.
+func (c *Cache[K, V]) describeRecord(e *tier.Entry[K, V], got *found) Entry[V] {
+	rec := &got.parsed
+	d := Entry[V]{Value: e.Value, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
+	switch rec.kind {
+	case recordNone:
+		d.Kind = KindNone
+	case recordNil:
+		d.Kind = KindNil
+	}
+	for _, t := range rec.tags {
+		d.Tags = append(d.Tags, t.name)
+	}
+	return d
+}
+
+// encode makes the record of a value, or of a None, that lives so long. The error is a *CodecError, or says that the record is
+// too large.
+func (c *Cache[K, V]) encode(full string, created int64, value *V, none error, life time.Duration, tags []recordTag) ([]byte, error) {
+	rec := record{kind: recordValue, created: c.clock.Time(created), tags: tags, text: full}
+	rec.slide = c.set.life.slide(life)
+	switch {
+	case none != nil:
+		rec.kind, rec.payload = recordNone, []byte(textOfNone(none))
+	case c.isNil(value):
+		rec.kind = recordNil
+	default:
+		rec.codec = c.remote.codec.Name()
+		var err error
+		bug := c.guarded("WithCodec", func() { rec.payload, err = c.remote.codec.Marshal(*value) })
+		if bug != nil {
+			err = bug
+		}
+		if err != nil {
+			return nil, &CodecError{Loader: c.set.name, Op: "Marshal", Codec: rec.codec, Err: err}
+		}
+	}
+	if n := rec.size(); c.remote.maxBytes > 0 && n > c.remote.maxBytes {
+		return nil, fmt.Errorf("%w: %d bytes; WithMaxBytes allows %d", ErrTooLarge, n, c.remote.maxBytes)
+	}
+	return rec.appendTo(nil), nil
+}
+
+// peekShared is peek over a store. long says that the time left is wanted.
+func (c *Cache[K, V]) peekShared(g *getting[K, V], long bool) (a answer[V], ok bool) {
+	if err := c.begin(g); err != nil {
+		return answer[V]{err: err}, false
+	}
+	if e := c.usable(&g.place, g.sinks); e != nil {
+		if a, ok = c.open(g, e); ok {
+			g.far.entry = c.describe(e)
+			return a, a.err == nil || isNone(a.err)
+		}
+	}
+	if err := g.ctx.Err(); err != nil {
+		c.count(left, g.sinks)
+		return answer[V]{err: err}, false
+	}
+	if a, ok = c.peekStore(g, long); ok {
+		return a, a.err == nil || isNone(a.err)
+	}
+	c.count(missed, g.sinks)
+	return a, false
+}
+
+func (c *Cache[K, V]) peekStore(g *getting[K, V], long bool) (answer[V], bool) {
+	if !long {
+		return c.readStore(g)
+	}
+	got, err := c.readLong(g.ctx, &g.far.budget, g.far.key)
+	if err != nil {
+		return c.unread(g, err)
+	}
+	return c.openRecord(g, &got, hitStore)
+}
+
+// entryShared is Entry over a store.
+func (c *Cache[K, V]) entryShared(g *getting[K, V]) (Entry[V], bool, error) {
+	a, ok := c.peekShared(g, true)
+	if !ok {
+		return Entry[V]{}, false, a.err
+	}
+	d := g.far.entry
+	d.Value = a.value
+	return d, true, a.err
+}
+
+// readRecords is readRecord for many keys: in one go, and, if there are tags, a second one. A record that is absent has no Version.
+func (c *Cache[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]found, error) {
+	b := &all[0].get.far.budget
+	keys := make([]string, len(all), len(all)+len(c.set.tags))
+	gots := make([]found, len(all))
+	for i, w := range all {
+		keys[i] = w.get.far.key
+		gots[i].mark, gots[i].epoch, gots[i].sent = c.mark(keys[i]), c.tags.epoch.Load(), c.clock.Now()
+	}
+	records, err := c.remote.askMany(ctx, b, append(keys, c.remote.tagKeys(c.set.tags)...))
+	if err != nil {
+		return nil, err
+	}
+	own := gensOf(c.set.tags, records[len(all):])
+	late := make(map[string]bool)
+	for i := range gots {
+		gots[i].record, gots[i].tags = records[i], own
+		if records[i].Version != "" {
+			gots[i].parse()
+		}
+		for _, t := range gots[i].parsed.tags {
+			if _, known := own[t.name]; !known {
+				late[t.name] = true
+			}
+		}
+	}
+	if len(late) > 0 {
+		more, err := c.remote.readTags(ctx, b, slices.Collect(maps.Keys(late)))
+		if err != nil {
+			return nil, err
+		}
+		own = own.with(more)
+	}
+	for i := range gots {
+		gots[i].compare(own)
+	}
+	return gots, nil
+}
+
+// parse parses a record that was read just now.
+func (got *found) parse() {
+	got.read = time.Now()
+	got.bad = parseRecord(got.record.Data, &got.parsed)
+}
+
+// compare looks whether one of the record's tags has been deleted.
+func (got *found) compare(now tagGens) {
+	for _, t := range got.parsed.tags {
+		if t.gen == "" || now[t.name] != t.gen {
+			got.invalid = true
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// A draft is a record to be written, and where.
+type draft struct {
+	key, full string
+	record    Record
+	drop      bool // it would live no time: there is to be none
+	budget    budget
+}
+
+// newDraft returns where a write goes.
+func (c *Cache[K, V]) newDraft(w *write[K, V]) (d draft, err error) {
+	d.budget = c.remote.newBudget()
+	d.key, d.full, err = c.storeKey(&w.place, w.key, w.op)
+	return d, err
+}
+
+// draftRecord makes the record of a value, or of a None.
+func (c *Cache[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V, none error) (draft, error) {
+	d, err := c.newDraft(w)
+	if err != nil {
+		return d, err
+	}
+	var names []string
+	if none != nil {
+		w.life = c.set.life.ofNone(w.given.ttl)
+		names = w.given.tags
+	} else if names, err = c.draftLife(w, value); err != nil {
+		return d, err
+	}
+	if d.drop = w.drop && !w.keepLeft; d.drop {
+		return d, nil
+	}
+	names = slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.set.tags, names))))
+	if len(names) > maxTags {
+		return d, &SettingError{Of: c.of(w.op), Faults: []error{fmt.Errorf("WithTags: %d tags; an entry has at most %d", len(names), maxTags)}}
+	}
+	var tags []recordTag
+	if len(names) > 0 {
+		if tags, err = c.tagsFor(ctx, &d.budget, nil, names); err != nil {
+			return d, c.storeFault(ctx, w.key, "GetMany", err)
+		}
+	}
+	d.record.TTL = w.life
+	d.record.Data, err = c.encode(d.full, w.created, value, none, w.life, tags)
+	return d, err
+}
+
+// draftLife finds out how long a value lives, and which tags it has beside the loader's.
+func (c *Cache[K, V]) draftLife(w *write[K, V], value *V) (names []string, err error) {
+	if err = c.lifetime(w, value); err != nil {
+		return nil, err
+	}
+	names = w.given.tags
+	if c.set.tagsFunc != nil {
+		err = c.guard("WithTagsFunc", func() { names = append(slices.Clip(c.set.tagsFunc(w.key, *value)), names...) })
+	}
+	return names, err
+}
+
+// setShared is Set, and SetNone if none is not nil, over a store.
+func (c *Cache[K, V]) setShared(ctx context.Context, w *write[K, V], value *V, none error) error {
+	d, err := c.draftRecord(ctx, w, value, none)
+	if err != nil {
+		return err
+	}
+	if d.drop {
+		return c.deleteDraft(ctx, w, &d)
+	}
+	return c.change(ctx, w, &d, "Set", func(ctx context.Context) error { return c.remote.store.Set(ctx, d.key, d.record) })
+}
+
+func (c *Cache[K, V]) deleteDraft(ctx context.Context, w *write[K, V], d *draft) error {
+	return c.change(ctx, w, d, "Delete", func(ctx context.Context) error {
+		_, err := c.remote.store.Delete(ctx, d.key)
+		return err
+	})
+}
+
+// change sends a command that invalidates a key; then it drops the key in this process and tells the others, whether or not the
+// command failed: it may have been carried out, or be so later.
+func (c *Cache[K, V]) change(ctx context.Context, w *write[K, V], d *draft, op string, command func(context.Context) error) error {
+	_, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (struct{}, error) { return struct{}{}, command(ctx) })
+	return c.changed(ctx, w, d, op, err)
+}
+
+// changed is the end of change.
+func (c *Cache[K, V]) changed(ctx context.Context, w *write[K, V], d *draft, op string, err error) error {
+	c.drop(&w.place, d.key)
+	if told := c.announceKeys(ctx, &d.budget, d.key); err == nil && told != nil {
+		err, op = told, "Announce"
+	}
+	return c.writeError(ctx, w.key, op, err)
+}
+
+// writeError is what a caller gets of a store's error.
+func (c *Cache[K, V]) writeError(ctx context.Context, key K, op string, err error) error {
+	if err == nil || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return c.storeFault(ctx, key, op, err)
+}
+
+// addShared is SetIfAbsent over a store.
+func (c *Cache[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) (bool, error) {
+	d, err := c.draftRecord(ctx, w, value, nil)
+	if err != nil {
+		return false, err
+	}
+	if d.drop {
+		_, err := c.readForWrite(ctx, w, &d)
+		return errors.Is(err, ErrMiss), c.writeError(ctx, w.key, "Get", noMiss(err))
+	}
+	added, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) { return c.remote.store.Add(ctx, d.key, d.record) })
+	if err == nil && !added {
+		return false, nil
+	}
+	return added, c.changed(ctx, w, &d, "Add", err)
+}
+
+func noMiss(err error) error {
+	if errors.Is(err, ErrMiss) {
+		return nil
+	}
+	return err
+}
+
+// touchShared is Touch over a store. How long a value is to live may depend on what it is: then it is read first.
+func (c *Cache[K, V]) touchShared(ctx context.Context, w *write[K, V]) (bool, error) {
+	d, err := c.newDraft(w)
+	if err != nil {
+		return false, err
+	}
+	e, err := c.readForWrite(ctx, w, &d)
+	if errors.Is(err, ErrMiss) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if err := c.newLife(w, e); err != nil {
+		return false, err
+	}
+	if w.drop {
+		return false, c.deleteDraft(ctx, w, &d)
+	}
+	there, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) {
+		return c.remote.store.Expire(ctx, d.key, w.life)
+	})
+	c.forget(&w.place, d.key)
+	if told := c.announceKeys(ctx, &d.budget, d.key); err == nil && told != nil {
+		err = told
+	}
+	return there && err == nil, c.writeError(ctx, w.key, "Expire", err)
+}
+
+// readForWrite returns the entry that a write is about. It is an ErrMiss if there is none that can be used.
+func (c *Cache[K, V]) readForWrite(ctx context.Context, w *write[K, V], d *draft) (*tier.Entry[K, V], error) {
+	got, err := c.readLong(ctx, &d.budget, d.key)
+	if errors.Is(err, ErrMiss) {
+		return nil, err
+	} else if err != nil {
+		return nil, c.writeError(ctx, w.key, "Get", err)
+	}
+	return c.entryOf(ctx, w, d, &got)
+}
+
+func (c *Cache[K, V]) entryOf(ctx context.Context, w *write[K, V], d *draft, got *found) (*tier.Entry[K, V], error) {
+	if !c.usableRecord(d.full, nil, got) {
+		return nil, ErrMiss
+	}
+	e, err := c.decode(&w.place, got)
+	if err != nil {
+		c.count(corrupt, nil)
+		c.fault(ctx, w.key, err)
+		return nil, ErrMiss
+	}
+	return e, nil
+}
+
+// A deletion lists what is to be deleted.
+type deletion[K comparable] struct {
+	places []tier.Key[K]
+	keys   []string // of the store
+}
+
+func (c *Cache[K, V]) listDeletion(d *deletion[K], place tier.Key[K], key K) error {
+	storeKey, _, err := c.storeKey(&place, key, "Delete")
+	if err == nil {
+		d.places, d.keys = append(d.places, place), append(d.keys, storeKey)
+	}
+	return err
+}
+
+// deleteShared is Delete over a store.
+func (c *Cache[K, V]) deleteShared(ctx context.Context, d *deletion[K]) (int, error) {
+	if len(d.keys) == 0 {
+		return 0, nil
+	}
+	b := c.remote.newBudget()
+	n, err := send(ctx, c.remote, &b, func(ctx context.Context) (int, error) { return c.remote.store.Delete(ctx, d.keys...) })
+	for i := range d.places {
+		c.drop(&d.places[i], d.keys[i])
+	}
+	op := "Delete"
+	if told := c.announceKeys(ctx, &b, d.keys...); err == nil && told != nil {
+		err, op = told, "Announce"
+	}
+	var key K
+	return n, c.writeError(ctx, key, op, err)
+}
+
+// clearShared is Clear over a store. It may take longer than WithStoreTimeout: there may be many records.
+func (c *Cache[K, V]) clearShared(ctx context.Context) (int, error) {
+	prefix := c.remote.keys.prefix()
+	n, err := c.remote.store.Clear(ctx, prefix)
+	c.dropAll()
+	b := c.remote.newBudget()
+	op := "Clear"
+	if told := c.tell(ctx, &b, Announcement{Prefix: prefix}); err == nil && told != nil {
+		err, op = told, "Announce"
+	}
+	var key K
+	return n, c.writeError(ctx, key, op, err)
+}
+
+// deleteTagsShared deletes tags for all processes.
+func (c *Cache[K, V]) deleteTagsShared(ctx context.Context, tags []string) error {
+	b := c.remote.newBudget()
+	op := "Set"
+	err := c.remote.deleteTags(ctx, &b, tags)
+	c.dropTags(tags)
+	if told := c.announce(ctx, &b, newsTag, c.remote.tagKeys(tags)); err == nil && told != nil {
+		err, op = told, "Announce"
+	}
+	var key K
+	return c.writeError(ctx, key, op, err)
+}
+
+// updateShared is one try of Update over a store: a lease by force, a read, a call of fn, and a commit that fails if anything
+// was written in between.
+func (c *Cache[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
+	w.created, w.keepLeft, w.given = c.clock.Now(), false, setting{}
+	d, err := c.newDraft(w)
+	if err != nil {
+		return value, false, err
+	}
+	l := lease{r: c.remote, key: d.key, values: context.WithoutCancel(ctx)}
+	defer l.close()
+	if err := c.lockShared(ctx, w, &d, &l); err != nil {
+		return value, false, err
+	}
+	got, err := c.readLong(ctx, &d.budget, d.key)
+	var e *tier.Entry[K, V]
+	if err == nil {
+		e, err = c.entryOf(ctx, w, &d, &got)
+	}
+	if noMiss(err) != nil {
+		return value, false, c.writeError(ctx, w.key, "Get", err)
+	}
+	there := e != nil
+	ok := there && got.parsed.kind != recordNone
+	if ok {
+		value = e.Value
+	}
+	read := time.Now()
+	if value, err = fn(value, ok); err != nil {
+		return value, false, err
+	}
+	if w.keepLeft = keepLeft && ok; w.keepLeft {
+		if w.given.tags, err = c.givenNames(w.key, &e.Value, namesOfRecord(&got.parsed)); err != nil {
+			return value, false, err
+		}
+	}
+	if d, err = c.draftRecord(ctx, w, &value, nil); err != nil {
+		return value, false, err
+	}
+	if w.keepLeft {
+		if d.record.TTL = got.record.TTL; d.record.TTL != Forever {
+			d.record.TTL = max(shortest, d.record.TTL-time.Since(read))
+		}
+	}
+	committed, err = c.commitUpdate(ctx, w, &d, &l, there)
+	return value, committed, err
+}
+
+// lockShared takes the lease of a key from whoever has it. A store that lends none cannot keep other processes out.
+func (c *Cache[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft, l *lease) error {
+	if c.remote.leaser == nil {
+		return nil
+	}
+	a, sent := l.ask("", true), time.Now()
+	claim, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (Claim, error) { return c.remote.leaser.Acquire(ctx, d.key, a) })
+	switch {
+	case err != nil:
+		l.abort(a.Token)
+		return c.writeError(ctx, w.key, "Acquire", err)
+	case claim.State != Won:
+		return c.writeError(ctx, w.key, "Acquire", fmt.Errorf("it answered %v to an ask by force", claim.State))
+	}
+	l.grant(claim.Token, sent, a.Lease)
+	return nil
+}
+
+// commitUpdate stores what an Update has made of a value. there says whether there was an entry.
+func (c *Cache[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draft, l *lease, there bool) (committed bool, err error) {
+	if c.remote.leaser == nil {
+		return c.updateBare(ctx, w, d, there)
+	}
+	token, live := l.end()
+	if !live {
+		l.abort(token)
+		return false, nil
+	}
+	if d.drop {
+		err := c.deleteDraft(ctx, w, d)
+		return err == nil, err
+	}
+	committed, err = send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) {
+		return c.remote.leaser.Commit(ctx, d.key, token, d.record)
+	})
+	if err == nil && !committed {
+		return false, nil
+	}
+	return committed, c.changed(ctx, w, d, "Commit", err)
+}
+
+func (c *Cache[K, V]) updateBare(ctx context.Context, w *write[K, V], d *draft, there bool) (committed bool, err error) {
+	switch {
+	case d.drop:
+		err = c.deleteDraft(ctx, w, d)
+		return err == nil, err
+	case there:
+		err = c.change(ctx, w, d, "Set", func(ctx context.Context) error { return c.remote.store.Set(ctx, d.key, d.record) })
+		return err == nil, err
+	}
+	committed, err = send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) { return c.remote.store.Add(ctx, d.key, d.record) })
+	if err == nil && !committed {
+		return false, nil
+	}
+	return committed, c.changed(ctx, w, d, "Add", err)
+}

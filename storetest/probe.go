@@ -1,0 +1,252 @@
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// The times that rules use: a life or lease that is to end during the rule, how long to wait until it surely has, and one that is
+// not to end.
+const (
+	short = 100 * time.Millisecond
+	past  = 200 * time.Millisecond
+	long  = time.Minute
+)
+
+// slack is what a server's clock may differ by from ours over a minute, and what it may round to.
+const slack = 5 * time.Millisecond
+
+// pass lets time go by.
+func pass(d time.Duration) { time.Sleep(d) }
+
+// A probe is a store under one rule. Its methods end the test when the store's answer leaves nothing more to be checked.
+type probe struct {
+	t      *testing.T
+	ctx    context.Context
+	store  zodiac.Store
+	says   string
+	prefix string
+}
+
+func newProbe(t *testing.T, s zodiac.Store, says string) *probe {
+	return &probe{t: t, ctx: t.Context(), store: s, says: says, prefix: "storetest:" + rand.Text() + ":"}
+}
+
+func (p *probe) leaser() zodiac.Leaser       { return p.store.(zodiac.Leaser) }
+func (p *probe) batcher() zodiac.Batcher     { return p.store.(zodiac.Batcher) }
+func (p *probe) reader() zodiac.DataReader   { return p.store.(zodiac.DataReader) }
+func (p *probe) waker() zodiac.Waker         { return p.store.(zodiac.Waker) }
+func (p *probe) announcer() zodiac.Announcer { return p.store.(zodiac.Announcer) }
+
+// key returns a key of this probe alone.
+func (p *probe) key(name string) string { return p.prefix + name }
+
+func (p *probe) errorf(format string, args ...any) {
+	p.t.Helper()
+	p.t.Errorf(format+"\n\tthe rule: %s", append(args, p.says)...)
+}
+
+func (p *probe) fatalf(format string, args ...any) {
+	p.t.Helper()
+	p.t.Fatalf(format+"\n\tthe rule: %s", append(args, p.says)...)
+}
+
+// ok ends the test if an operation failed.
+func (p *probe) ok(op string, err error) {
+	p.t.Helper()
+	if err != nil {
+		p.fatalf("%s: %v; want no error", op, err)
+	}
+}
+
+// wantError reports an operation that should have failed and did not.
+func (p *probe) wantError(op string, err error) {
+	p.t.Helper()
+	if err == nil {
+		p.errorf("%s = nil; want an error", op)
+	}
+}
+
+// record returns what rules store.
+func record(data string, ttl time.Duration) zodiac.Record {
+	return zodiac.Record{Data: []byte(data), TTL: ttl}
+}
+
+// set stores data and returns the version it got.
+func (p *probe) set(key, data string, ttl time.Duration) (version string) {
+	p.t.Helper()
+	p.ok("Set", p.store.Set(p.ctx, key, record(data, ttl)))
+	if ttl <= short { // it may be gone already
+		r, _ := p.store.Get(p.ctx, key)
+		return r.Version
+	}
+	return p.wantData(key, data).Version
+}
+
+func (p *probe) add(key, data string, want bool) {
+	p.t.Helper()
+	added, err := p.store.Add(p.ctx, key, record(data, long))
+	p.ok("Add", err)
+	if added != want {
+		p.errorf("Add = %v; want %v", added, want)
+	}
+}
+
+func (p *probe) expire(key string, ttl time.Duration, want bool) {
+	p.t.Helper()
+	done, err := p.store.Expire(p.ctx, key, ttl)
+	p.ok("Expire", err)
+	if done != want {
+		p.errorf("Expire = %v; want %v", done, want)
+	}
+}
+
+func (p *probe) delete(want int, keys ...string) {
+	p.t.Helper()
+	n, err := p.store.Delete(p.ctx, keys...)
+	p.ok("Delete", err)
+	if n != want {
+		p.errorf("Delete = %d; want %d", n, want)
+	}
+}
+
+func (p *probe) clear(want int, prefix string) {
+	p.t.Helper()
+	n, err := p.store.Clear(p.ctx, prefix)
+	p.ok("Clear", err)
+	if n != want {
+		p.errorf("Clear(%q) = %d; want %d", prefix, n, want)
+	}
+}
+
+// wantData checks that key has a record with data, and returns it.
+func (p *probe) wantData(key, data string) zodiac.Record {
+	p.t.Helper()
+	r, err := p.store.Get(p.ctx, key)
+	if err != nil || string(r.Data) != data {
+		p.fatalf("Get = %.40q, %v; want %.40q", r.Data, err, data)
+	}
+	p.wantSound(r)
+	return r
+}
+
+// wantSound checks what is true of every record that a store returns.
+func (p *probe) wantSound(r zodiac.Record) {
+	p.t.Helper()
+	if r.Version == "" {
+		p.errorf("the record's Version is empty")
+	}
+	if r.TTL <= 0 {
+		p.errorf("the record's TTL is %v", r.TTL)
+	}
+}
+
+// wantMiss checks that key is absent to those who read.
+func (p *probe) wantMiss(key string) {
+	p.t.Helper()
+	r, err := p.store.Get(p.ctx, key)
+	p.wantErrMiss("Get", r, err)
+}
+
+func (p *probe) wantErrMiss(op string, r zodiac.Record, err error) {
+	p.t.Helper()
+	if !errors.Is(err, zodiac.ErrMiss) {
+		p.errorf("%s = %.40q, %v; want zodiac.ErrMiss", op, r.Data, err)
+	}
+}
+
+// ask returns an ask with a token of its own.
+func ask(lease time.Duration) zodiac.Ask { return zodiac.Ask{Token: rand.Text(), Lease: lease} }
+
+// askSeen returns an ask to produce a record anew.
+func askSeen(lease time.Duration, version string) zodiac.Ask {
+	return zodiac.Ask{Token: rand.Text(), Lease: lease, Seen: version}
+}
+
+// askForce returns an ask that is not to be refused.
+func askForce(lease time.Duration) zodiac.Ask {
+	return zodiac.Ask{Token: rand.Text(), Lease: lease, Force: true}
+}
+
+// acquire checks that the answer to a has the state wanted, and returns it.
+func (p *probe) acquire(key string, a zodiac.Ask, want zodiac.ClaimState) zodiac.Claim {
+	p.t.Helper()
+	c, err := p.leaser().Acquire(p.ctx, key, a)
+	p.ok("Acquire", err)
+	if c.State != want {
+		p.fatalf("Acquire = %v; want %v", c.State, want)
+	}
+	return c
+}
+
+// win takes a lease that is free, and returns its token.
+func (p *probe) win(key string, a zodiac.Ask) string {
+	p.t.Helper()
+	c := p.acquire(key, a, zodiac.Won)
+	if c.Token == "" || c.Token == a.Token {
+		p.errorf("Acquire: the token granted is %q, asked with %q; want one of the store's own making", c.Token, a.Token)
+	}
+	return c.Token
+}
+
+// refresh gives key a record and a lease to produce it anew.
+func (p *probe) refresh(key, data string, lease time.Duration) (version, token string) {
+	p.t.Helper()
+	version = p.set(key, data, long)
+	return version, p.win(key, askSeen(lease, version))
+}
+
+func (p *probe) renew(key, token string, d time.Duration, want bool) {
+	p.t.Helper()
+	live, err := p.leaser().Renew(p.ctx, key, token, d)
+	p.ok("Renew", err)
+	if live != want {
+		p.errorf("Renew = %v; want %v", live, want)
+	}
+}
+
+func (p *probe) commit(key, token, data string, want bool) {
+	p.t.Helper()
+	p.commitRecord(key, token, record(data, long), want)
+}
+
+func (p *probe) commitRecord(key, token string, r zodiac.Record, want bool) {
+	p.t.Helper()
+	stored, err := p.leaser().Commit(p.ctx, key, token, r)
+	p.ok("Commit", err)
+	if stored != want {
+		p.errorf("Commit = %v; want %v", stored, want)
+	}
+}
+
+func (p *probe) abort(key, token string, want bool) {
+	p.t.Helper()
+	current, err := p.leaser().Abort(p.ctx, key, token)
+	p.ok("Abort", err)
+	if current != want {
+		p.errorf("Abort = %v; want %v", current, want)
+	}
+}
+
+// wantLost checks that nothing can be stored under a token any more, and that key stays absent.
+func (p *probe) wantLost(key, token string) {
+	p.t.Helper()
+	p.commit(key, token, "stored after all", false)
+	p.wantMiss(key)
+}
+
+// eventually reports whether cond comes true within two seconds.
+func eventually(cond func() bool) bool {
+	for range 400 {
+		if cond() {
+			return true
+		}
+		pass(5 * time.Millisecond)
+	}
+	return false
+}
