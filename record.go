@@ -147,7 +147,7 @@ func (r *record) fields() byte {
 // record's, it is kept, which saves an allocation. After an error, which is a [recordError], r is not to be used.
 func parseRecord(data []byte, r *record) error {
 	switch {
-	case len(data) == 0 || data[0] != recordMagic:
+	case len(data) > 0 && data[0] != recordMagic:
 		return errRecordForeign
 	case len(data) < 2:
 		return errRecordTruncated
@@ -262,12 +262,11 @@ func uvarintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
 
 // unixNano is Time.UnixNano, but times out of its range become the first or the last in it.
 func unixNano(t time.Time) int64 {
-	const last = math.MaxInt64 / int64(time.Second)
-	switch s := t.Unix(); {
-	case s >= last:
-		return math.MaxInt64
-	case s <= -last:
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
 		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
 	default:
 		return t.UnixNano()
 	}

@@ -2,16 +2,17 @@ package zodiac
 
 import "fmt"
 
-// A StoreError says that an operation on a store failed. Whether it was carried out is not known. The [Observer] is told; callers
-// get it from methods that write, and from those that read only with FailClosed.
+// A StoreError says that an operation of a [Store] failed. Whether it was carried out, or will be, is not known. Loaders go on
+// without the store and tell the [Observer]; methods that write return it, and with FailClosed all do.
 type StoreError struct {
 	Loader string // the name of the loader
-	Op     string // the method of the Store: "Get", "Acquire"
-	Err    error  // what the Store returned
+	Op     string // the method of the Store that was called: "Get", "Commit"
+	Err    error  // what it returned
 }
 
 func (e *StoreError) Error() string {
-	return fmt.Sprintf("zodiac: loader %q: the store's %s failed: %v", e.Loader, e.Op, e.Err)
+	return fmt.Sprintf("zodiac: loader %q: %s of the store: %v (whether it was done is not known; check that the store is up, "+
+		"and try again)", e.Loader, e.Op, e.Err)
 }
 
 func (e *StoreError) Unwrap() error { return e.Err }

@@ -13,8 +13,8 @@ import (
 // The times that rules use: a life or lease that is to end during the rule, how long to wait until it surely has, and one that is
 // not to end.
 const (
-	short = 100 * time.Millisecond
-	past  = 200 * time.Millisecond
+	short = 60 * time.Millisecond
+	past  = 130 * time.Millisecond
 	long  = time.Minute
 )
 

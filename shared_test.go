@@ -1,0 +1,256 @@
+package zodiac_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+)
+
+// A process is a loader over a store that others share, as if it were in a process of its own.
+type process struct {
+	*zodiac.Loader[string, string]
+	calls atomic.Int32
+}
+
+// An origin has rows that processes fetch.
+type origin struct {
+	mu   sync.Mutex
+	rows map[string]string
+	took time.Duration // of a fetch, after the row was read
+	n    atomic.Int32  // fetches that began
+	now  atomic.Int32  // fetches that run
+	most atomic.Int32
+}
+
+func (o *origin) write(key, value string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.rows == nil {
+		o.rows = make(map[string]string)
+	}
+	o.rows[key] = value
+}
+
+func (o *origin) read(ctx context.Context, key string) (string, error) {
+	o.n.Add(1)
+	if now := o.now.Add(1); now > o.most.Load() {
+		o.most.Store(now)
+	}
+	defer o.now.Add(-1)
+	o.mu.Lock()
+	v, ok := o.rows[key]
+	took := o.took
+	o.mu.Unlock()
+	select {
+	case <-time.After(took):
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if !ok {
+		return "", errNotThere
+	}
+	return v, nil
+}
+
+var errNotThere = errors.New("not there")
+
+// twin hides that two loaders are over one store: names are taken per Store.
+type twin struct{ *memstore.Store }
+
+// processes returns n loaders over one memstore, each as if in a process of its own.
+func processes(t *testing.T, o *origin, n int, opts ...zodiac.Option) []*zodiac.Loader[string, string] {
+	t.Helper()
+	store := memstore.New()
+	all := make([]*zodiac.Loader[string, string], n)
+	for i := range all {
+		all[i] = zodiac.NewLoader(o.read, append([]zodiac.Option{zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(&twin{store})}, opts...)...)
+	}
+	t.Cleanup(func() {
+		for _, l := range all {
+			if err := l.Close(context.Background()); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}
+		store.Close()
+	})
+	return all
+}
+
+func TestProcessesShareOneFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 20 * time.Millisecond}
+		o.write("k", "v")
+		all := processes(t, o, 8)
+		began := time.Now()
+		var last atomic.Int64
+		var wg sync.WaitGroup
+		for _, l := range all {
+			for range 25 {
+				wg.Go(func() {
+					if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+						t.Errorf("Get = %q, %v", v, err)
+					}
+					last.Store(max(last.Load(), int64(time.Since(began))))
+				})
+			}
+		}
+		wg.Wait()
+		if n := o.n.Load(); n != 1 {
+			t.Errorf("%d fetches; want 1", n)
+		}
+		if d := time.Duration(last.Load()); d != 20*time.Millisecond {
+			t.Errorf("the last of all had its value after %v; want 20ms", d)
+		}
+	})
+}
+
+func TestStoredValueIsReadByOtherProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		o.write("k", "v")
+		all := processes(t, o, 2)
+		for _, l := range all {
+			if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+				t.Fatalf("Get = %q, %v", v, err)
+			}
+		}
+		if s := all[1].Stats(); s.HitStore != 1 || s.Fetches != 0 || s.Gets != 1 {
+			t.Errorf("%+v; want one hit in the store", s)
+		}
+	})
+}
+
+func TestNoProcessReadsWhatIsOlderThanADelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 50 * time.Millisecond}
+		o.write("k", "old")
+		all := processes(t, o, 2)
+		var wg sync.WaitGroup
+		wg.Go(func() { all[0].Get(t.Context(), "k") })
+		time.Sleep(20 * time.Millisecond) // it has read the old row
+		o.write("k", "new")
+		if _, err := all[1].Delete(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range all {
+			if v, err := l.Get(t.Context(), "k"); v != "new" || err != nil {
+				t.Errorf("Get after Delete = %q, %v; want new", v, err)
+			}
+		}
+		wg.Wait()
+		for _, l := range all {
+			if v, err := l.Get(t.Context(), "k"); v != "new" || err != nil {
+				t.Errorf("Get after the old fetch = %q, %v; want new", v, err)
+			}
+		}
+	})
+}
+
+func TestMutationsOverAStore(t *testing.T) {
+	for _, opts := range [][]zodiac.Option{nil, {zodiac.WithMemory(10)}} {
+		synctest.Test(t, func(t *testing.T) {
+			o := &origin{}
+			o.write("k", "v")
+			all := processes(t, o, 2, opts...)
+			a, b := all[0], all[1]
+			ctx := t.Context()
+			want := func(l *zodiac.Loader[string, string], key, want string) {
+				t.Helper()
+				if v, ok, err := l.Peek(ctx, key); v != want || ok != (want != "") || err != nil {
+					t.Errorf("Peek = %q, %v, %v; want %q", v, ok, err, want)
+				}
+			}
+			if err := a.Set(ctx, "s", "1"); err != nil {
+				t.Fatal(err)
+			}
+			want(a, "s", "1")
+			want(b, "s", "1")
+			if err := b.Set(ctx, "s", "2"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			want(a, "s", "2")
+			if ok, err := a.SetIfAbsent(ctx, "s", "3"); ok || err != nil {
+				t.Errorf("SetIfAbsent of what is there = %v, %v", ok, err)
+			}
+			if ok, err := a.SetIfAbsent(ctx, "t", "3"); !ok || err != nil {
+				t.Errorf("SetIfAbsent = %v, %v", ok, err)
+			}
+			want(b, "t", "3")
+			if v, err := b.Update(ctx, "t", func(old string, ok bool) (string, error) { return fmt.Sprint(old, ok), nil }); v != "3true" || err != nil {
+				t.Errorf("Update = %q, %v", v, err)
+			}
+			synctest.Wait()
+			want(a, "t", "3true")
+			if ok, err := a.Touch(ctx, "t", zodiac.WithTTL(5)); !ok || err != nil {
+				t.Errorf("Touch = %v, %v", ok, err)
+			}
+			if e, ok, err := b.Entry(ctx, "t"); !ok || err != nil || e.Left != 5*time.Second {
+				t.Errorf("Entry = %+v, %v, %v; want 5 s left", e, ok, err)
+			}
+			if err := a.SetNone(ctx, "n"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Get(ctx, "n"); !errors.Is(err, zodiac.ErrNone) {
+				t.Errorf("Get of a None: %v", err)
+			}
+			if got, err := b.GetMany(ctx, []string{"k", "s", "t", "n", "k"}); len(got) != 3 || got["k"] != "v" || got["s"] != "2" || err != nil {
+				t.Errorf("GetMany = %v, %v", got, err)
+			}
+			if n, err := b.Delete(ctx, "s", "nothing"); n != 1 || err != nil {
+				t.Errorf("Delete = %d, %v; want 1", n, err)
+			}
+			synctest.Wait()
+			want(a, "s", "")
+			if n, err := a.Clear(ctx); n != 3 || err != nil {
+				t.Errorf("Clear = %d, %v; want 3", n, err)
+			}
+			synctest.Wait()
+			want(b, "t", "")
+		})
+	}
+}
+
+func TestTagsOverAStore(t *testing.T) {
+	for _, opts := range [][]zodiac.Option{nil, {zodiac.WithMemory(10)}} {
+		synctest.Test(t, func(t *testing.T) {
+			o := &origin{}
+			o.write("k", "v")
+			all := processes(t, o, 2, append(opts, zodiac.WithTags("all"),
+				zodiac.WithTagsFunc(func(_, v string) []string { return []string{"is-" + v} }))...)
+			ctx := t.Context()
+			get := func(l *zodiac.Loader[string, string], fetches int32) {
+				t.Helper()
+				if v, err := l.Get(ctx, "k"); v != "v" || err != nil {
+					t.Errorf("Get = %q, %v", v, err)
+				}
+				if n := o.n.Load(); n != fetches {
+					t.Errorf("%d fetches; want %d", n, fetches)
+				}
+			}
+			get(all[0], 1)
+			get(all[1], 1)
+			get(all[1], 1)
+			for i, tag := range []string{"all", "is-v"} {
+				if err := all[0].DeleteTags(ctx, tag); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				get(all[1], int32(i+2))
+				get(all[0], int32(i+2))
+			}
+			if err := all[0].DeleteTags(ctx, "unknown"); err != nil {
+				t.Fatal(err)
+			}
+			get(all[0], 3)
+		})
+	}
+}
