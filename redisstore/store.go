@@ -1,0 +1,158 @@
+// Package redisstore keeps zodiac's records in Redis 7.0 or later, or Valkey, alone, with Sentinel, or as a Cluster.
+//
+//	store := redisstore.New(redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true}))
+//	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store), zodiac.WithTTL(60))
+//
+// [Open] makes the client as well, from a URL.
+//
+// # What is sent
+//
+// A hit is one command in one round trip; PTTL goes with it where the time left matters. A miss is three round trips: the
+// read, a script that takes the lease, and one that stores the result and ends the lease. Everything about a key is in that key,
+// so that whoever deletes it, with whatever client, voids the lease too. docs/redis-frame.md describes the bytes.
+//
+// # Goroutines
+//
+// At rest there are none. While somebody waits for another process' fetch, or has subscribed, there is one connection with a
+// subscription and two goroutines, and for a second longer. Commands of a client that does not heed contexts (its option
+// ContextTimeoutEnabled is false) run on goroutines of their own.
+//
+// # What it cannot do
+//
+// Redis replicates asynchronously: a failover can lose a Delete, and what it removed is there again. A key that someone makes
+// persistent by hand may be read past its time. While slots of a Cluster move, Clear may miss keys.
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// A Store is a [zodiac.Store] on Redis, with all optional abilities.
+type Store struct {
+	client  redis.UniversalClient
+	owned   bool                                                                    // the client is ours to close
+	inline  bool                                                                    // the client heeds contexts
+	masters func(context.Context, func(context.Context, *redis.Client) error) error // of a cluster, else nil
+	channel string
+	logger  *slog.Logger
+
+	hub     hub
+	closed  atomic.Bool
+	checked atomic.Bool // the server is new enough
+	stuck   atomic.Int64
+	refused atomic.Uint64
+	report  sync.Once
+}
+
+var (
+	_ zodiac.Store      = (*Store)(nil)
+	_ zodiac.Leaser     = (*Store)(nil)
+	_ zodiac.Batcher    = (*Store)(nil)
+	_ zodiac.DataReader = (*Store)(nil)
+	_ zodiac.Waker      = (*Store)(nil)
+	_ zodiac.Announcer  = (*Store)(nil)
+)
+
+// An Option is a setting of a Store.
+type Option func(*Store)
+
+// WithChannel sets the channel of wake-ups and announcements, which all processes that share keys have in common. By default,
+// it is "zodiac:" and the number of the database.
+func WithChannel(name string) Option { return func(s *Store) { s.channel = name } }
+
+// WithLogger logs, once, that the server refuses to pass on wake-ups. By default, nothing is logged.
+func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
+
+// New returns a Store on client, which stays the caller's to close. It does not talk to the server; the first command does.
+// It panics if the client is not one that TryNew takes.
+func New(client redis.UniversalClient, opts ...Option) *Store {
+	s, err := TryNew(client, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// TryNew is New that returns the error. client is a *redis.Client or a *redis.ClusterClient, or something that has one of these
+// embedded. Reads from replicas or from a cache in the client are refused: they would bring back what was deleted.
+func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
+	s := &Store{client: client}
+	var err error
+	switch c := client.(type) {
+	case nil:
+		err = errors.New("redisstore: the client is nil")
+	case interface{ Options() *redis.ClusterOptions }:
+		err = s.cluster(c.Options())
+		s.masters = client.(interface {
+			ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
+		}).ForEachMaster
+	case interface{ Options() *redis.Options }:
+		err = s.single(c.Options())
+	default:
+		err = fmt.Errorf("redisstore: a %T is neither a *redis.Client nor a *redis.ClusterClient", client)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.hub.subscribe = s.subscribe
+	return s, nil
+}
+
+func (s *Store) single(o *redis.Options) error {
+	s.inline, s.channel = o.ContextTimeoutEnabled, "zodiac:"+strconv.Itoa(o.DB)
+	if o.ClientSideCacheConfig != nil || o.ClientSideCache != nil {
+		return errCached
+	}
+	return nil
+}
+
+func (s *Store) cluster(o *redis.ClusterOptions) error {
+	s.inline, s.channel = o.ContextTimeoutEnabled, "zodiac:0"
+	if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+		return errors.New("redisstore: the client reads from replicas, which may bring back what was deleted; " +
+			"leave out ReadOnly, RouteByLatency and RouteRandomly")
+	}
+	return nil
+}
+
+var errCached = errors.New("redisstore: the client caches, and may bring back what was deleted; leave out ClientSideCacheConfig, " +
+	"and see zodiac.WithMemory")
+
+// Client returns the client, to use for other things as well.
+func (s *Store) Client() redis.UniversalClient { return s.client }
+
+// Stats are figures about a Store since it was made.
+type Stats struct {
+	WakesRefused uint64 // wake-ups that the server did not pass on; who waits for them polls
+	Stuck        int    // commands under way now that nobody waits for any more
+}
+
+// Stats returns the Store's figures.
+func (s *Store) Stats() Stats {
+	return Stats{WakesRefused: s.refused.Load(), Stuck: int(s.stuck.Load())}
+}
+
+// Close ends the subscription, and closes the client if Open has made it. Subscribers hear that there is a gap.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.hub.close()
+	if s.owned {
+		return s.client.Close()
+	}
+	return nil
+}
