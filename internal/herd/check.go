@@ -2,6 +2,7 @@ package herd
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -24,7 +25,11 @@ type Result struct {
 
 	Stale   int           // reads older than a Delete acknowledged before they began
 	Oldest  time.Duration // how long before a stale read returned that was
-	Excused int           // stale reads that an Outage or Failover explains
+	Own     int           // stale reads of the process that had deleted
+	Excused int           // stale reads that an Outage or Failover explains, and which are not among those above
+	Cases   []string      // some of what is wrong, told in full
+	Ancient time.Duration // the oldest of the excused
+	Healed  time.Duration // how long after a loss the last excused read began
 	Expired int           // reads of values past their time
 
 	Latency Spread // of reads
@@ -34,15 +39,15 @@ type Result struct {
 	Failing Spread // reads begun when an outage had, past what the fetch took
 	Broken  Spread // reads begun when the outage had gone on for some time, likewise
 
-	Kills     int    // of a process that held a lease
-	Takeovers Spread // the next fetch of the key, past the end of that lease
-	Longest   time.Duration
+	Kills     int           // of a process that held a lease
+	Takeovers Spread        // the next fetch of the key, past the end of that lease
+	Longest   time.Duration // read, but for those of workers that were stopped meanwhile
 
 	Goroutines int  // left behind
 	Truncated  bool // a log was full: nothing can be concluded
 
 	Busy  float64 // of the machine's processors, by whomever
-	Own   float64 // by the processes of the herd
+	Herd  float64 // by the processes of the herd
 	Begin int64
 	Rate  []int // fetches begun in each tenth of a second since Begin
 }
@@ -153,32 +158,62 @@ func (c *checking) freshness() {
 		if len(known) == 0 || r.Version >= known[len(known)-1].Serial {
 			continue
 		}
-		if c.excused(r, known) {
+		first := sort.Search(len(known), func(i int) bool { return known[i].Serial > r.Version })
+		age := time.Duration(r.End - known[first].End)
+		if l := c.excuse(r, known); l != nil {
 			c.Excused++
+			c.Ancient, c.Healed = max(c.Ancient, age), max(c.Healed, time.Duration(r.Start-l.End))
 			continue
 		}
 		c.Stale++
-		first := sort.Search(len(known), func(i int) bool { return known[i].Serial > r.Version })
-		c.Oldest = max(c.Oldest, time.Duration(r.End-known[first].End))
+		c.Oldest = max(c.Oldest, age)
+		if slices.ContainsFunc(known[first:], func(d Event) bool { return d.Proc == r.Proc }) {
+			c.Own++
+		}
+		if len(c.Cases) < 5 {
+			c.Cases = append(c.Cases, c.tell(r, known[first]))
+		}
 	}
 }
 
-// excused reports whether a loss explains why r is older than a delete in known.
-func (c *checking) excused(r Event, known []Event) bool {
+// tell tells of a stale read: when things happened, in milliseconds since the beginning.
+func (c *checking) tell(r, missed Event) string {
+	f := c.fetch[r.Serial]
+	text := fmt.Sprintf("key %d: %d read version %d from %.2f to %.2f; it was fetched by %d from %.2f to %.2f; Delete of version %d took from %.2f to %.2f",
+		r.Key, r.Proc, r.Version, c.since(r.Start), c.since(r.End), f.Proc, c.since(f.Start), c.since(f.End), missed.Version, c.since(missed.Start), c.since(missed.End))
+	for _, z := range c.of[Freeze] {
+		if (z.Proc == r.Proc || z.Proc == f.Proc || z.Proc == missed.Proc) && z.End > f.Start && z.Start < r.End {
+			text += fmt.Sprintf("; %d was stopped from %.2f to %.2f", z.Proc, c.since(z.Start), c.since(z.End))
+		}
+	}
+	return text
+}
+
+// excuse returns the loss that explains why r is older than a delete in known, or nil. A read that was under way when the
+// store went away may have been answered by what came in its place.
+func (c *checking) excuse(r Event, known []Event) *Event {
 	remain := known
-	for _, l := range c.losses {
-		if r.Start < l.Start {
+	for i := range c.losses {
+		l := &c.losses[i]
+		if r.End < l.Start {
 			continue
 		}
 		if r.Start < l.End+c.Recovery.Nanoseconds() {
-			return true
+			return l
 		}
-		if LossCode(l.Code) == Failover {
-			remain = slices.DeleteFunc(slices.Clone(remain), func(d Event) bool { return l.Serial <= d.End && d.End <= l.End })
+		if LossCode(l.Code) != Failover {
+			continue
+		}
+		remain = slices.DeleteFunc(slices.Clone(remain), func(d Event) bool { return l.Serial <= d.End && d.End <= l.End })
+		if !slices.ContainsFunc(remain, func(d Event) bool { return d.Version > r.Version }) {
+			return l
 		}
 	}
-	return !slices.ContainsFunc(remain, func(d Event) bool { return d.Version > r.Version })
+	return nil
 }
+
+// since returns the milliseconds from the beginning to a time.
+func (c *checking) since(t int64) float64 { return millis(time.Duration(t - c.Begin)) }
 
 // expiry finds reads of values past their time. That began, at the latest, when the first read of a value returned.
 func (c *checking) expiry() {
@@ -210,8 +245,11 @@ func (c *checking) latency() {
 		if r.Code != 0 {
 			c.Errors++
 		}
-		all = append(all, time.Duration(r.End-r.Start))
-		c.Longest = max(c.Longest, time.Duration(r.End-r.Start))
+		took := time.Duration(r.End - r.Start)
+		all = append(all, took)
+		if !c.thawed(r) {
+			c.Longest = max(c.Longest, took)
+		}
 	}
 	c.Latency = spread(all)
 }
@@ -269,9 +307,26 @@ func (c *checking) takeovers() {
 			all = append(all, time.Hour) // never
 			continue
 		}
-		all = append(all, max(0, time.Duration(c.of[Fetch][next].Start-k.End)))
+		f := c.of[Fetch][next]
+		late := max(0, time.Duration(f.Start-c.leaseEnd(k, f.Start)))
+		if all = append(all, late); late > grace {
+			c.Cases = append(c.Cases, fmt.Sprintf("key %d: %d was killed at %.2f with a lease until %.2f; %d fetched next at %.2f",
+				k.Key, k.Proc, c.since(k.Start), c.since(k.End), f.Proc, c.since(f.Start)))
+		}
 	}
 	c.Takeovers = spread(all)
+}
+
+// leaseEnd returns when the last lease ended that kept a key from being fetched until a time. Another process may have
+// been killed with it before it came to call the origin.
+func (c *checking) leaseEnd(k Event, until int64) int64 {
+	end := k.End
+	for _, other := range c.of[Kill] {
+		if k.End < other.Start && other.Start < until {
+			end = max(end, other.Start+c.lease().Nanoseconds())
+		}
+	}
+	return end
 }
 
 // A Spread is some quantiles of a set of durations.

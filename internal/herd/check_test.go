@@ -67,11 +67,44 @@ func TestDeletesAcknowledgedOutOfOrderDoNotHideEachOther(t *testing.T) {
 func TestOutageExcusesReadsUntilItsRecoveryAndNoneBefore(t *testing.T) {
 	outage := Event{Kind: Loss, Code: uint32(Outage), Start: at(100), End: at(200)}
 	s := &Scenario{Recovery: 50 * time.Millisecond}
-	for _, c := range []struct{ start, stale, excused int }{{99, 1, 0}, {100, 0, 1}, {249, 0, 1}, {250, 1, 0}} {
+	for _, c := range []struct{ start, stale, excused int }{{98, 1, 0}, {99, 0, 1}, {249, 0, 1}, {250, 1, 0}} {
 		r := check(s, deleted(1, 10, 20), outage, read(2, 0, 1, c.start, c.start+1))
 		if r.Stale != c.stale || r.Excused != c.excused {
 			t.Errorf("read at %d: Stale, Excused = %d, %d; want %d, %d", c.start, r.Stale, r.Excused, c.stale, c.excused)
 		}
+	}
+}
+
+func TestExcusedReadsAreMeasured(t *testing.T) {
+	outage := Event{Kind: Loss, Code: uint32(Outage), Start: at(100), End: at(200)}
+	r := check(&Scenario{Recovery: 50 * time.Millisecond}, deleted(1, 10, 20), outage, read(2, 0, 1, 230, 241), read(2, 0, 1, 240, 241))
+	if r.Ancient != 221*time.Millisecond || r.Healed != 40*time.Millisecond {
+		t.Errorf("Ancient, Healed = %v, %v; want 221ms, 40ms", r.Ancient, r.Healed)
+	}
+}
+
+func TestStaleReadsOfTheProcessThatDeletedAreCountedApart(t *testing.T) {
+	mine, theirs := deleted(1, 10, 20), deleted(2, 30, 40)
+	mine.Proc, theirs.Proc = 2, 3
+	for name, c := range map[string]struct {
+		read Event
+		own  int
+	}{
+		"missed-both":     {read(2, 0, 1, 50, 51), 1},
+		"missed-anothers": {read(2, 1, 1, 50, 51), 0},
+		"missed-by-third": {read(4, 0, 1, 50, 51), 0},
+	} {
+		if r := check(&Scenario{}, mine, theirs, c.read); r.Stale != 1 || r.Own != c.own {
+			t.Errorf("%s: Stale, Own = %d, %d; want 1, %d", name, r.Stale, r.Own, c.own)
+		}
+	}
+}
+
+func TestLongestReadIsOfAWorkerThatRan(t *testing.T) {
+	stopped := Event{Kind: Freeze, Proc: 2, Start: at(30), End: at(900)}
+	r := check(&Scenario{}, stopped, read(2, 0, 1, 20, 910), read(3, 0, 1, 20, 120))
+	if r.Longest != 100*time.Millisecond || r.Latency.Max != 890*time.Millisecond {
+		t.Errorf("Longest, Latency.Max = %v, %v; want 100ms, 890ms", r.Longest, r.Latency.Max)
 	}
 }
 
@@ -156,6 +189,11 @@ func TestTakeoverIsMeasuredFromTheEndOfTheLease(t *testing.T) {
 	}
 	if r = check(&Scenario{}, fetch(0, 1, 10, 60), kill); r.Takeovers.Max < time.Minute {
 		t.Errorf("Takeovers = %+v of a key that nobody fetches any more; want for ever", r.Takeovers)
+	}
+	again := Event{Kind: Kill, Proc: 3, Key: 2, Serial: 3, Start: at(502)}
+	s := &Scenario{Lease: 300 * time.Millisecond}
+	if r = check(s, fetch(0, 1, 10, 60), kill, again, fetch(0, 2, 810, 850)); r.Takeovers.Max != 8*time.Millisecond {
+		t.Errorf("Takeovers = %+v; want 8ms past the lease of the second that was killed", r.Takeovers)
 	}
 	kill.End = 0
 	if r = check(&Scenario{}, fetch(0, 1, 10, 60), kill); r.Kills != 0 {

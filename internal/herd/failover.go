@@ -24,10 +24,15 @@ func (h *herd) openReplica(ctx context.Context) (err error) {
 	return h.replicated(ctx, 10*time.Second)
 }
 
-// replicated waits until the replica has everything.
+// replicated waits until the replica has everything. WAIT speaks of what its own connection has written before.
 func (h *herd) replicated(ctx context.Context, limit time.Duration) error {
+	c := h.admin.Conn()
+	defer c.Close() //nolint:errcheck // nothing to lose
+	if err := c.Set(ctx, "replicated", 1, time.Minute).Err(); err != nil {
+		return err
+	}
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
-		n, err := h.admin.Wait(ctx, 1, 100*time.Millisecond).Result()
+		n, err := c.Wait(ctx, 1, 100*time.Millisecond).Result()
 		if err != nil {
 			return err
 		}

@@ -55,3 +55,53 @@ func TestHerdWithoutACacheIsNeverStale(t *testing.T) {
 		t.Errorf("%d overlapping fetches, peak %d of %d; want that the origin suffers", r.Overlaps, r.PeakFetches, r.PeakFloor)
 	}
 }
+
+func TestHerdIsNeverStaleAndFetchesOnceAWrite(t *testing.T) {
+	r := mustRun(t, small(), "zodiac")
+	if r.Stale != 0 {
+		t.Errorf("%d stale reads, the oldest by %v: %s", r.Stale, r.Oldest, r.Cases)
+	}
+	if r.Fetches > r.Floor+r.Floor/5 {
+		t.Errorf("%d fetches; want %d, or a few more where a fetch was begun between a write and its Delete", r.Fetches, r.Floor)
+	}
+}
+
+func TestOneOfAHerdFetchesAColdKey(t *testing.T) {
+	s := small()
+	s.Rounds, s.Invalidate, s.Callers = 100*msec, 0, 30
+	if r := mustRun(t, s, "zodiac"); r.MostPerKey != 1 {
+		t.Errorf("%d fetches of one key; want 1", r.MostPerKey)
+	}
+}
+
+func TestHerdIsNeverStaleWhileWorkersAreStoppedAndKilled(t *testing.T) {
+	s := small()
+	s.Duration = 3 * time.Second
+	s.Faults = []Fault{
+		{Kind: FreezeFetching, At: 100 * msec, Every: 200 * msec, For: 600 * msec},
+		{Kind: KillFetching, At: 200 * msec, Every: 300 * msec},
+		{Kind: ScriptFlush, At: 300 * msec, Every: 500 * msec},
+		{Kind: FlushAll, At: 400 * msec, Every: 500 * msec},
+		{Kind: KillPubSub, At: 500 * msec, Every: 500 * msec},
+	}
+	r := mustRun(t, s, "zodiac")
+	if r.Stale != 0 || r.Expired != 0 {
+		t.Errorf("%d stale reads, the oldest by %v, %d expired: %s", r.Stale, r.Oldest, r.Expired, r.Cases)
+	}
+	if r.Longest > 4*s.Lease {
+		t.Errorf("a read took %v; want no more than a few leases of %v", r.Longest, s.Lease)
+	}
+}
+
+func TestHerdServesItselfWhileRedisIsAway(t *testing.T) {
+	s := small()
+	s.Duration, s.Proxy, s.StoreTimeout, s.Recovery = 4*time.Second, true, 100*msec, time.Second
+	s.Faults = []Fault{{Kind: ProxyHole, At: 500 * msec, For: time.Second}, {Kind: KillRedis, At: 2500 * msec, For: 100 * msec}}
+	r := mustRun(t, s, "zodiac")
+	if r.Stale != 0 {
+		t.Errorf("%d stale reads, the oldest by %v: %s", r.Stale, r.Oldest, r.Cases)
+	}
+	if limit := s.Fetch[1] + 5*s.StoreTimeout; r.Longest > limit {
+		t.Errorf("a read took %v; want at most %v", r.Longest, limit)
+	}
+}

@@ -132,7 +132,7 @@ func readLog(all []Event, name string) ([]Event, error) {
 	for empty := 0; empty < emptySlots; empty++ {
 		var e Event
 		err := binary.Read(r, binary.NativeEndian, &e)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		} else if err != nil {
 			return nil, err

@@ -27,11 +27,11 @@ var columns = []column{
 	{"peak a second (floor)", func(r *Result) string { return fmt.Sprintf("%d (%d)", r.PeakFetches, r.PeakFloor) }},
 	{"overlapping", func(r *Result) string { return count(r.Overlaps) }},
 	{"stale, oldest", stale},
-	{"excused", func(r *Result) string { return count(r.Excused) }},
+	{"excused, oldest, last after the loss", excused},
 	{"expired", func(r *Result) string { return count(r.Expired) }},
 	{"reads p50, p99, max", func(r *Result) string { return r.Latency.String() }},
 	{"waiters past the fetch p50, p99, max", func(r *Result) string { return r.Waiting.String() }},
-	{"processors busy (herd)", func(r *Result) string { return fmt.Sprintf("%.0f %% (%.0f %%)", 100*r.Busy, 100*r.Own) }},
+	{"processors busy (herd)", func(r *Result) string { return fmt.Sprintf("%.0f %% (%.0f %%)", 100*r.Busy, 100*r.Herd) }},
 }
 
 func stale(r *Result) string {
@@ -39,6 +39,13 @@ func stale(r *Result) string {
 		return "**0**"
 	}
 	return fmt.Sprintf("%s, %s", count(r.Stale), ms(r.Oldest))
+}
+
+func excused(r *Result) string {
+	if r.Excused == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%s, %s, %s", count(r.Excused), ms(r.Ancient), ms(r.Healed))
 }
 
 // Write writes the report as Markdown.
@@ -90,6 +97,9 @@ func (r *Report) bars(b *strings.Builder) {
 			verdict = "**FAILS**"
 		}
 		fmt.Fprintf(b, "* %s: %s (%s), %s\n", bar.Name, figure(bar.Measure(first)), bar.limits(), verdict)
+	}
+	for _, text := range first.Cases {
+		fmt.Fprintf(b, "* %s\n", text)
 	}
 	b.WriteString("\n")
 }

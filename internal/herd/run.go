@@ -57,7 +57,7 @@ func Run(ctx context.Context, s *Scenario, mode string) (*Result, error) {
 		return nil, err
 	}
 	r := Check(s, events, h.begin)
-	r.Busy, r.Own = usage.machine, usage.ours
+	r.Busy, r.Herd = usage.machine, usage.ours
 	return r, os.RemoveAll(dir)
 }
 

@@ -64,4 +64,4 @@ func or(d, otherwise time.Duration) time.Duration {
 func (s *Scenario) ttl() time.Duration          { return or(s.TTL, time.Minute) }
 func (s *Scenario) lease() time.Duration        { return or(s.Lease, 2*time.Second) }
 func (s *Scenario) storeTimeout() time.Duration { return or(s.StoreTimeout, time.Second) }
-func (s *Scenario) memory() time.Duration       { return or(s.Memory, time.Second) }
+func (s *Scenario) keep() time.Duration         { return or(s.Memory, time.Second) }

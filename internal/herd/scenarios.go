@@ -42,7 +42,10 @@ func longest(d time.Duration) Bar {
 
 // Scenarios are what make herd runs.
 func Scenarios() []*Scenario {
-	return []*Scenario{cold(), coldPolling(), steady(), expiring(), frozen(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting()}
+	return []*Scenario{
+		cold(), coldPolling(), steady(), expiring(), frozen(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
+		memory(), memoryCut(),
+	}
 }
 
 // cold is one key that nobody has, and everybody wants.
@@ -107,17 +110,17 @@ func frozen() *Scenario {
 			{Kind: FreezeFetching, At: 700 * msec, Every: 300 * msec, For: 900 * msec},
 			{Kind: FreezeWorker, At: sec, Every: 1500 * msec, For: 900 * msec},
 		}
-	})
+	}, longest(1200*msec)) // a lease, its successor's if that is stopped too, and a fetch
 }
 
 func killed() *Scenario {
-	return like("killed", "As steady, and the worker that fetches is killed at a random instant, 200 times. A lease is 500 ms.", func(s *Scenario) {
-		s.Lease, s.Duration = 500*msec, 60*sec
-		s.Faults = []Fault{{Kind: KillFetching, At: 300 * msec, Every: msec, Times: 200}}
+	return like("killed", "The worker that fetches is killed at a random instant, 200 times. A lease is 300 ms; keys are deleted every 800 ms.", func(s *Scenario) {
+		s.Lease, s.Invalidate, s.Duration = 300*msec, 800*msec, 45*sec
+		s.Faults = []Fault{{Kind: KillFetching, At: 300 * msec, Every: 150 * msec, Times: 200}}
 	},
 		atMost("another takes over past the end of the lease, ms", 50, func(r *Result) float64 { return millis(r.Takeovers.Max) }),
-		Bar{Name: "killed with a lease", Measure: func(r *Result) float64 { return float64(r.Kills) }, Least: 50, Most: math.Inf(1)},
-		longest(1200*msec), // a lease, a fetch, and once more if the next is killed too
+		Bar{Name: "killed with a lease", Measure: func(r *Result) float64 { return float64(r.Kills) }, Least: 100, Most: math.Inf(1)},
+		longest(900*msec), // a lease, its successor's if that is killed too, and a fetch
 	)
 }
 
@@ -171,4 +174,30 @@ func evicting() *Scenario {
 		s.RedisArgs = []string{"--maxmemory", "8mb", "--maxmemory-policy", "allkeys-random"}
 		s.Faults = []Fault{{Kind: Evict, At: 200 * msec, Every: 50 * msec, Size: 200}}
 	})
+}
+
+// memory is steady with memory in front of the store: a Delete is heard of by others a moment after it was acknowledged.
+func memory() *Scenario {
+	return inMemory("memory", "As steady, with memory in front of the store.", 50*msec, func(*Scenario) {})
+}
+
+func memoryCut() *Scenario {
+	return inMemory("memory-cut", "The same, with subscriptions killed and connections cut.", 2*sec, func(s *Scenario) {
+		s.Proxy, s.Memory, s.Recovery, s.StoreTimeout = true, 5*sec, 500*msec, 300*msec
+		s.Faults = []Fault{
+			{Kind: KillPubSub, At: 500 * msec, Every: 700 * msec},
+			{Kind: ProxyCut, At: sec, Every: 1700 * msec},
+		}
+	})
+}
+
+// inMemory allows reads that are stale, but not by more than oldest, and not of what the same process has deleted.
+func inMemory(name, about string, oldest time.Duration, change func(*Scenario)) *Scenario {
+	s := like(name, about, change)
+	s.Modes = []string{"zodiac-memory"}
+	s.Bars = append([]Bar{
+		atMost("the oldest stale read, ms", millis(oldest), func(r *Result) float64 { return millis(r.Oldest) }),
+		exactly("stale reads of the process that had deleted", 0, func(r *Result) float64 { return float64(r.Own) }),
+	}, always[1:]...)
+	return s
 }

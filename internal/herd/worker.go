@@ -76,13 +76,16 @@ func (w *worker) loop(ctx context.Context) {
 	}
 }
 
-func (w *worker) get(ctx context.Context, key uint32) {
+func (w *worker) get(ctx context.Context, key uint32) { get(ctx, w.log, w.cache, key) }
+
+// get is a Read.
+func get(ctx context.Context, log *Log, c cache, key uint32) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	e := Event{Kind: Read, Key: key, Start: Now()}
-	v, err := w.cache.Get(ctx, key)
+	v, err := c.Get(ctx, key)
 	e.End, e.Version, e.Serial, e.Code = Now(), v.Version, v.Serial, code(err)
-	w.log.Add(e)
+	log.Add(e)
 }
 
 // code is 0 for no error.
