@@ -33,6 +33,7 @@ type Cache[K comparable, V any] struct {
 	remote *remote       // nil without WithStore
 	near   *near[K]      // of memory in front of a store; nil if there is none
 	order  atomic.Uint64 // counts what happens over a store: see sharing
+	bare   bareWrites    // of a store that lends no leases
 }
 
 // NewCache returns an empty Cache. It panics with a [*SettingError] that lists every wrong setting.
@@ -63,7 +64,11 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 		set:     s,
 	}
 	long := s.validIf != nil || s.clone != nil || s.far.store != nil && s.far.memory == 0
-	c.mem = tier.New[K, V](s.capacity, byText, long, c.clock)
+	capacity := s.capacity
+	if s.far.store != nil && s.far.memory == 0 {
+		capacity = 1 // nothing is ever put there
+	}
+	c.mem = tier.New[K, V](capacity, byText, long, c.clock)
 	if s.life.failed != 0 {
 		c.failures = tier.New[K, error](s.capacity, byText, true, c.clock)
 	}

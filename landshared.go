@@ -69,7 +69,13 @@ func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 		return c.settled(j, unleased, OutcomeUnleased)
 	case c.remote.leaser != nil && !s.leased:
 		return c.settled(j, unleased, OutcomeUnleased)
-	case !c.sealShared(f):
+	}
+	leave, err := c.exclude(s.lease.values, s.key)
+	if err != nil {
+		return c.settled(j, unleased, OutcomeUnleased) // does not come: these values have no end
+	}
+	defer leave()
+	if !c.sealShared(f) {
 		s.before = s.started
 		return c.settled(j, voided, OutcomeVoid)
 	}

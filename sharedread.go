@@ -128,6 +128,9 @@ func (c *Cache[K, V]) usableRecord(full string, sinks []*counters, got *found) b
 
 // openRecord returns what the reader gets of a record, puts it into memory, and counts the hit as n. ok is false if it is of no use.
 func (c *Cache[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a answer[V], ok bool) {
+	if c.expired(got) {
+		return a, false
+	}
 	if got.record.Version == g.far.seen || !c.usableRecord(g.far.full, g.sinks, got) {
 		g.far.seen = got.record.Version
 		return a, false
@@ -155,6 +158,12 @@ func (c *Cache[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a ans
 		c.fill(&g.place, g.far.key, e, got)
 	}
 	return c.deliver(g, e, got, n)
+}
+
+// expired reports whether a record has expired since it was read, as far as that is known.
+func (c *Cache[K, V]) expired(got *found) bool {
+	ttl := got.record.TTL
+	return ttl > 0 && ttl != Forever && c.clock.Now() >= expiry(got.sent, ttl)
 }
 
 // deliver is the end of openRecord.
@@ -221,6 +230,9 @@ func (c *Cache[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V],
 func (c *Cache[K, V]) describeRecord(e *tier.Entry[K, V], got *found) Entry[V] {
 	rec := &got.parsed
 	d := Entry[V]{Value: e.Value, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
+	if d.Left != Forever {
+		d.Left -= time.Duration(c.clock.Now() - got.sent)
+	}
 	switch rec.kind {
 	case recordNone:
 		d.Kind = KindNone

@@ -90,17 +90,32 @@ func (c *Cache[K, V]) deleteDraft(ctx context.Context, w *write[K, V], d *draft)
 // change sends a command that invalidates a key; then it drops the key in this process and tells the others, whether or not the
 // command failed: it may have been carried out, or be so later.
 func (c *Cache[K, V]) change(ctx context.Context, w *write[K, V], d *draft, op string, command func(context.Context) error) error {
-	_, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (struct{}, error) { return struct{}{}, command(ctx) })
+	leave, err := c.exclude(ctx, d.key)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	_, err = send(ctx, c.remote, &d.budget, func(ctx context.Context) (struct{}, error) { return struct{}{}, command(ctx) })
 	return c.changed(ctx, w, d, op, err)
 }
 
 // changed is the end of change.
 func (c *Cache[K, V]) changed(ctx context.Context, w *write[K, V], d *draft, op string, err error) error {
 	c.drop(&w.place, d.key)
-	if told := c.announceKeys(ctx, &d.budget, d.key); err == nil && told != nil {
-		err, op = told, "Announce"
+	return c.told(ctx, w.key, op, err, c.announceKeys(ctx, &d.budget, d.key))
+}
+
+// told returns the error of a write that was announced. That others were not told is an error only where memory in front of the
+// store is used at all; elsewhere it is reported.
+func (c *Cache[K, V]) told(ctx context.Context, key K, op string, err, told error) error {
+	if err == nil && told != nil {
+		err = c.writeError(ctx, key, "Announce", told)
+		if c.near == nil && !errors.Is(err, ErrClosed) {
+			return nil
+		}
+		return err
 	}
-	return c.writeError(ctx, w.key, op, err)
+	return c.writeError(ctx, key, op, err)
 }
 
 // writeError is what a caller gets of a store's error.
@@ -121,11 +136,21 @@ func (c *Cache[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) (
 		_, err := c.readForWrite(ctx, w, &d)
 		return errors.Is(err, ErrMiss), c.writeError(ctx, w.key, "Get", noMiss(err))
 	}
+	return c.addDraft(ctx, w, &d)
+}
+
+// addDraft stores a record if there is none.
+func (c *Cache[K, V]) addDraft(ctx context.Context, w *write[K, V], d *draft) (bool, error) {
+	leave, err := c.exclude(ctx, d.key)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
 	added, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) { return c.remote.store.Add(ctx, d.key, d.record) })
 	if err == nil && !added {
 		return false, nil
 	}
-	return added, c.changed(ctx, w, &d, "Add", err)
+	return added, c.changed(ctx, w, d, "Add", err)
 }
 
 func noMiss(err error) error {
@@ -157,10 +182,7 @@ func (c *Cache[K, V]) touchShared(ctx context.Context, w *write[K, V]) (bool, er
 		return c.remote.store.Expire(ctx, d.key, w.life)
 	})
 	c.forget(&w.place, d.key)
-	if told := c.announceKeys(ctx, &d.budget, d.key); err == nil && told != nil {
-		err = told
-	}
-	return there && err == nil, c.writeError(ctx, w.key, "Expire", err)
+	return there && err == nil, c.told(ctx, w.key, "Expire", err, c.announceKeys(ctx, &d.budget, d.key))
 }
 
 // readForWrite returns the entry that a write is about. It is an ErrMiss if there is none that can be used.
@@ -206,17 +228,18 @@ func (c *Cache[K, V]) deleteShared(ctx context.Context, d *deletion[K]) (int, er
 	if len(d.keys) == 0 {
 		return 0, nil
 	}
+	leave, err := c.exclude(ctx, d.keys...)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
 	b := c.remote.newBudget()
 	n, err := send(ctx, c.remote, &b, func(ctx context.Context) (int, error) { return c.remote.store.Delete(ctx, d.keys...) })
 	for i := range d.places {
 		c.drop(&d.places[i], d.keys[i])
 	}
-	op := "Delete"
-	if told := c.announceKeys(ctx, &b, d.keys...); err == nil && told != nil {
-		err, op = told, "Announce"
-	}
 	var key K
-	return n, c.writeError(ctx, key, op, err)
+	return n, c.told(ctx, key, "Delete", err, c.announceKeys(ctx, &b, d.keys...))
 }
 
 // clearShared is Clear over a store. It may take longer than WithStoreTimeout: there may be many records.
@@ -224,26 +247,35 @@ func (c *Cache[K, V]) clearShared(ctx context.Context) (int, error) {
 	prefix := c.remote.keys.prefix()
 	n, err := c.remote.store.Clear(ctx, prefix)
 	c.dropAll()
-	b := c.remote.newBudget()
-	op := "Clear"
-	if told := c.tell(ctx, &b, Announcement{Prefix: prefix}); err == nil && told != nil {
-		err, op = told, "Announce"
+	if late := c.bare.running(); err == nil && len(late) > 0 {
+		n, err = c.clearLate(ctx, prefix, late, n)
 	}
+	b := c.remote.newBudget()
 	var key K
-	return n, c.writeError(ctx, key, op, err)
+	return n, c.told(ctx, key, "Clear", err, c.tell(ctx, &b, Announcement{Prefix: prefix}))
+}
+
+// clearLate clears once more after the writes that were under way, in a store that does not see to their order.
+func (c *Cache[K, V]) clearLate(ctx context.Context, prefix string, late []string, n int) (int, error) {
+	for _, key := range late {
+		leave, err := c.bare.enter(ctx, key)
+		if err != nil {
+			return n, err
+		}
+		leave()
+	}
+	more, err := c.remote.store.Clear(ctx, prefix)
+	c.dropAll()
+	return n + more, err
 }
 
 // deleteTagsShared deletes tags for all processes.
 func (c *Cache[K, V]) deleteTagsShared(ctx context.Context, tags []string) error {
 	b := c.remote.newBudget()
-	op := "Set"
 	err := c.remote.deleteTags(ctx, &b, tags)
 	c.dropTags(tags)
-	if told := c.announce(ctx, &b, newsTag, c.remote.tagKeys(tags)); err == nil && told != nil {
-		err, op = told, "Announce"
-	}
 	var key K
-	return c.writeError(ctx, key, op, err)
+	return c.told(ctx, key, "Set", err, c.announce(ctx, &b, newsTag, c.remote.tagKeys(tags)))
 }
 
 // updateShared is one try of Update over a store: a lease by force, a read, a call of fn, and a commit that fails if anything
@@ -343,9 +375,5 @@ func (c *Cache[K, V]) updateBare(ctx context.Context, w *write[K, V], d *draft, 
 		err = c.change(ctx, w, d, "Set", func(ctx context.Context) error { return c.remote.store.Set(ctx, d.key, d.record) })
 		return err == nil, err
 	}
-	committed, err = send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) { return c.remote.store.Add(ctx, d.key, d.record) })
-	if err == nil && !committed {
-		return false, nil
-	}
-	return committed, c.changed(ctx, w, d, "Add", err)
+	return c.addDraft(ctx, w, d)
 }

@@ -89,7 +89,7 @@ func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) 
 		// Repeated: whoever committed under a token made its record's version of it.
 		return c.version == token && c.alive(now), nil
 	case c.void:
-		s.end(key, c, now)
+		s.end(key, c)
 		return false, nil
 	}
 	s.put(key, &cell{version: token, mark: r.Mark, dies: after(now, r.TTL), data: data})
@@ -104,19 +104,15 @@ func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
 	}
 	defer s.mu.Unlock()
 	c, now := s.cell(key), s.now()
-	if token == "" || token != c.token && token != c.asked() {
+	if token != c.token && token != c.asked() {
 		return false, nil
 	}
-	s.end(key, c, now)
+	s.end(key, c)
 	return c.leased(now) && !c.void, nil
 }
 
 // end takes the lease from a key, and tells those who wait for it. A record stays as it is. Caller holds mu.
-func (s *Store) end(key string, old *cell, now time.Duration) {
-	if !old.alive(now) {
-		s.remove(key)
-		return
-	}
+func (s *Store) end(key string, old *cell) {
 	c := *old
 	c.token, c.void, c.deadline = "", false, 0
 	s.put(key, &c)

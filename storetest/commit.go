@@ -9,7 +9,7 @@ var commitRules = []rule{
 		p.wantMiss(p.key("k"))
 		p.commit(p.key("k"), token, "data", true)
 		r := p.wantData(p.key("k"), "data")
-		if r.TTL > long || r.TTL < long/2 {
+		if r.TTL > long+slack || r.TTL < long/2 {
 			p.errorf("TTL %v; want about %v", r.TTL, long)
 		}
 		p.win(p.key("k"), askSeen(long, r.Version))
@@ -169,7 +169,7 @@ var abortRules = []rule{
 		version, token := p.refresh(p.key("k"), "old", 2*long)
 		p.abort(p.key("k"), token, true)
 		p.commit(p.key("k"), token, "new", false)
-		if r := p.wantData(p.key("k"), "old"); r.Version != version || r.TTL > long {
+		if r := p.wantData(p.key("k"), "old"); r.Version != version || r.TTL > long+slack {
 			p.errorf("Version %q, TTL %v; want %q and at most %v", r.Version, r.TTL, version, long)
 		}
 		p.win(p.key("k"), askSeen(long, version))

@@ -22,6 +22,13 @@ var renewRules = []rule{
 		p.wantMiss(p.key("k"))
 		p.acquire(p.key("k"), ask(long), zodiac.Busy)
 	}},
+	{"RenewCountsFromNow", "Renew makes a lease end p from now: what was left is not added.", leaser, func(p *probe) {
+		token := p.win(p.key("k"), ask(long))
+		p.renew(p.key("k"), token, long, true)
+		if left := p.acquire(p.key("k"), ask(long), zodiac.Busy).Left; left > long+slack {
+			p.errorf("%v left; want at most %v", left, long)
+		}
+	}},
 	{"RenewNeverShortens", "Renew makes a lease end p from now only if that is later.", leaser, func(p *probe) {
 		token := p.win(p.key("k"), ask(long))
 		p.renew(p.key("k"), token, short, true)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,7 @@ func announcementsOfMany(p *probe) {
 		if running.Add(1) > 1 {
 			p.errorf("two calls run at a time")
 		}
+		runtime.Gosched() // for others to come in between
 		if len(a.Keys) == 1 && a.Keys[0] == p.key("k") {
 			heard.Add(1)
 		}

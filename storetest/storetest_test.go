@@ -1,0 +1,134 @@
+package storetest_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+func ExampleRun() {
+	// In a file of your store's package that ends in _test.go:
+	_ = func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) zodiac.Store { return newMapStore() })
+	}
+}
+
+func ExampleRunVirtual() {
+	// For a store that waits for nothing outside the process:
+	_ = func(t *testing.T) {
+		storetest.RunVirtual(t, func(t *testing.T) zodiac.Store { return memstore.New() })
+	}
+}
+
+func TestStoreOfTheExampleConforms(t *testing.T) {
+	storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return newMapStore() })
+}
+
+func TestStoreWithoutAnAbilityConforms(t *testing.T) {
+	for name, a := range map[string]chaos.Ability{
+		"Leaser": chaos.Leaser, "Batcher": chaos.Batcher, "Waker": chaos.Waker, "Announcer": chaos.Announcer,
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return chaos.Without(memstore.New(), a) })
+		})
+	}
+}
+
+// broken are stores that break a rule, with the subtest that has to fail, and what its message has to say.
+var broken = map[string]struct {
+	open func() zodiac.Store
+	test string
+	says string
+}{
+	"CountsKeys":    {func() zodiac.Store { return countsKeys{mem()} }, "DeleteCountsRecords", "returns how many records there were"},
+	"SharesData":    {func() zodiac.Store { return sharesData{mem(), map[string][]byte{}} }, "DataPassedIsNotKept", "does not retain Data"},
+	"TakesAnyTTL":   {func() zodiac.Store { return takesAnyTTL{mem()} }, "ShorterTTLIsAnError", "under a millisecond is an error"},
+	"MissIsNoError": {func() zodiac.Store { return missIsNoError{mem()} }, "GetMissesWhatWasNeverStored", "returns ErrMiss"},
+	"DropsPrefix":   {func() zodiac.Store { return dropsPrefix{mem()} }, "ClearTakesThePrefix", "and no others"},
+	"CommitsLate":   {func() zodiac.Store { return commitsLate{mem()} }, "DeleteMakesARefreshVoid", "makes a lease on the key void"},
+}
+
+func mem() *memstore.Store { return memstore.New() }
+
+// TestBrokenStoreFails runs the suite over each broken store in a process of its own, as it is to fail.
+func TestBrokenStoreFails(t *testing.T) {
+	if name := os.Getenv("STORETEST_BROKEN"); name != "" {
+		storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return broken[name].open() })
+		return
+	}
+	for name, b := range broken {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestBrokenStoreFails$")
+			cmd.Env = append(os.Environ(), "STORETEST_BROKEN="+name)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "--- FAIL: TestBrokenStoreFails/"+b.test) || !strings.Contains(string(out), b.says) {
+				t.Errorf("%v; want %s to fail and to say %q:\n%s", err, b.test, b.says, out)
+			}
+		})
+	}
+}
+
+type countsKeys struct{ *memstore.Store }
+
+func (s countsKeys) Delete(ctx context.Context, keys ...string) (int, error) {
+	_, err := s.Store.Delete(ctx, keys...)
+	return len(keys), err
+}
+
+// sharesData keeps the slice it was given instead of what was in it.
+type sharesData struct {
+	*memstore.Store
+	kept map[string][]byte
+}
+
+func (s sharesData) Set(ctx context.Context, key string, r zodiac.Record) error {
+	s.kept[key] = r.Data
+	return s.Store.Set(ctx, key, r)
+}
+
+func (s sharesData) Get(ctx context.Context, key string) (zodiac.Record, error) {
+	r, err := s.Store.Get(ctx, key)
+	if data, ok := s.kept[key]; ok {
+		r.Data = data
+	}
+	return r, err
+}
+
+type takesAnyTTL struct{ *memstore.Store }
+
+func (s takesAnyTTL) Set(ctx context.Context, key string, r zodiac.Record) error {
+	r.TTL = max(r.TTL, time.Millisecond)
+	return s.Store.Set(ctx, key, r)
+}
+
+type missIsNoError struct{ *memstore.Store }
+
+func (s missIsNoError) Get(ctx context.Context, key string) (zodiac.Record, error) {
+	r, _ := s.Store.Get(ctx, key)
+	return r, nil
+}
+
+type dropsPrefix struct{ *memstore.Store }
+
+func (s dropsPrefix) Clear(ctx context.Context, prefix string) (int, error) {
+	return s.Store.Clear(ctx, prefix[:len(prefix)-1])
+}
+
+// commitsLate writes what was refused.
+type commitsLate struct{ *memstore.Store }
+
+func (s commitsLate) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+	stored, err := s.Store.Commit(ctx, key, token, r)
+	if !stored && err == nil {
+		return true, s.Set(ctx, key, r)
+	}
+	return stored, err
+}
