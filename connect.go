@@ -59,6 +59,7 @@ func (c *Cache[K, V]) disconnect(ctx context.Context) error {
 	if c.near != nil {
 		c.near.stopped()
 	}
+	c.remote.limits.stop()
 	taken.release(c.set.far.store, c.remote.keys.prefix())
 	return err
 }

@@ -48,20 +48,15 @@ type found struct {
 // A readFunc sends the command, or commands, of one read. Its context does not end with any caller's.
 type readFunc func(ctx context.Context, b *budget) (found, error)
 
-// read returns what read returns, for this caller alone or for several. The caller's own read runs on its goroutine, under its budget b,
-// if its context cannot end; every other one on a goroutine that r starts, under a budget of its own.
+// read returns what read returns, for this caller alone or for several. The caller's own read runs on its goroutine, under its
+// context and its budget b; what others share runs on a goroutine that r starts, under a budget of its own, and ends with none of them.
 func (r *remote) read(ctx context.Context, key string, b *budget, read readFunc) (found, error) {
-	began := time.Now()
 	run, l := r.reads.enter(key)
-	switch {
-	case l == nil: // waits for its turn
-	case ctx.Done() == nil:
-		run.got, run.err = read(ctx, b)
-		r.leaveRead(ctx, key, l, read)
-		return run.got, run.err
-	default:
-		r.perform(ctx, key, l, run, read)
+	if l != nil {
+		defer r.leaveRead(ctx, key, l, read)
+		return read(ctx, b)
 	}
+	began := time.Now()
 	select {
 	case <-run.done:
 	case <-ctx.Done():
@@ -71,7 +66,7 @@ func (r *remote) read(ctx context.Context, key string, b *budget, read readFunc)
 	return run.got, run.err
 }
 
-// enter returns the read that a caller shares; and, if it is to perform that at once, the line of the key.
+// enter returns the read that a caller shares; or, if it is to perform one itself, the line of the key.
 func (r *reads) enter(key string) (*sharedRead, *readLine) {
 	s := r.shard(key)
 	s.mu.Lock()
@@ -80,7 +75,7 @@ func (r *reads) enter(key string) (*sharedRead, *readLine) {
 	if l == nil {
 		l = new(readLine)
 		s.lines[key] = l
-		return &sharedRead{done: make(chan struct{})}, l
+		return nil, l
 	}
 	if l.next == nil {
 		l.next = &sharedRead{done: make(chan struct{})}

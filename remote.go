@@ -3,6 +3,8 @@ package zodiac
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +28,7 @@ type remote struct {
 	maxBytes int           // of a record; 0 = no limit
 
 	breaker breaker
+	limits  limits
 	reads   reads
 	tasks   tasks
 }
@@ -37,9 +40,6 @@ var errSkipped = errors.New("not asked: it has failed too often, or the time of 
 type budget struct{ left time.Duration }
 
 // ask sends one command to the store. Time over, and a store that fails again and again, are errors like its own.
-//
-// If the caller can leave, the command runs on a goroutine of its own: clients notice an end of their context no sooner than
-// their connection's deadline.
 func ask[T any](ctx context.Context, r *remote, b *budget, command func(context.Context) (T, error)) (T, error) {
 	if b.left <= 0 || !r.breaker.allows() {
 		var none T
@@ -49,41 +49,111 @@ func ask[T any](ctx context.Context, r *remote, b *budget, command func(context.
 }
 
 // send is ask that does not care whether the store has failed before: for writes, which nobody else makes up for.
-func send[T any](ctx context.Context, r *remote, b *budget, command func(context.Context) (T, error)) (T, error) {
+//
+// While all is well the command runs on the caller's goroutine: handing it over would cost a quarter of a round trip. Clients may
+// notice the end of a context no sooner than its deadline, so once the store has failed, a command whose caller can leave gets a
+// goroutine of its own.
+func send[T any](ctx context.Context, r *remote, b *budget, command func(context.Context) (T, error)) (v T, err error) {
 	began := time.Now()
-	defer func() { b.left -= time.Since(began) }()
-	if ctx.Done() == nil {
-		return timed(ctx, r, b.left, command)
+	if ctx.Done() == nil || r.breaker.faults.Load() == 0 {
+		v, err = timed(ctx, r, began, b.left, command)
+	} else {
+		v, err = detached(ctx, r, began, b.left, command)
 	}
+	b.left -= time.Since(began)
+	return v, err
+}
+
+func detached[T any](ctx context.Context, r *remote, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
+	var none T
 	done := make(chan result, 1)
-	left := b.left
 	if !r.tasks.run(func() {
-		v, err := timed(context.WithoutCancel(ctx), r, left, command)
+		v, err := timed(context.WithoutCancel(ctx), r, began, limit, command)
 		done <- result{v, err}
 	}) {
-		var none T
 		return none, ErrClosed
 	}
 	select {
 	case res := <-done:
 		return res.value, res.err
 	case <-ctx.Done():
-		var none T
 		return none, ctx.Err()
 	}
 }
 
-func timed[T any](ctx context.Context, r *remote, limit time.Duration, command func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+func timed[T any](ctx context.Context, r *remote, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := r.limits.limit(ctx, began, limit)
 	v, err := command(ctx)
+	if cancel != nil {
+		cancel()
+	}
 	r.breaker.saw(err)
 	return v, err
 }
+
+// limits makes contexts that end after a limit. Commands without another end that are sent at about the same time, under the same
+// limit, share one timer: setting up and stopping one for each would be a tenth of a read's cost.
+type limits struct {
+	mu   sync.Mutex // guards the field below
+	last atomic.Pointer[sharedLimit]
+}
+
+type sharedLimit struct {
+	context.Context
+	stop  context.CancelFunc
+	until time.Time // the last command that it is for begins before
+	limit time.Duration
+}
+
+// limitGrain is by how much a shared limit may be too long.
+const limitGrain = 20 * time.Millisecond
+
+// limit returns a context that ends limit after began, or up to limitGrain later; and how to free it, which may be nil.
+func (l *limits) limit(ctx context.Context, began time.Time, limit time.Duration) (context.Context, context.CancelFunc) {
+	if ctx.Done() != nil {
+		return context.WithTimeout(ctx, limit)
+	}
+	s := l.last.Load()
+	if s == nil || s.limit != limit || !began.Before(s.until) {
+		if limit < 10*limitGrain || s != nil && s.limit != limit && began.Before(s.until) {
+			return context.WithTimeout(ctx, limit)
+		}
+		s = l.renew(began, limit)
+	}
+	return limitedContext{s, ctx}, nil
+}
+
+// renew makes a shared limit for the commands of the next limitGrain.
+func (l *limits) renew(began time.Time, limit time.Duration) *sharedLimit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.last.Load(); s != nil && s.limit == limit && began.Before(s.until) {
+		return s
+	}
+	ctx, stop := context.WithDeadline(context.Background(), began.Add(limit+limitGrain))
+	s := &sharedLimit{ctx, stop, began.Add(limitGrain), limit}
+	l.last.Store(s)
+	return s
+}
+
+// stop frees the last limit, once no command runs. Those before it end by themselves.
+func (l *limits) stop() {
+	if s := l.last.Load(); s != nil {
+		s.stop()
+	}
+}
+
+// A limitedContext has the end of one context and the values of another.
+type limitedContext struct {
+	*sharedLimit
+	values context.Context
+}
+
+func (c limitedContext) Value(key any) any { return c.values.Value(key) }
 
 // get reads one record.
 func (r *remote) get(ctx context.Context, key string) (Record, error) {

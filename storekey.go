@@ -51,7 +51,7 @@ const maxKeyText = 512
 // the key has its hash, and full is the text, to be kept in the record: a record that has another one is not of this key.
 func (k *storeKeys) key(text string) (key, full string) {
 	if len(text) > maxKeyText {
-		return k.entries + hashText(text), text
+		return hashed(k.entries, text), text
 	}
 	return k.entries + text, ""
 }
@@ -63,7 +63,7 @@ func (k *storeKeys) prefix() string { return k.entries }
 func (k *storeKeys) tag(name string) string {
 	text := escapeKey(name)
 	if len(text) > maxKeyText {
-		text = hashText(text)
+		return hashed(k.tags, text)
 	}
 	return k.tags + text
 }
@@ -71,13 +71,12 @@ func (k *storeKeys) tag(name string) string {
 // epoch returns the key of the tag epoch.
 func (k *storeKeys) epoch() string { return k.epochs }
 
-// hashText returns what stands for a text that is too long. No text can be that: it has a '%' that begins no escape.
-func hashText(text string) string {
-	const head = "%sha256-"
+// hashed returns prefix and what stands for a text that is too long. No text can be that: its '%' begins no escape.
+func hashed(prefix, text string) string {
 	sum := sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text)))
-	var b [len(head) + 2*sha256.Size]byte
-	hex.Encode(b[copy(b[:], head):], sum[:])
-	return string(b[:])
+	var digits [2 * sha256.Size]byte
+	hex.Encode(digits[:], sum[:])
+	return prefix + "%sha256-" + string(digits[:])
 }
 
 // segment returns text, which k.text returned, as the last segment of a store's key.

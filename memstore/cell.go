@@ -7,8 +7,9 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// A cell is what a key holds: a record, a lease, or both. It is immutable, so that its data can be copied without the lock; a
-// change puts another cell in its place. All moments count from when the Store was made, and have come once now >= moment.
+// A cell is what a key holds: a record, a lease, or both. It is immutable, so that its data can be copied without the
+// lock; a change puts another cell in its place. All moments count from when the Store was made, and have come once now
+// >= moment.
 //
 //	record   lease   the key is
 //	alive    -       a record, or a mark
@@ -16,8 +17,8 @@ import (
 //	-        live    a placeholder: absent to all but those who ask for the lease
 //	-        -       absent
 //
-// A lease whose time is over keeps its token as long as its record lives, so that a late Commit still succeeds if nobody
-// else has come. Without a record the key ends with the lease.
+// A lease whose time is over keeps its token as long as its record lives, so that a late Commit still succeeds if
+// nobody else has come. Without a record the key ends with the lease.
 type cell struct {
 	token    string        // of the lease, as granted: the one asked with, a dot and a serial number; "" = no lease
 	void     bool          // the lease has outlived an invalidation: it keeps others waiting, but nothing can be stored under it

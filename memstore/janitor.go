@@ -2,13 +2,13 @@ package memstore
 
 import "time"
 
-// A janitor removes dead cells. They are absent anyway, so all it has to care for is memory; and writes remove what is dead
-// before they need room. What is left to it is a store that is not written to.
+// A janitor removes dead cells. They are absent anyway, so all it has to care for is memory; and writes remove what is
+// dead before they need room. What is left to it is a store that is not written to.
 //
-// It sweeps a second after a write, and then after twice as long each time, until the last cell with an end has gone. So
-// a cell is removed no later than a second after its end, or than it has lived if that is longer; and a store at rest costs a
-// day no more than 17 sweeps. ttlcache does not say when its next item expires: one who wants to be on time has to keep a
-// queue of his own beside its queue.
+// It sweeps a second after a write, and then after twice as long each time, but at least once a day, until the last cell
+// with an end has gone. So a dead cell takes room for no longer than it lived, and a second; and the first day of a store
+// at rest costs it 17 sweeps. ttlcache does not say when its next item expires: one who wants to be on time has to keep
+// a queue of his own beside its queue.
 type janitor struct {
 	timer *time.Timer
 	armed bool

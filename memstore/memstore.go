@@ -1,22 +1,22 @@
 // Package memstore keeps zodiac's records in this process, as the bytes they would be in Redis or on disk.
 //
-// It is a [zodiac.Store] with every ability that makes sense in one process, and serves where loaders are to share one budget
-// of memory, where values must not be shared by pointer, and in tests: it needs no server, and under testing/synctest its
-// time is virtual.
+// It is a [zodiac.Store] with every ability that makes sense in one process, and serves where loaders are to share one
+// budget of memory, where values must not be shared by pointer, and in tests: it needs no server, and under
+// testing/synctest its time is virtual.
 //
 //	store := memstore.New(memstore.WithCapacity(10_000))
 //	defer store.Close()
 //	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store))
 //
-// It is also the reference implementation of [zodiac.Store], to be read beside that contract by those who write another. What
-// a Store keeps under a key is a cell: a record, or a lease, or both. See cell.go for what a cell means at a given time, lease.go for
-// how leases begin and end.
+// It is also the reference implementation of [zodiac.Store], to be read beside that contract by those who write
+// another. What a Store keeps under a key is a cell: a record, or a lease, or both. See cell.go for what a cell means
+// at a given time, lease.go for how leases begin and end.
 //
 // # Capacity
 //
-// A Store holds so many keys, and if wanted so many bytes. A write that needs room takes it from the keys that are dead, then from those
-// not used for longest, with their leases: as if another client had deleted them. Whoever holds such a lease has its Commit
-// refused; whoever waits for it asks again within 50 milliseconds.
+// A Store holds so many keys, and if wanted so many bytes. A write that needs room takes it from the keys that are
+// dead, then from those not used for longest, with their leases: as if another client had deleted them. Whoever holds
+// such a lease has its Commit refused; whoever waits for it asks again within 50 milliseconds.
 //
 // # Goroutines
 //
@@ -25,7 +25,8 @@
 //
 // # What it does not do
 //
-// Nothing survives the process, and nothing is shared with another one. A Store belongs to the synctest bubble in which it is made.
+// Nothing survives the process, and nothing is shared with another one. A Store belongs to the synctest bubble in which
+// it is made.
 package memstore
 
 import (
@@ -47,8 +48,8 @@ var errClosed = errors.New("memstore: the store is closed")
 
 // A Store is a [zodiac.Store] in this process. It is safe for concurrent use. Make one with [New].
 //
-// No method blocks for longer than it takes to look at one key; Clear looks at all. If ctx has ended they return its error and do
-// nothing.
+// No method blocks for longer than it takes to look at one key; Clear looks at all. If ctx has ended they return its
+// error and do nothing.
 type Store struct {
 	born     time.Time // what every moment counts from: monotonic, so no change of the wall clock matters
 	maxBytes uint64    // 0 = no limit
@@ -142,7 +143,8 @@ func (s *Store) write(ctx context.Context, key string, r zodiac.Record, replace 
 	if !replace && s.cell(key).readable(now) {
 		return false, nil
 	}
-	// The new cell has no lease, so the token of one that was there is not the current one any more: that is what void comes to.
+	// The new cell has no lease, so the token of one that was there is not the current one any more: that is what void
+	// comes to.
 	s.put(key, &cell{version: s.next(), dies: after(now, r.TTL), data: data})
 	s.wake(key)
 	return true, nil

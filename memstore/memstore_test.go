@@ -227,6 +227,48 @@ func TestEndedContextChangesNothing(t *testing.T) {
 	wantMiss(t, s, "new")
 }
 
+func TestLeaseAbortedOverADeadRecordLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New()
+		set(t, s, "k", "data", time.Second)
+		r, err := s.Get(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Acquire(t.Context(), "k", zodiac.Ask{Token: "0123456789abcdef", Lease: time.Minute, Seen: r.Version})
+		if err != nil || c.State != zodiac.Won {
+			t.Fatalf("Acquire = %v, %v; want won", c.State, err)
+		}
+		time.Sleep(2 * time.Second)
+		if current, err := s.Abort(t.Context(), "k", c.Token); !current || err != nil {
+			t.Errorf("Abort = %v, %v; want true", current, err)
+		}
+		if n := s.Held(); n != 0 {
+			t.Errorf("%d keys are held; want 0", n)
+		}
+	})
+}
+
+func TestSubscribersDoNotShareKeys(t *testing.T) {
+	s := memstore.New()
+	keys := []string{"k"}
+	for range 2 {
+		stop, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) {
+			if a.Keys[0] != "k" {
+				t.Errorf("called with %q; want k", a.Keys)
+			}
+			a.Keys[0] = "changed"
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	if err := s.Announce(t.Context(), zodiac.Announcement{Keys: keys}); err != nil || keys[0] != "k" {
+		t.Errorf("Announce = %v, and the keys have become %q", err, keys)
+	}
+}
+
 func TestWaitersAreForgotten(t *testing.T) {
 	s := memstore.New()
 	_, first := s.Wake(t.Context(), "k")

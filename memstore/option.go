@@ -21,8 +21,8 @@ func WithCapacity(n int) Option {
 	return optionFunc(func(s *settings) { s.capacity = positive("WithCapacity", n) })
 }
 
-// WithMaxBytes limits how much memory the keys take, about: some 400 bytes each besides their text and Data. A record too
-// large to fit even alone is an error of Set, Add and Commit, and changes nothing. New panics if n is not positive.
+// WithMaxBytes limits how much memory the keys take, about: some 400 bytes each besides their text and Data. A record
+// too large to fit even alone is an error of Set, Add and Commit, and changes nothing. New panics if n is not positive.
 //
 // By default, there is no limit but the capacity.
 func WithMaxBytes(n int) Option {

@@ -52,7 +52,8 @@ type subscriber struct {
 	call func(zodiac.Announcement)
 }
 
-// Announce implements [zodiac.Announcer]. It calls the subscribers itself, one after the other, and returns when they have.
+// Announce implements [zodiac.Announcer]. It calls the subscribers itself, one after the other, and returns when they
+// have.
 func (s *Store) Announce(ctx context.Context, a zodiac.Announcement) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -77,8 +78,8 @@ func (b *subscriber) tell(a zodiac.Announcement) {
 	}
 }
 
-// Subscribe implements [zodiac.Announcer]. fn is called by whoever calls Announce, and never with Gap; it must not call Announce. Close
-// ends the subscription.
+// Subscribe implements [zodiac.Announcer]. fn is called by whoever calls Announce, and never with Gap; it must not call
+// Announce. Close ends the subscription.
 func (s *Store) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (stop func(), err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err

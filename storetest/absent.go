@@ -58,7 +58,8 @@ var absences = []absence{
 	}},
 }
 
-// A use is an operation on an absent key. What it does to a lease there is checked with the token, which is "" if there is none.
+// A use is an operation on an absent key. What it does to a lease there is checked with the token, which is "" if there
+// is none.
 type use struct {
 	name  string
 	says  string

@@ -13,7 +13,8 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// A mapStore is about the least that is a [zodiac.Store]: what somebody's first one looks like, with a table in place of the map. In a test,
+// A mapStore is about the least that is a [zodiac.Store]: what somebody's first one looks like, with a table in place
+// of the map. In a test,
 //
 //	storetest.Run(t, func(t *testing.T) zodiac.Store { return newMapStore() })
 //
@@ -35,7 +36,8 @@ func newMapStore() *mapStore { return &mapStore{rows: map[string]row{}} }
 
 var errClosed = errors.New("mapstore: closed")
 
-// live returns the row of key, if its time is not over. What is past its end is absent, whether or not it has been removed.
+// live returns the row of key, if its time is not over. What is past its end is absent, whether or not it has been
+// removed.
 func (s *mapStore) live(key string) (row, bool) {
 	r, ok := s.rows[key]
 	return r, ok && (r.ends.IsZero() || time.Now().Before(r.ends))

@@ -233,7 +233,8 @@ func oneOfManyWins(p *probe) {
 	}
 }
 
-// wantAnother sends a again, whose grant is over, and checks that what it may get is not the old token, which stays lost.
+// wantAnother sends a again, whose grant is over, and checks that what it may get is not the old token, which stays
+// lost.
 func (p *probe) wantAnother(a zodiac.Ask, token string) {
 	p.t.Helper()
 	if again := p.win(p.key("k"), a); again == token {

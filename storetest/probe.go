@@ -10,8 +10,8 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// The times that rules use: a life or lease that is to end during the rule, how long to wait until it surely has, and one that is
-// not to end.
+// The times that rules use: a life or lease that is to end during the rule, how long to wait until it surely has, and
+// one that is not to end.
 const (
 	short = 60 * time.Millisecond
 	past  = 130 * time.Millisecond
@@ -24,7 +24,8 @@ const slack = 5 * time.Millisecond
 // pass lets time go by.
 func pass(d time.Duration) { time.Sleep(d) }
 
-// A probe is a store under one rule. Its methods end the test when the store's answer leaves nothing more to be checked.
+// A probe is a store under one rule. Its methods end the test when the store's answer leaves nothing more to be
+// checked.
 type probe struct {
 	t      *testing.T
 	ctx    context.Context

@@ -6,8 +6,8 @@
 //
 // # Writing a store
 //
-// Begin with the seven methods of [zodiac.Store] over whatever you have: a table with a text key, a blob, a version and an
-// expiry will do. Run the suite: it tests what there is, and logs which abilities are missing. Then add abilities,
+// Begin with the seven methods of [zodiac.Store] over whatever you have: a table with a text key, a blob, a version and
+// an expiry will do. Run the suite: it tests what there is, and logs which abilities are missing. Then add abilities,
 // one interface at a time; a loader finds them by type assertion, and gains by each.
 //
 //   - Leaser makes processes fetch a key once between them, and fences off values older than an invalidation. It wants an
@@ -21,9 +21,10 @@
 //
 // # What a rule sees
 //
-// Each rule is a subtest with a Store of its own, opened for it and closed after it. Keys are random, so that all may be on one
-// server, with other data and other tests; Clear is only called with prefixes of such keys. Rules about time wait for a tenth or two
-// of a second; all together take some ten seconds in real time, and none under [RunVirtual].
+// Each rule is a subtest with a Store of its own, opened for it and closed after it. Keys are random, so that all may
+// be on one server, with other data and other tests; Clear is only called with prefixes of such keys. Rules about time
+// wait for a tenth or two of a second; all together take some fifteen seconds in real time, and none under
+// [RunVirtual].
 package storetest
 
 import (
@@ -34,8 +35,8 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// Run checks each rule in a subtest. open returns a Store that nothing else uses, which Run closes; it may be one of many on
-// the same server. It is called from the subtest's goroutine, and may use t.Cleanup.
+// Run checks each rule in a subtest. open returns a Store that nothing else uses, which Run closes; it may be one of
+// many on the same server. It is called from the subtest's goroutine, and may use t.Cleanup.
 //
 // Abilities that the Store does not have are not tested, which the log says.
 func Run(t *testing.T, open func(t *testing.T) zodiac.Store) {
@@ -43,8 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) zodiac.Store) {
 	run(t, open, func(t *testing.T, check func(*testing.T)) { check(t) })
 }
 
-// RunVirtual is Run with each rule in a bubble of its own, see [synctest.Test]: time is virtual there, so the rules take none, and
-// are exact. It is for Stores that wait for nothing outside the process, be it a socket or a file lock.
+// RunVirtual is Run with each rule in a bubble of its own, see [synctest.Test]: time is virtual there, so the rules
+// take none, and are exact. It is for Stores that wait for nothing outside the process, be it a socket or a file lock.
 func RunVirtual(t *testing.T, open func(t *testing.T) zodiac.Store) {
 	t.Helper()
 	run(t, open, synctest.Test)

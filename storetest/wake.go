@@ -59,8 +59,8 @@ func (p *probe) wantWake(end func(key, token string)) {
 	p.wantWakes(func(key string) string { return p.win(key, ask(long)) }, end)
 }
 
-// wantWakes checks that all who wait for the lease that begin takes are told when end ends it. Wake-ups may be lost, so it
-// tries a few times.
+// wantWakes checks that all who wait for the lease that begin takes are told when end ends it. Wake-ups may be lost, so
+// it tries a few times.
 func (p *probe) wantWakes(begin func(key string) string, end func(key, token string)) {
 	p.t.Helper()
 	for _, name := range []string{"first", "second", "third"} {

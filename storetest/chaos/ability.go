@@ -41,8 +41,8 @@ func abilitiesOf(s zodiac.Store) (has Ability) {
 	return has
 }
 
-// compose returns s as a store that has just these abilities, of those that it has itself. What a value implements is decided when it is
-// compiled, so there has to be a type for each set.
+// compose returns s as a store that has just these abilities, of those that it has itself. What a value implements is
+// decided when it is compiled, so there has to be a type for each set.
 func compose(s zodiac.Store, has Ability) zodiac.Store {
 	l, _ := s.(zodiac.Leaser)
 	b, _ := s.(zodiac.Batcher)

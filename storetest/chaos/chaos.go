@@ -1,4 +1,5 @@
-// Package chaos makes a [zodiac.Store] fail, stall and lose replies on demand, so that one can test what a program does then.
+// Package chaos makes a [zodiac.Store] fail, stall and lose replies on demand, so that one can test what a program does
+// then.
 //
 //	faults := chaos.New(memstore.New())
 //	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(faults.Store()))
@@ -9,14 +10,15 @@
 //
 // # Faults
 //
-// A fault is for the operations it names, or for all if it names none, and lasts until [Injector.Heal]. Those of one operation add up,
-// and happen in this order: a Delay, a Stall, then either Fail or the operation itself, whose reply may be lost. With
-// [Injector.Keep] operations are kept, and [Injector.Replay] carries them out again, as copies that arrive late.
+// A fault is for the operations it names, or for all if it names none, and lasts until [Injector.Heal]. Those of one
+// operation add up, and happen in this order: a Delay, a Stall, then either Fail or the operation itself, whose reply
+// may be lost. With [Injector.Keep] operations are kept, and [Injector.Replay] carries them out again, as copies that
+// arrive late.
 //
 // # Abilities
 //
-// A loader finds out by type assertion what a store can do. [Injector.Store] has exactly the abilities of the store within. [Without] and
-// [Bare] take abilities away from any store, to test what a program does on one that is plainer.
+// A loader finds out by type assertion what a store can do. [Injector.Store] has exactly the abilities of the store
+// within. [Without] and [Bare] take abilities away from any store, to test what a program does on one that is plainer.
 package chaos
 
 import (
@@ -65,8 +67,8 @@ type Call struct {
 	Keys []string // in no order for SetMany; the prefix for Clear; nil for Close, Announce and Subscribe
 }
 
-// An Injector gives faults to a store. Its methods are safe for concurrent use, while operations run too. They panic if an operation
-// is named that there is not.
+// An Injector gives faults to a store. Its methods are safe for concurrent use, while operations run too. They panic if
+// an operation is named that there is not.
 type Injector struct {
 	store zodiac.Store
 
@@ -105,7 +107,8 @@ func New(inner zodiac.Store) *Injector {
 	return m
 }
 
-// Store returns the store with the faults. It has the abilities of the store within, and no others. To close it closes that.
+// Store returns the store with the faults. It has the abilities of the store within, and no others. To close it closes
+// that.
 func (m *Injector) Store() zodiac.Store { return m.store }
 
 // Fail makes ops return err without being carried out.
@@ -150,8 +153,8 @@ func (m *Injector) Keep(ops ...Op) {
 	}
 }
 
-// Replay carries out the calls of ops that were kept, in the order in which they were made, and forgets them. It returns how
-// many there were. No fault, count or hook is for them; what they return is lost.
+// Replay carries out the calls of ops that were kept, in the order in which they were made, and forgets them. It
+// returns how many there were. No fault, count or hook is for them; what they return is lost.
 func (m *Injector) Replay(ctx context.Context, ops ...Op) int {
 	ops = named(ops)
 	m.mu.Lock()
@@ -171,8 +174,8 @@ func (m *Injector) Replay(ctx context.Context, ops ...Op) int {
 	return len(now)
 }
 
-// Cut ends all subscriptions as the loss of a connection does: each gets an Announcement with Gap, and no more. It must not be called
-// by a subscriber.
+// Cut ends all subscriptions as the loss of a connection does: each gets an Announcement with Gap, and no more. It must
+// not be called by a subscriber.
 func (m *Injector) Cut() {
 	m.mu.Lock()
 	subs := m.subs
@@ -193,8 +196,8 @@ func (m *Injector) Calls(ops ...Op) (n int) {
 	return n
 }
 
-// Observe makes fn be called with every Call before anything happens to it, in the goroutine of whoever made it, and under no lock: fn may
-// block, and may ask for faults, which this Call then has. Nil ends it.
+// Observe makes fn be called with every Call before anything happens to it, in the goroutine of whoever made it, and
+// under no lock: fn may block, and may ask for faults, which this Call then has. Nil ends it.
 func (m *Injector) Observe(fn func(Call)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

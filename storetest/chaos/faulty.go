@@ -11,8 +11,8 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// A faulty is a store whose calls go through an Injector. It has the methods of all abilities, and is shown only with those that inner
-// has. What it is given is copied, because a call may be repeated when the caller has long gone on.
+// A faulty is a store whose calls go through an Injector. It has the methods of all abilities, and is shown only with
+// those that inner has. What it is given is copied, because a call may be repeated when the caller has long gone on.
 type faulty struct {
 	inner zodiac.Store
 	m     *Injector
