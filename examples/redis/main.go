@@ -19,6 +19,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 )
 
 func main() {
@@ -69,41 +70,42 @@ func run(url, dir string, out io.Writer) (err error) {
 	return play(out, a, b)
 }
 
-// play is what happens. Each instance answers a line with a line.
+// play is what happens.
 func play(out io.Writer, a, b *instance) error {
-	say := func(text string) { fmt.Fprintln(out, text) }
-	answers := func(from ...*instance) error {
-		for _, i := range from {
-			line, err := i.answer()
-			if err != nil {
-				return err
-			}
-			fmt.Fprint(out, "  "+line)
-		}
-		return nil
+	s := &stage{out: out}
+	s.tell("set apple 2", a)
+	s.say("Both ask for a price at once. One of them fetches it:")
+	s.tell("get apple", a, b)
+	s.say("From now on it is in Redis:")
+	s.tell("get apple", b)
+	s.say("One changes the price, and deletes it from the cache. The other gets the new one:")
+	s.tell("set apple 3", a)
+	s.tell("get apple", b)
+	return s.err
+}
+
+// A stage shows what instances say.
+type stage struct {
+	out io.Writer
+	err error // the first; nothing is said after it
+}
+
+func (s *stage) say(text string) {
+	if s.err == nil {
+		_, s.err = fmt.Fprintln(s.out, text)
 	}
-	a.tell("set apple 2")
-	if err := answers(a); err != nil {
-		return err
+}
+
+// tell tells instances the same at the same time. Each answers with a line.
+func (s *stage) tell(line string, to ...*instance) {
+	for _, i := range to {
+		i.tell(line)
 	}
-	say("Both ask for a price at once. One of them fetches it:")
-	a.tell("get apple")
-	b.tell("get apple")
-	if err := answers(a, b); err != nil {
-		return err
+	for _, i := range to {
+		answer, err := i.answer()
+		s.err = errors.Join(s.err, err)
+		s.say("  " + strings.TrimSpace(answer))
 	}
-	say("From now on it is in Redis:")
-	b.tell("get apple")
-	if err := answers(b); err != nil {
-		return err
-	}
-	say("One changes the price, and deletes it from the cache. The other gets the new one:")
-	a.tell("set apple 3")
-	if err := answers(a); err != nil {
-		return err
-	}
-	b.tell("get apple")
-	return answers(b)
 }
 
 // serve is an instance: it does what its input says, line by line.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -179,14 +180,15 @@ func (c *checking) freshness() {
 // tell tells of a stale read: when things happened, in milliseconds since the beginning.
 func (c *checking) tell(r, missed Event) string {
 	f := c.fetch[r.Serial]
-	text := fmt.Sprintf("key %d: %d read version %d from %.2f to %.2f; it was fetched by %d from %.2f to %.2f; Delete of version %d took from %.2f to %.2f",
+	var text strings.Builder
+	fmt.Fprintf(&text, "key %d: %d read version %d from %.2f to %.2f; it was fetched by %d from %.2f to %.2f; Delete of version %d took from %.2f to %.2f",
 		r.Key, r.Proc, r.Version, c.since(r.Start), c.since(r.End), f.Proc, c.since(f.Start), c.since(f.End), missed.Version, c.since(missed.Start), c.since(missed.End))
 	for _, z := range c.of[Freeze] {
 		if (z.Proc == r.Proc || z.Proc == f.Proc || z.Proc == missed.Proc) && z.End > f.Start && z.Start < r.End {
-			text += fmt.Sprintf("; %d was stopped from %.2f to %.2f", z.Proc, c.since(z.Start), c.since(z.End))
+			fmt.Fprintf(&text, "; %d was stopped from %.2f to %.2f", z.Proc, c.since(z.Start), c.since(z.End))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // excuse returns the loss that explains why r is older than a delete in known, or nil. A read that was under way when the
