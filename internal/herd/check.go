@@ -22,6 +22,7 @@ type Result struct {
 	PeakFloor   int // writes within a second
 	MostPerKey  int // calls of the origin for one key
 	Overlaps    int // calls of the origin begun during another for the same key
+	Doubled     int // those begun during another of the same process
 	Deletes     int // acknowledged
 
 	Stale   int           // reads older than a Delete acknowledged before they began
@@ -94,8 +95,15 @@ func Check(s *Scenario, events []Event, begin int64) *Result {
 // origin counts what the origin had to do.
 func (c *checking) origin() {
 	c.Fetches = len(c.of[Fetch])
-	perKey, busy := map[uint32]int{}, map[uint32]int64{}
+	type owned struct{ key, proc uint32 }
+	perKey, busy, own := map[uint32]int{}, map[uint32]int64{}, map[owned]int64{}
 	for _, e := range c.of[Fetch] {
+		if by := (owned{e.Key, e.Proc}); e.Start < own[by] {
+			c.Doubled++
+			own[by] = max(own[by], e.End)
+		} else {
+			own[by] = e.End
+		}
 		perKey[e.Key]++
 		c.MostPerKey = max(c.MostPerKey, perKey[e.Key])
 		if perKey[e.Key] > 1 && e.Start < busy[e.Key] {

@@ -169,6 +169,18 @@ func TestOneFetchInsideAnotherThatIsLongOverlaps(t *testing.T) {
 	}
 }
 
+func TestOverlapsWithinAProcessAreCountedApart(t *testing.T) {
+	by := func(proc uint32, from, to int) Event {
+		e := fetch(0, int64(from), from, to)
+		e.Proc = proc
+		return e
+	}
+	r := check(&Scenario{}, by(2, 1, 100), by(3, 10, 60), by(3, 61, 90), by(2, 50, 120), by(2, 110, 130), by(2, 130, 140))
+	if r.Doubled != 2 || r.Overlaps != 4 {
+		t.Errorf("Doubled, Overlaps = %d, %d; want 2 (those of process 2 from 50 and from 110), 4", r.Doubled, r.Overlaps)
+	}
+}
+
 func TestOnlyCallersThatWaitedForAFetchAreMeasuredPastIt(t *testing.T) {
 	r := check(&Scenario{}, fetch(0, 1, 10, 30), read(2, 0, 1, 0, 31), read(3, 0, 1, 29, 37), read(3, 0, 1, 30, 90))
 	if r.Waiting.N != 2 || r.Waiting.Max != 7*time.Millisecond {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -269,6 +270,18 @@ func (h *herd) evict(ctx context.Context, f *Fault) error {
 	})
 	if redis.IsOOMError(err) {
 		return nil
+	}
+	return err
+}
+
+// evicted makes sure that there was eviction if there was to be.
+func (h *herd) evicted(ctx context.Context) error {
+	if !slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.Kind == Evict }) {
+		return nil
+	}
+	info, err := h.admin.Info(ctx, "stats").Result()
+	if err == nil && strings.Contains(info, "evicted_keys:0\r") {
+		err = errors.New("nothing was evicted")
 	}
 	return err
 }

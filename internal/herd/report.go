@@ -25,7 +25,7 @@ var columns = []column{
 	{"errors", func(r *Result) string { return count(r.Errors) }},
 	{"origin calls (floor)", func(r *Result) string { return fmt.Sprintf("%s (%s)", count(r.Fetches), count(r.Floor)) }},
 	{"peak a second (floor)", func(r *Result) string { return fmt.Sprintf("%d (%d)", r.PeakFetches, r.PeakFloor) }},
-	{"overlapping", func(r *Result) string { return count(r.Overlaps) }},
+	{"overlapping (in one process)", func(r *Result) string { return fmt.Sprintf("%s (%s)", count(r.Overlaps), count(r.Doubled)) }},
 	{"stale, oldest", stale},
 	{"excused, oldest, last after the loss", excused},
 	{"expired", func(r *Result) string { return count(r.Expired) }},

@@ -84,7 +84,7 @@ func (h *herd) run(ctx context.Context) (u usage, err error) {
 		err = ctx.Err()
 	}
 	u.machine = readJiffies().busySince(before)
-	err = errors.Join(err, faults(), h.endAll())
+	err = errors.Join(err, faults(), h.evicted(ctx), h.endAll())
 	u.ours = h.cpu().Seconds() / h.Duration.Seconds() / float64(runtime.NumCPU())
 	return u, err
 }
