@@ -19,7 +19,7 @@ type Result struct {
 	Fetches     int // calls of the origin
 	Floor       int // as few as there can be: one per key, and one per write
 	PeakFetches int // begun within a second
-	PeakFloor   int // writes within a second
+	PeakFloor   int // of those of the floor, within a second
 	MostPerKey  int // calls of the origin for one key
 	Overlaps    int // calls of the origin begun during another for the same key
 	Doubled     int // those begun during another of the same process
@@ -71,7 +71,7 @@ func Check(s *Scenario, events []Event, begin int64) *Result {
 		c.of[e.Kind] = append(c.of[e.Kind], e)
 	}
 	for _, of := range c.of {
-		slices.SortFunc(of, func(a, b Event) int { return cmp.Compare(a.Start, b.Start) })
+		slices.SortFunc(of, byStart)
 	}
 	for _, e := range c.of[Fetch] {
 		c.fetch[e.Serial] = e
@@ -95,6 +95,7 @@ func Check(s *Scenario, events []Event, begin int64) *Result {
 // origin counts what the origin had to do.
 func (c *checking) origin() {
 	c.Fetches = len(c.of[Fetch])
+	floor := slices.Clone(c.of[Write]) // and the first call for each key
 	type owned struct{ key, proc uint32 }
 	perKey, busy, own := map[uint32]int{}, map[uint32]int64{}, map[owned]int64{}
 	for _, e := range c.of[Fetch] {
@@ -104,7 +105,9 @@ func (c *checking) origin() {
 		} else {
 			own[by] = e.End
 		}
-		perKey[e.Key]++
+		if perKey[e.Key]++; perKey[e.Key] == 1 {
+			floor = append(floor, e)
+		}
 		c.MostPerKey = max(c.MostPerKey, perKey[e.Key])
 		if perKey[e.Key] > 1 && e.Start < busy[e.Key] {
 			c.Overlaps++
@@ -117,9 +120,12 @@ func (c *checking) origin() {
 			c.Rate[tenth]++
 		}
 	}
-	c.Floor = len(perKey) + len(c.of[Write])
-	c.PeakFetches, c.PeakFloor = peak(c.of[Fetch]), peak(c.of[Write])
+	slices.SortFunc(floor, byStart)
+	c.Floor = len(floor)
+	c.PeakFetches, c.PeakFloor = peak(c.of[Fetch]), peak(floor)
 }
+
+func byStart(a, b Event) int { return cmp.Compare(a.Start, b.Start) }
 
 // peak returns how many of the events, which are sorted, began within a second.
 func peak(events []Event) int {

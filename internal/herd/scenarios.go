@@ -51,7 +51,7 @@ func longest(d time.Duration) Bar {
 // Scenarios are what make herd runs.
 func Scenarios() []*Scenario {
 	return []*Scenario{
-		cold(), coldPolling(), steady(), expiring(), frozen(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
+		cold(), coldPolling(), steady(), expiring(), frozen(), frozenOften(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
 		memory(), memoryCut(),
 	}
 }
@@ -119,6 +119,16 @@ func frozen() *Scenario {
 			{Kind: FreezeWorker, At: sec, Every: 1500 * msec, For: 900 * msec},
 		}
 	}, longest(1200*msec)) // a lease, its successor's if that is stopped too, and a fetch
+}
+
+// frozenOften makes as many things as it can happen between any two others.
+func frozenOften() *Scenario {
+	return like("frozen-often", "4 keys, fetched in 15 to 30 ms, deleted every 80 ms; a lease is 100 ms, and workers are stopped for 150 ms all the time.", func(s *Scenario) {
+		s.Keys, s.Fetch, s.Invalidate, s.Lease = 4, [2]time.Duration{15 * msec, 30 * msec}, 80*msec, 100*msec
+		for i := range 4 {
+			s.Faults = append(s.Faults, Fault{Kind: FreezeFetching, At: time.Duration(300+50*i) * msec, Every: 100 * msec, For: 150 * msec})
+		}
+	})
 }
 
 func killed() *Scenario {
