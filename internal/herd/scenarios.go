@@ -51,7 +51,7 @@ func longest(d time.Duration) Bar {
 // Scenarios are what make herd runs.
 func Scenarios() []*Scenario {
 	return []*Scenario{
-		cold(), coldPolling(), steady(), expiring(), frozen(), frozenOften(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
+		cold(), coldPolling(), steady(), expiring(), frozen(), frozenLonger(), frozenOften(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
 		memory(), memoryCut(),
 	}
 }
@@ -119,6 +119,13 @@ func frozen() *Scenario {
 			{Kind: FreezeWorker, At: sec, Every: 1500 * msec, For: 900 * msec},
 		}
 	}, longest(1200*msec)) // a lease, its successor's if that is stopped too, and a fetch
+}
+
+// frozenLonger stops workers for longer than they wait for Redis: it answers, and they may think that it did not.
+func frozenLonger() *Scenario {
+	s := frozen()
+	s.Name, s.About, s.StoreTimeout = "frozen-longer", "As frozen, with a store timeout of 300 ms, which is over when a worker goes on.", 300*msec
+	return s
 }
 
 // frozenOften makes as many things as it can happen between any two others.
