@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -124,7 +125,7 @@ func spawn(o *orders) (*process, error) {
 	p := &process{orders: o, cmd: exec.Command(self), gone: make(chan struct{})}
 	noSleep := os.Getenv("GORACE") + " atexit_sleep_ms=0" // of the race detector, a second at each exit
 	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GORACE="+noSleep)
-	p.cmd.Stderr = os.Stderr
+	p.cmd.Stderr, p.cmd.SysProcAttr = os.Stderr, guarded()
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -132,19 +133,30 @@ func spawn(o *orders) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := p.launch(); err != nil {
 		return nil, err
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.gone)
-	}()
 	if strings.TrimSpace(line) != "ready" {
 		p.kill()
 		return nil, fmt.Errorf("%s %d said %q: %w", o.Part, o.Proc, line, errors.Join(err, p.err))
 	}
 	return p, nil
+}
+
+// launch starts the child on a thread that waits for it: the system kills it, stopped or not, when that thread is gone.
+func (p *process) launch() error {
+	started := make(chan error)
+	go func() {
+		defer close(p.gone)
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+		}
+	}()
+	return <-started
 }
 
 // start lets the child begin at a time, which may be over.

@@ -27,3 +27,6 @@ func unmap(b []byte) error { return syscall.Munmap(b) }
 // freeze and thaw stop a process and let it go on.
 func freeze(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
 func thaw(p *os.Process) error   { return p.Signal(syscall.SIGCONT) }
+
+// guarded makes the system kill a process when the one that started it is gone, however it went.
+func guarded() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -5,6 +5,7 @@ package herd
 import (
 	"errors"
 	"os"
+	"syscall"
 )
 
 var errSystem = errors.New("herd: needs Linux")
@@ -16,3 +17,5 @@ func mapped(*os.File, int) ([]byte, error) { return nil, errSystem }
 func unmap([]byte) error                   { return errSystem }
 func freeze(*os.Process) error             { return errSystem }
 func thaw(*os.Process) error               { return errSystem }
+
+func guarded() *syscall.SysProcAttr { return nil }
