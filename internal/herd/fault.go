@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,13 +148,16 @@ func (h *herd) freeze(_ context.Context, w *process, f *Fault) error {
 	h.setFrozen(w, true)
 	defer h.setFrozen(w, false)
 	e := Event{Kind: Freeze, Proc: w.orders.Proc, Start: Now()}
-	if err := freeze(w.cmd.Process); err != nil {
-		return err
+	err := freeze(w.cmd.Process)
+	if err == nil {
+		time.Sleep(f.For)
+		err = thaw(w.cmd.Process)
+		e.End = Now()
+		h.log.Add(e)
 	}
-	time.Sleep(f.For)
-	err := thaw(w.cmd.Process)
-	e.End = Now()
-	h.log.Add(e)
+	if errors.Is(err, os.ErrProcessDone) { // another fault has killed it
+		return nil
+	}
 	return err
 }
 
@@ -190,7 +194,7 @@ func (h *herd) killFetching(ctx context.Context, _ *Fault) error {
 	}
 	time.Sleep(rand.N(h.Fetch[1] + 3*time.Millisecond))
 	e := Event{Kind: Kill, Proc: w.orders.Proc, Key: a.Key, Serial: a.Value.Serial, Start: Now()}
-	if err := w.cmd.Process.Kill(); err != nil {
+	if err := w.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	if e.End, err = h.leaseEnd(ctx, a.Key); err != nil {

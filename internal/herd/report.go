@@ -98,8 +98,10 @@ func (r *Report) bars(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "* %s: %s (%s), %s\n", bar.Name, figure(bar.Measure(first)), bar.limits(), verdict)
 	}
-	for _, text := range first.Cases {
-		fmt.Fprintf(b, "* %s\n", text)
+	if len(r.Failed()) > 0 {
+		for _, text := range first.Cases {
+			fmt.Fprintf(b, "* %s\n", text)
+		}
 	}
 	b.WriteString("\n")
 }
