@@ -96,7 +96,10 @@ func timed[T any](ctx context.Context, r *remote, began time.Time, limit time.Du
 		if cancel != nil {
 			cancel()
 		}
-		r.breaker.saw(err)
+		// Much later than its limit the process was stopped meanwhile, which says nothing about the store.
+		if err == nil || time.Since(began) < 2*limit {
+			r.breaker.saw(err)
+		}
 	}()
 	return command(ctx)
 }
