@@ -16,10 +16,16 @@ import (
 //
 // A Cache is safe for concurrent use. Make it with [NewCache]; the zero Cache is not usable.
 type Cache[K comparable, V any] struct {
-	core
+	e engine[K, V]
+}
+
+// An engine is all of a Cache. Its methods are not the Cache's: those, with a wrapper or two for each type that embeds it, would be
+// compiled for every pair of types, called or not.
+type engine[K comparable, V any] struct {
 	mem     *tier.Tier[K, V]
 	hits    striped
 	flights *flight.Group[tier.Key[K], job[K, V]]
+	core
 
 	failures *tier.Tier[K, error] // remembered errors; nil without WithErrorTTL
 	turns    turnstile[tier.Key[K]]
@@ -46,7 +52,7 @@ func TryNewCache[K comparable, V any](opts ...Option) (*Cache[K, V], error) {
 
 func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	byText := !s.keys.plain
-	c := &Cache[K, V]{
+	made := &Cache[K, V]{engine[K, V]{
 		core: core{
 			name: s.name, observer: s.observer, logger: s.logger, clock: coarse.New(), tags: newTagSpace(),
 			own: s.tags, tagged: s.tagsFunc != nil, recalls: s.life.failed != 0,
@@ -54,7 +60,8 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 		hits:    newStriped(),
 		flights: flight.NewGroup[tier.Key[K], job[K, V]](s.far.store != nil),
 		set:     s,
-	}
+	}}
+	c := &made.e
 	long := s.validIf != nil || s.clone != nil || s.far.store != nil && s.far.memory == 0
 	capacity := s.capacity
 	if s.far.store != nil && s.far.memory == 0 {
@@ -70,14 +77,14 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	if s.far.store != nil {
 		c.connect()
 	}
-	return c
+	return made
 }
 
 func (c *Cache[K, V]) target() any {
 	if c == nil {
 		return nil
 	}
-	return c
+	return &c.e.core
 }
 
 // An Entry describes what a cache holds for a key. It is a snapshot.
@@ -97,29 +104,29 @@ type Entry[V any] struct {
 func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.Context, K) (V, error)) (V, error) {
 	if fetch == nil {
 		var zero V
-		return zero, fmt.Errorf("zodiac: loader %q: GetOrFetch: the fetch function is nil", c.set.name)
+		return zero, fmt.Errorf("zodiac: loader %q: GetOrFetch: the fetch function is nil", c.e.set.name)
 	}
 	absent := false
 	state := stateOf(ctx)
 	if state == nil {
 		var e *tier.Entry[K, V]
-		if e, absent = c.mem.Hit(key); e != nil {
-			c.hits.add()
+		if e, absent = c.e.mem.Hit(key); e != nil {
+			c.e.hits.add()
 			return e.Value, nil
 		}
 	}
-	return c.get(ctx, key, fetch, state, Mode{}, absent)
+	return c.e.get(ctx, key, fetch, state, Mode{}, absent)
 }
 
 // detailed reports whether the entry for *value, or for a None if none is not nil, has more to say than the value.
-func (c *Cache[K, V]) detailed(value *V, none error, tags []tier.Tag) bool {
+func (c *engine[K, V]) detailed(value *V, none error, tags []tier.Tag) bool {
 	return none != nil || len(tags) > 0 || c.set.life.sliding || c.isNil(value)
 }
 
-func (c *Cache[K, V]) isNil(value *V) bool { return c.set.isNil != nil && c.set.isNil(*value) }
+func (c *engine[K, V]) isNil(value *V) bool { return c.set.isNil != nil && c.set.isNil(*value) }
 
 // entry returns a new entry for *value, or for a None if none is not nil.
-func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
+func (c *engine[K, V]) entry(place *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
 	e := c.mem.NewEntry(place, created, c.detailed(value, none, tags))
 	if d := e.Detail(); d != nil {
 		d.Nil, d.None, d.Tags = none == nil && c.isNil(value), none, tags
@@ -132,7 +139,7 @@ func (c *Cache[K, V]) entry(place *tier.Key[K], created int64, value *V, none er
 }
 
 // put stores an entry at now for so long. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, now int64) {
+func (c *engine[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, now int64) {
 	e.ExpireAt(expiry(now, life))
 	c.mem.Put(place, e, now)
 	if c.failures != nil {
@@ -141,7 +148,7 @@ func (c *Cache[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Dur
 }
 
 // remove takes out whatever a place has, and reports whether it was alive. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) remove(place *tier.Key[K]) bool {
+func (c *engine[K, V]) remove(place *tier.Key[K]) bool {
 	if c.failures != nil {
 		c.failures.Delete(place)
 	}
@@ -149,7 +156,7 @@ func (c *Cache[K, V]) remove(place *tier.Key[K]) bool {
 }
 
 // remember keeps the error of a fetch for WithErrorTTL. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) remember(place *tier.Key[K], err error) {
+func (c *engine[K, V]) remember(place *tier.Key[K], err error) {
 	now := c.clock.Now()
 	e := c.failures.NewEntry(place, now, false)
 	e.Value = err
@@ -158,7 +165,7 @@ func (c *Cache[K, V]) remember(place *tier.Key[K], err error) {
 }
 
 // recall returns the error remembered for a place, or nil.
-func (c *Cache[K, V]) recall(place *tier.Key[K]) error {
+func (c *engine[K, V]) recall(place *tier.Key[K]) error {
 	if c.failures == nil {
 		return nil
 	}
@@ -169,7 +176,7 @@ func (c *Cache[K, V]) recall(place *tier.Key[K]) error {
 }
 
 // remembered returns the error that a Get has to return instead of fetching, or nil.
-func (c *Cache[K, V]) remembered(g *getting[K, V]) error {
+func (c *engine[K, V]) remembered(g *getting[K, V]) error {
 	if g.mode.NoRead {
 		return nil
 	}
@@ -180,7 +187,7 @@ func (c *Cache[K, V]) remembered(g *getting[K, V]) error {
 }
 
 // copied returns a copy of *v, if values are to be copied. It may panic.
-func (c *Cache[K, V]) copied(v *V) *V {
+func (c *engine[K, V]) copied(v *V) *V {
 	if c.set.clone == nil || c.isNil(v) {
 		return v
 	}
@@ -189,14 +196,14 @@ func (c *Cache[K, V]) copied(v *V) *V {
 }
 
 // cloned is copied on the caller's goroutine.
-func (c *Cache[K, V]) cloned(v V) (V, error) {
+func (c *engine[K, V]) cloned(v V) (V, error) {
 	if c.set.clone == nil {
 		return v, nil
 	}
 	return c.clonedSlow(v)
 }
 
-func (c *Cache[K, V]) clonedSlow(v V) (out V, err error) {
+func (c *engine[K, V]) clonedSlow(v V) (out V, err error) {
 	err = c.guard("WithClone", func() { out = *c.copied(&v) })
 	return out, err
 }
@@ -208,7 +215,7 @@ func (c *core) count(n counter, sinks []*counters) {
 	}
 }
 
-func (c *Cache[K, V]) hit(sinks []*counters) {
+func (c *engine[K, V]) hit(sinks []*counters) {
 	c.hits.add()
 	for _, s := range sinks {
 		s[hitMemory].Add(1)
@@ -227,45 +234,45 @@ func (s *callState) collectors() []*counters {
 // true, its error). It counts as a read that may not fetch, and does not spare the entry from eviction. The other errors are
 // [ErrClosed], a *[KeyError], and a *[PanicError] of ValidIf or WithClone.
 func (c *Cache[K, V]) Peek(ctx context.Context, key K) (V, bool, error) {
-	g := c.newPeek(ctx, key)
-	if err := c.locate(&g, "Peek"); err != nil {
+	g := c.e.newPeek(ctx, key)
+	if err := c.e.locate(&g, "Peek"); err != nil {
 		var zero V
 		return zero, false, err
 	}
-	if c.remote != nil {
-		a, ok := c.peekShared(&g, false)
+	if c.e.remote != nil {
+		a, ok := c.e.peekShared(&g, false)
 		return a.value, ok, a.err
 	}
-	_, a, ok := c.peek(&g)
+	_, a, ok := c.e.peek(&g)
 	return a.value, ok, a.err
 }
 
 // Entry is [Cache.Peek] with all there is to know. Of a None it returns an Entry and its error.
 func (c *Cache[K, V]) Entry(ctx context.Context, key K) (Entry[V], bool, error) {
-	g := c.newPeek(ctx, key)
-	if err := c.locate(&g, "Entry"); err != nil {
+	g := c.e.newPeek(ctx, key)
+	if err := c.e.locate(&g, "Entry"); err != nil {
 		return Entry[V]{}, false, err
 	}
-	if c.remote != nil {
-		return c.entryShared(&g)
+	if c.e.remote != nil {
+		return c.e.entryShared(&g)
 	}
-	e, a, ok := c.peek(&g)
+	e, a, ok := c.e.peek(&g)
 	if !ok {
 		return Entry[V]{}, false, a.err
 	}
-	d := c.describe(e)
+	d := c.e.describe(e)
 	d.Value = a.value
 	return d, true, a.err
 }
 
 // newPeek is a Get that does what its name says in any mode.
-func (c *Cache[K, V]) newPeek(ctx context.Context, key K) getting[K, V] {
+func (c *engine[K, V]) newPeek(ctx context.Context, key K) getting[K, V] {
 	state := stateOf(ctx)
 	return getting[K, V]{ctx: ctx, key: key, state: state, sinks: state.collectors(), mode: Mode{NoWrite: true, NoFetch: true}}
 }
 
 // peek reads without using. ok says whether there is a usable entry; a panic of an option's function is no entry.
-func (c *Cache[K, V]) peek(g *getting[K, V]) (e *tier.Entry[K, V], a answer[V], ok bool) {
+func (c *engine[K, V]) peek(g *getting[K, V]) (e *tier.Entry[K, V], a answer[V], ok bool) {
 	if e = c.usable(&g.place, g.sinks); e != nil {
 		if a, ok = c.open(g, e); ok {
 			return e, a, a.err == nil || isNone(a.err)
@@ -276,7 +283,7 @@ func (c *Cache[K, V]) peek(g *getting[K, V]) (e *tier.Entry[K, V], a answer[V], 
 }
 
 // describe returns the snapshot of an entry, with the value as memory has it.
-func (c *Cache[K, V]) describe(e *tier.Entry[K, V]) Entry[V] {
+func (c *engine[K, V]) describe(e *tier.Entry[K, V]) Entry[V] {
 	now := c.clock.Now()
 	d := Entry[V]{Value: e.Value, Created: c.clock.Time(e.Created), Age: time.Duration(max(0, now-e.Created)), Left: Forever}
 	if end := e.Expiry(); end != coarse.Never {
@@ -296,17 +303,17 @@ func (c *Cache[K, V]) describe(e *tier.Entry[K, V]) Entry[V] {
 
 // Len returns the number of entries in memory, those included that have expired unnoticed. The janitor takes them out
 // within about a second.
-func (c *Cache[K, V]) Len() int { return c.mem.Len() }
+func (c *Cache[K, V]) Len() int { return c.e.mem.Len() }
 
 // Stats returns the counts since construction. It takes a lock per part of memory for a moment.
 func (c *Cache[K, V]) Stats() Stats {
-	s := c.counts.stats()
-	s.HitMemory = c.hits.sum()
+	s := c.e.counts.stats()
+	s.HitMemory = c.e.hits.sum()
 	s.sum()
 	var dropped uint64
-	s.Evicted, s.Expired, dropped = c.mem.Stats()
+	s.Evicted, s.Expired, dropped = c.e.mem.Stats()
 	s.Invalid += dropped
-	s.Size = c.mem.Len()
+	s.Size = c.e.mem.Len()
 	return s
 }
 
@@ -317,22 +324,22 @@ func (c *Cache[K, V]) Stats() Stats {
 // which loader was busy. Closing twice is fine: the second Close waits too. A fetch or an Observer that calls Close waits for
 // itself until ctx ends.
 func (c *Cache[K, V]) Close(ctx context.Context) error {
-	c.closed.Store(true)
-	c.flights.Close()
-	c.mem.Close()
-	if c.failures != nil {
-		c.failures.Close()
+	c.e.closed.Store(true)
+	c.e.flights.Close()
+	c.e.mem.Close()
+	if c.e.failures != nil {
+		c.e.failures.Close()
 	}
-	err := c.flights.Drain(ctx)
+	err := c.e.flights.Drain(ctx)
 	if err != nil {
-		c.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.abandon() })
+		c.e.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.abandon() })
 	}
-	if c.remote != nil {
-		err = errors.Join(err, c.disconnect(ctx))
+	if c.e.remote != nil {
+		err = errors.Join(err, c.e.disconnect(ctx))
 	}
-	c.clock.Stop()
+	c.e.clock.Stop()
 	if err != nil {
-		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, c.set.name)
+		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, c.e.set.name)
 	}
 	return nil
 }

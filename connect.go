@@ -8,7 +8,7 @@ import (
 )
 
 // connect makes ready what a cache over a store has beyond one in memory. It sends nothing.
-func (c *Cache[K, V]) connect() {
+func (c *engine[K, V]) connect() {
 	f := &c.set.far
 	r := &remote{
 		store: f.store, guard: f.guard, codec: f.codec, keys: f.keys(),
@@ -51,7 +51,7 @@ func (r *reads) init() {
 }
 
 // disconnect ends what connect has made, once the flights are over.
-func (c *Cache[K, V]) disconnect(ctx context.Context) error {
+func (c *engine[K, V]) disconnect(ctx context.Context) error {
 	if c.near != nil {
 		c.near.close()
 	}

@@ -184,7 +184,7 @@ const (
 )
 
 // start runs the function of a flight on a goroutine of its own.
-func (c *Cache[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if f.Job.shared != nil {
 		go c.runShared(f)
 	} else {
@@ -193,7 +193,7 @@ func (c *Cache[K, V]) start(f *flight.Flight[tier.Key[K], job[K, V]]) {
 }
 
 // run calls the function, and whatever happens, gives the outcome to the callers.
-func (c *Cache[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	defer c.land(f)
 	f.Job.result.began = c.clock.Now()
 	if c.set.fetchTimeout > 0 {
@@ -203,14 +203,14 @@ func (c *Cache[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 }
 
 // limit ends the flight when its time is over, whether or not the function returns. It returns how to stop that.
-func (c *Cache[K, V]) limit(f *flight.Flight[tier.Key[K], job[K, V]]) (stop func()) {
+func (c *engine[K, V]) limit(f *flight.Flight[tier.Key[K], job[K, V]]) (stop func()) {
 	f.Job.ctx.limit(c.set.fetchTimeout)
 	t := time.AfterFunc(c.set.fetchTimeout, func() { c.giveUp(f) })
 	return func() { t.Stop() }
 }
 
 // giveUp tells the callers of a flight that it has taken too long, unless they have their outcome.
-func (c *Cache[K, V]) giveUp(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) giveUp(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	next := c.flights.Fail(f, fmt.Errorf("zodiac: loader %q: the fetch took longer than WithFetchTimeout (%v): %w",
 		c.set.name, c.set.fetchTimeout, context.DeadlineExceeded))
 	if next != nil {
@@ -223,7 +223,7 @@ func (c *Cache[K, V]) giveUp(f *flight.Flight[tier.Key[K], job[K, V]]) {
 
 // produce calls the function, and the functions of options that say what its result means. Any of them may panic, or
 // exit the goroutine; land sees what stage it was.
-func (c *Cache[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	j := &f.Job
 	r := &j.result
 	r.epoch, r.tags = c.tags.epoch.Load(), c.ownTags()
@@ -250,7 +250,7 @@ func (c *Cache[K, V]) produce(f *flight.Flight[tier.Key[K], job[K, V]]) {
 }
 
 // excuse looks whether an error means that the key does not exist.
-func (c *Cache[K, V]) excuse(r *result[K, V]) {
+func (c *engine[K, V]) excuse(r *result[K, V]) {
 	var zero V
 	r.entry.Value = zero
 	r.stage = excusing
@@ -262,7 +262,7 @@ func (c *Cache[K, V]) excuse(r *result[K, V]) {
 }
 
 // judge decides whether, how long and under which tags a value is stored.
-func (c *Cache[K, V]) judge(j *job[K, V]) {
+func (c *engine[K, V]) judge(j *job[K, V]) {
 	r := &j.result
 	r.stage = skipping
 	if c.set.skipIf != nil && c.set.skipIf(r.entry.Value) {
@@ -282,7 +282,7 @@ func (c *Cache[K, V]) judge(j *job[K, V]) {
 	c.label(r, names)
 }
 
-func (c *Cache[K, V]) label(r *result[K, V], names []string) {
+func (c *engine[K, V]) label(r *result[K, V], names []string) {
 	tags, fresh, err := c.with(r.tags, r.epoch, names)
 	switch {
 	case err != nil:
@@ -295,7 +295,7 @@ func (c *Cache[K, V]) label(r *result[K, V], names []string) {
 }
 
 // prepare makes the entry what memory is to keep, so that little is left to do under the lock.
-func (c *Cache[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r := &f.Job.result
 	if c.set.clone != nil && r.none == nil {
 		r.stage = cloning
@@ -308,7 +308,7 @@ func (c *Cache[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
 
 // land ends a flight: it stores what is to be stored, gives the outcome to the callers, and starts who waited for the
 // end. No code of users runs here before all that is done.
-func (c *Cache[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r := &f.Job.result
 	if r.stage != finished {
 		r.none, r.err = nil, c.panicked(r.stage.String(), recover())
@@ -331,7 +331,7 @@ func (c *Cache[K, V]) land(f *flight.Flight[tier.Key[K], job[K, V]]) {
 
 // report tells about a fetch, once nobody waits for it any more but Close. The Observer and the log's handler may even exit
 // the goroutine.
-func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome Outcome) {
+func (c *engine[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome Outcome) {
 	defer c.flights.Returned(f)
 	j := &f.Job
 	r := &j.result
@@ -346,7 +346,7 @@ func (c *Cache[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome O
 
 // settle is the commit point of a flight. It writes what the result says, unless the flight is void, and
 // counts the outcome.
-func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+func (c *engine[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r := &j.result
 	// An error may come from rules that keep loaders within from fetching: then it is only for who set them.
@@ -385,7 +385,7 @@ func (c *Cache[K, V]) settle(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 
 // supersede takes out what is older than the result of a forced fetch that may not be stored because it is void: those who
 // wait for it are about to see something newer. Nothing that was stored since the fetch began is touched.
-func (c *Cache[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if f.Kind != flight.Forced {
 		return
 	}
@@ -397,7 +397,7 @@ func (c *Cache[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	})
 }
 
-func (c *Cache[K, V]) settled(j *job[K, V], n counter, o Outcome) Outcome {
+func (c *engine[K, V]) settled(j *job[K, V], n counter, o Outcome) Outcome {
 	c.count(n, j.outer.collectors())
 	return o
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // get is the long way of a Get, with further restrictions. absent says that the short way found nothing.
-func (c *Cache[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), state *callState, also Mode, absent bool) (V, error) {
+func (c *engine[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), state *callState, also Mode, absent bool) (V, error) {
 	g := c.newGet(ctx, key, state, also)
 	if g.bypasses() {
 		return c.bypass(&g, fetch)
@@ -60,8 +60,8 @@ type distant[V any] struct {
 	spare func() answer[V]
 }
 
-func (c *Cache[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {
-	mode := state.mode(c)
+func (c *engine[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {
+	mode := state.mode(&c.core)
 	mode.NoRead = mode.NoRead || also.NoRead
 	mode.NoWrite = mode.NoWrite || also.NoWrite
 	mode.NoFetch = mode.NoFetch || also.NoFetch
@@ -72,19 +72,19 @@ func (c *Cache[K, V]) newGet(ctx context.Context, key K, state *callState, also 
 func (g *getting[K, V]) bypasses() bool { return g.mode.NoRead && g.mode.NoWrite && !g.mode.NoFetch }
 
 // bypass calls the function as if there were no cache. A panic passes through.
-func (c *Cache[K, V]) bypass(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
+func (c *engine[K, V]) bypass(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
 	c.count(bypassed, g.sinks)
 	return fetch(g.state.within(g.ctx), g.key)
 }
 
 // locate finds the key's place, or says why it has none.
-func (c *Cache[K, V]) locate(g *getting[K, V], op string) (err error) {
+func (c *engine[K, V]) locate(g *getting[K, V], op string) (err error) {
 	g.place, err = c.place(g.key, op)
 	return err
 }
 
 // place returns where key is in memory. The error is ErrClosed or a *KeyError.
-func (c *Cache[K, V]) place(key K, op string) (tier.Key[K], error) {
+func (c *engine[K, V]) place(key K, op string) (tier.Key[K], error) {
 	if c.closed.Load() {
 		return tier.Key[K]{}, ErrClosed
 	}
@@ -92,7 +92,7 @@ func (c *Cache[K, V]) place(key K, op string) (tier.Key[K], error) {
 }
 
 // placeOf is place whether or not the cache is closed.
-func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
+func (c *engine[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
 	if c.set.keys.plain && key == key { //nolint:gocritic // NaN is not, and has no text
 		return c.mem.Plain(key), nil
 	}
@@ -108,7 +108,7 @@ func (c *Cache[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
 }
 
 // uncached is a Get of a key that has no place: the function runs, nothing is shared or counted.
-func (c *Cache[K, V]) uncached(g *getting[K, V], fetch func(context.Context, K) (V, error), err error) (V, error) {
+func (c *engine[K, V]) uncached(g *getting[K, V], fetch func(context.Context, K) (V, error), err error) (V, error) {
 	var zero V
 	if err == ErrClosed { //nolint:errorlint // an error of WithKey may match it too
 		return zero, err
@@ -131,7 +131,7 @@ type answer[V any] struct {
 }
 
 // read looks into memory. ok is false if there is nothing that this caller may use.
-func (c *Cache[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
+func (c *engine[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
 	if g.mode.NoRead {
 		return a, false
 	}
@@ -150,7 +150,7 @@ func (c *Cache[K, V]) read(g *getting[K, V]) (a answer[V], ok bool) {
 }
 
 // brief is read of an entry that needs no further look, or nil.
-func (c *Cache[K, V]) brief(g *getting[K, V]) *tier.Entry[K, V] {
+func (c *engine[K, V]) brief(g *getting[K, V]) *tier.Entry[K, V] {
 	if g.mode.NoRead || g.mode.NoWrite {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (c *Cache[K, V]) brief(g *getting[K, V]) *tier.Entry[K, V] {
 }
 
 // usable returns the entry of a place if it is alive. One whose tag was deleted is dropped.
-func (c *Cache[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry[K, V] {
+func (c *engine[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry[K, V] {
 	e := c.mem.Find(place)
 	if e == nil || c.mem.Expired(e) {
 		return nil
@@ -173,7 +173,7 @@ func (c *Cache[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry[
 }
 
 // open returns what the reader gets of a live entry, and counts the hit. ok is false if ValidIf refuses it.
-func (c *Cache[K, V]) open(g *getting[K, V], e *tier.Entry[K, V]) (a answer[V], ok bool) {
+func (c *engine[K, V]) open(g *getting[K, V], e *tier.Entry[K, V]) (a answer[V], ok bool) {
 	if e == g.refused {
 		return a, false
 	}
@@ -203,7 +203,7 @@ func (c *Cache[K, V]) open(g *getting[K, V], e *tier.Entry[K, V]) (a answer[V], 
 }
 
 // load gets the value from a flight: one that others began, or its own.
-func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
+func (c *engine[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
 	var zero V
 	if g.mode.NoFetch {
 		c.count(missed, g.sinks)
@@ -239,7 +239,7 @@ func (c *Cache[K, V]) load(g *getting[K, V], fetch func(context.Context, K) (V, 
 }
 
 // join finds or begins the flight for a Get. It returns nil if memory has something after all.
-func (c *Cache[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
+func (c *engine[K, V]) join(g *getting[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
 	kind, joins := g.kind()
 	var look func() bool
 	if !g.mode.NoRead {
@@ -279,7 +279,7 @@ func (g *getting[K, V]) kind() (kind flight.Kind, joins func(*flight.Flight[tier
 
 // wait waits for a flight under the caller's own context. ok is false if what it brought is not for this caller, who has to
 // try again.
-func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role) (a answer[V], ok bool) {
+func (c *engine[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role) (a answer[V], ok bool) {
 	in := f.Wait(g.ctx.Done())
 	g.within.Waited(f)
 	if !in {
@@ -311,7 +311,7 @@ func (c *Cache[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K
 }
 
 // outcome returns what a caller gets of a flight that is over.
-func (c *Cache[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, error) {
+func (c *engine[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, error) {
 	if err := f.Err(); err != nil {
 		var zero V
 		return zero, err
@@ -320,7 +320,7 @@ func (c *Cache[K, V]) outcome(f *flight.Flight[tier.Key[K], job[K, V]]) (V, erro
 }
 
 // leave takes a caller out of a flight. If it was the last, the function is told to stop.
-func (c *Cache[K, V]) leave(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) leave(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	last, next := c.flights.Leave(f)
 	if last {
 		f.Job.abandon()

@@ -9,7 +9,7 @@ import (
 
 // encodeResult makes the record of what a fetch brought: it is for the store, and for those who share the result, each of whom
 // decodes a copy of its own.
-func (c *Cache[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r, s := &f.Job.result, f.Job.shared
 	var tags []recordTag
 	var err error
@@ -24,7 +24,7 @@ func (c *Cache[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
 }
 
 // landShared is land over a store.
-func (c *Cache[K, V]) landShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) landShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r, s := &f.Job.result, f.Job.shared
 	if r.stage != finished {
 		r.none, r.err = nil, c.panicked(r.stage.String(), recover())
@@ -50,7 +50,7 @@ func (c *Cache[K, V]) landShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 }
 
 // settleShared is settle over a store.
-func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+func (c *engine[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.shared
 	private := r.err != nil && j.ctx.inner.has(noFetch)
@@ -83,7 +83,7 @@ func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 }
 
 // sealShared ends the joining of a flight whose result is about to be stored. It returns false if the flight is void.
-func (c *Cache[K, V]) sealShared(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
+func (c *engine[K, V]) sealShared(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
 	if !c.flights.Seal(f) {
 		return false
 	}
@@ -92,7 +92,7 @@ func (c *Cache[K, V]) sealShared(f *flight.Flight[tier.Key[K], job[K, V]]) bool 
 }
 
 // commitShared stores the result of a sealed flight, and counts what became of it.
-func (c *Cache[K, V]) commitShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+func (c *engine[K, V]) commitShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.shared
 	if f.Kind == flight.Forced {
@@ -117,7 +117,7 @@ func (c *Cache[K, V]) commitShared(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 }
 
 // rememberShared remembers the error of a fetch: for all processes, if there is a lease to do so under, or else in this one.
-func (c *Cache[K, V]) rememberShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) rememberShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	s, r := f.Job.shared, &f.Job.result
 	if c.failures == nil || !c.flights.Seal(f) {
 		return
@@ -133,7 +133,7 @@ func (c *Cache[K, V]) rememberShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 
 // outcomeShared returns what a caller gets of a flight over a store that is over, to be counted as n; numCounters = it has been
 // counted. ok is false if it is not for this caller.
-func (c *Cache[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
+func (c *engine[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
 	s := f.Job.shared
 	err := f.Err()
 	if only, ok := err.(*entitled); ok { //nolint:errorlint // it is never wrapped
@@ -153,7 +153,7 @@ func (c *Cache[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key[
 }
 
 // take returns what a caller gets of the result of a flight.
-func (c *Cache[K, V]) take(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
+func (c *engine[K, V]) take(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
 	s, r := f.Job.shared, &f.Job.result
 	switch {
 	case err != nil:
@@ -169,7 +169,7 @@ func (c *Cache[K, V]) take(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K
 }
 
 // ownCopy decodes a result that was just encoded, for one of those who share it.
-func (c *Cache[K, V]) ownCopy(g *getting[K, V], data []byte) (V, error) {
+func (c *engine[K, V]) ownCopy(g *getting[K, V], data []byte) (V, error) {
 	var got found
 	if err := parseRecord(data, &got.parsed); err != nil {
 		var zero V

@@ -66,18 +66,18 @@ func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	state := stateOf(ctx)
 	if state == nil {
 		var e *tier.Entry[K, V]
-		if e, absent = l.mem.Hit(key); e != nil {
-			l.hits.add()
+		if e, absent = l.e.mem.Hit(key); e != nil {
+			l.e.hits.add()
 			return e.Value, nil
 		}
 	}
-	return l.get(ctx, key, l.fetch, state, Mode{}, absent)
+	return l.e.get(ctx, key, l.fetch, state, Mode{}, absent)
 }
 
 // Refresh calls the function and replaces the entry of key: it is Get under [Overwrite], with the errors of Get. If the
 // function fails, the old entry stays.
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
-	return l.get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
+	return l.e.get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
 }
 
 // Fetch calls the function itself, on the caller's goroutine and with the caller's context. Nothing is read, stored, shared

@@ -20,13 +20,13 @@ const manyAtOnce = 16
 func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	m := many[K, V]{l: l, values: make(map[K]V, len(keys))}
 	all := m.distinct(ctx, keys)
-	if g := l.newGet(ctx, *new(K), stateOf(ctx), Mode{}); g.bypasses() {
+	if g := l.e.newGet(ctx, *new(K), stateOf(ctx), Mode{}); g.bypasses() {
 		m.bypass(all)
-	} else if l.closed.Load() {
+	} else if l.e.closed.Load() {
 		return nil, ErrClosed
 	} else {
 		missing := m.read(all)
-		if l.remote != nil {
+		if l.e.remote != nil {
 			missing = m.readStore(ctx, missing)
 		}
 		m.load(missing)
@@ -55,9 +55,9 @@ func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
 	all := make([]*wanted[K, V], 0, len(keys))
 	seen := make(map[tier.Key[K]]*wanted[K, V], len(keys))
 	for _, key := range keys {
-		w := &wanted[K, V]{get: m.l.newGet(ctx, key, state, Mode{}), keys: []K{key}}
+		w := &wanted[K, V]{get: m.l.e.newGet(ctx, key, state, Mode{}), keys: []K{key}}
 		var err error
-		if w.get.place, err = m.l.placeOf(key, "GetMany"); err != nil {
+		if w.get.place, err = m.l.e.placeOf(key, "GetMany"); err != nil {
 			m.failed.Rejected = append(m.failed.Rejected, err)
 			continue
 		}
@@ -75,7 +75,7 @@ func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
 // bypass calls the function for each key in turn, on the caller's goroutine, as Bypass promises.
 func (m *many[K, V]) bypass(all []*wanted[K, V]) {
 	for _, w := range all {
-		v, err := m.l.bypass(&w.get, m.l.fetch)
+		v, err := m.l.e.bypass(&w.get, m.l.fetch)
 		m.add(w, v, err)
 	}
 }
@@ -83,13 +83,13 @@ func (m *many[K, V]) bypass(all []*wanted[K, V]) {
 // read takes what memory has, and returns the rest.
 func (m *many[K, V]) read(all []*wanted[K, V]) (missing []*wanted[K, V]) {
 	for _, w := range all {
-		if m.l.remote != nil {
-			if err := m.l.begin(&w.get); err != nil { // the text was made before
+		if m.l.e.remote != nil {
+			if err := m.l.e.begin(&w.get); err != nil { // the text was made before
 				m.add(w, *new(V), err)
 				continue
 			}
 		}
-		if a, ok := m.l.read(&w.get); ok {
+		if a, ok := m.l.e.read(&w.get); ok {
 			m.add(w, a.value, a.err)
 		} else {
 			missing = append(missing, w)
@@ -103,15 +103,15 @@ func (m *many[K, V]) readStore(ctx context.Context, all []*wanted[K, V]) (missin
 	if len(all) == 0 || all[0].get.mode.NoRead {
 		return all
 	}
-	gots, err := m.l.readRecords(ctx, all)
+	gots, err := m.l.e.readRecords(ctx, all)
 	for i, w := range all {
 		var a answer[V]
 		var ok bool
 		switch {
 		case err != nil:
-			a, ok = m.l.unread(&w.get, err)
+			a, ok = m.l.e.unread(&w.get, err)
 		case gots[i].record.Version != "":
-			a, ok = m.l.openRecord(&w.get, &gots[i], hitStore)
+			a, ok = m.l.e.openRecord(&w.get, &gots[i], hitStore)
 		}
 		if ok {
 			m.add(w, a.value, a.err)
@@ -143,12 +143,12 @@ func (m *many[K, V]) load(missing []*wanted[K, V]) {
 // fetch gets one key. If a function of an option exits the goroutine, which is ours, the key has failed.
 func (m *many[K, V]) fetch(w *wanted[K, V]) {
 	var v V
-	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.l.set.name})
+	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.l.e.set.name})
 	defer func() { m.add(w, v, err) }()
-	if m.l.remote != nil {
-		v, err = m.l.loadShared(&w.get, m.l.fetch)
+	if m.l.e.remote != nil {
+		v, err = m.l.e.loadShared(&w.get, m.l.fetch)
 	} else {
-		v, err = m.l.load(&w.get, m.l.fetch)
+		v, err = m.l.e.load(&w.get, m.l.fetch)
 	}
 }
 
@@ -156,7 +156,7 @@ func (m *many[K, V]) fetch(w *wanted[K, V]) {
 func (m *many[K, V]) add(w *wanted[K, V], v V, err error) {
 	for i, key := range w.keys {
 		if i > 0 && err == nil { // every K of the text gets a value of its own, as a Get of it would
-			v, err = m.l.cloned(v)
+			v, err = m.l.e.cloned(v)
 		}
 		m.put(key, v, err, w.get.mode.NoFetch)
 	}

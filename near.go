@@ -86,7 +86,7 @@ func (n *near) bumpAll() {
 }
 
 // inFront makes a near clear what is in memory, and take out of it what a place has.
-func (c *Cache[K, V]) inFront(n *near) *near {
+func (c *engine[K, V]) inFront(n *near) *near {
 	n.clear = func() { c.mem.Clear() }
 	n.remove = func(place any) {
 		p := place.(*tier.Key[K])
@@ -112,7 +112,7 @@ func (c *core) mark(key string) fillMark {
 }
 
 // fill puts a record's entry into memory, unless the key may have been invalidated since it was read.
-func (c *Cache[K, V]) fill(place *tier.Key[K], key string, e *tier.Entry[K, V], got *found) {
+func (c *engine[K, V]) fill(place *tier.Key[K], key string, e *tier.Entry[K, V], got *found) {
 	life := got.record.TTL
 	if got.mark == 0 || life <= 0 {
 		return
@@ -125,7 +125,7 @@ func (c *Cache[K, V]) fill(place *tier.Key[K], key string, e *tier.Entry[K, V], 
 }
 
 // insert is the end of fill. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) insert(place *tier.Key[K], key string, e *tier.Entry[K, V], mark fillMark, epoch uint64) {
+func (c *engine[K, V]) insert(place *tier.Key[K], key string, e *tier.Entry[K, V], mark fillMark, epoch uint64) {
 	h := hashKey(key)
 	noted := *place
 	c.near.note(h, &noted, func(p any) bool { return c.mem.Find(p.(*tier.Key[K])) == nil })
@@ -141,7 +141,7 @@ func (c *Cache[K, V]) insert(place *tier.Key[K], key string, e *tier.Entry[K, V]
 
 // fillResult puts the result of a flight that was stored into memory, and takes out what it replaces. gone says that the key holds
 // nothing now.
-func (c *Cache[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone bool) {
+func (c *engine[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone bool) {
 	s, r := f.Job.shared, &f.Job.result
 	c.flights.Change(f.Key, f.Key.Hash, func() bool {
 		if f.Kind == flight.Forced || s.seen != "" { // a read that runs may have seen the old one
@@ -198,7 +198,7 @@ func (n *near) place(h keyHash) (any, bool) {
 }
 
 // drop invalidates a key in this process: its flight is void, what memory has goes, and what was read before does not come back.
-func (c *Cache[K, V]) drop(place *tier.Key[K], key string) {
+func (c *engine[K, V]) drop(place *tier.Key[K], key string) {
 	c.flights.Change(*place, place.Hash, func() bool {
 		if c.near != nil {
 			c.near.stripe(hashKey(key)).Add(1)
@@ -209,7 +209,7 @@ func (c *Cache[K, V]) drop(place *tier.Key[K], key string) {
 }
 
 // forget drops a key from memory, but leaves its flight: what that brings is as good as what was there.
-func (c *Cache[K, V]) forget(place *tier.Key[K], key string) {
+func (c *engine[K, V]) forget(place *tier.Key[K], key string) {
 	if c.near == nil {
 		return
 	}
@@ -221,7 +221,7 @@ func (c *Cache[K, V]) forget(place *tier.Key[K], key string) {
 }
 
 // dropTags is drop of all keys that have one of the tags.
-func (c *Cache[K, V]) dropTags(tags []string) {
+func (c *engine[K, V]) dropTags(tags []string) {
 	c.tags.delete(tags)
 	if c.set.tagsFunc != nil || c.hasTag(tags) {
 		c.flights.VoidAll()
@@ -232,7 +232,7 @@ func (c *Cache[K, V]) dropTags(tags []string) {
 }
 
 // dropAll is drop of all keys.
-func (c *Cache[K, V]) dropAll() int {
+func (c *engine[K, V]) dropAll() int {
 	if c.near != nil {
 		c.near.bumpAll()
 	}

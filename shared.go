@@ -10,7 +10,7 @@ import (
 )
 
 // getShared is the way of a Get over a store, from memory in front of it on.
-func (c *Cache[K, V]) getShared(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
+func (c *engine[K, V]) getShared(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
 	if err := c.begin(g); err != nil {
 		return c.uncached(g, fetch, err)
 	}
@@ -22,7 +22,7 @@ func (c *Cache[K, V]) getShared(g *getting[K, V], fetch func(context.Context, K)
 }
 
 // loadShared is getShared of one that has found nothing in memory and in the store.
-func (c *Cache[K, V]) loadShared(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
+func (c *engine[K, V]) loadShared(g *getting[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
 	for a, ok := c.tryFetch(g, fetch); ; a, ok = c.tryShared(g, fetch) {
 		if ok {
 			return a.value, a.err
@@ -31,7 +31,7 @@ func (c *Cache[K, V]) loadShared(g *getting[K, V], fetch func(context.Context, K
 }
 
 // share gives a flight what it needs over a store. It is called under the key's lock.
-func (c *Cache[K, V]) share(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) share(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]]) {
 	s := &sharing{
 		c: &c.core, of: f.Job.key, kind: f.Kind, ctx: &f.Job.ctx, sinks: g.sinks, failed: c.set.life.failed,
 		key: g.far.key, full: g.far.full, budget: g.far.budget, seen: g.far.seen, before: everyone,
@@ -41,14 +41,14 @@ func (c *Cache[K, V]) share(g *getting[K, V], f *flight.Flight[tier.Key[K], job[
 }
 
 // begin finds the store's key for a Get, and takes down when it began.
-func (c *Cache[K, V]) begin(g *getting[K, V]) (err error) {
+func (c *engine[K, V]) begin(g *getting[K, V]) (err error) {
 	g.far = &distant[V]{began: c.order.Add(1), budget: c.remote.newBudget()}
 	g.far.key, g.far.full, err = c.storeKey(&g.place, g.key, "Get")
 	return err
 }
 
 // storeKey returns the store's key for a place.
-func (c *Cache[K, V]) storeKey(place *tier.Key[K], key K, op string) (storeKey, full string, err error) {
+func (c *engine[K, V]) storeKey(place *tier.Key[K], key K, op string) (storeKey, full string, err error) {
 	text := place.Text
 	if c.set.keys.plain {
 		if text, err = c.set.keys.text(key); err != nil {
@@ -61,7 +61,7 @@ func (c *Cache[K, V]) storeKey(place *tier.Key[K], key K, op string) (storeKey, 
 
 // tryShared goes once round: memory, a flight that others began, the store, a flight of its own. ok is false if what that brought is not
 // for this caller; the next time round it is, or something newer.
-func (c *Cache[K, V]) tryShared(g *getting[K, V], fetch func(context.Context, K) (V, error)) (a answer[V], ok bool) {
+func (c *engine[K, V]) tryShared(g *getting[K, V], fetch func(context.Context, K) (V, error)) (a answer[V], ok bool) {
 	if a, ok = c.read(g); ok {
 		return a, true
 	}
@@ -84,7 +84,7 @@ func (c *Cache[K, V]) tryShared(g *getting[K, V], fetch func(context.Context, K)
 }
 
 // tryFetch is the end of tryShared, when there is nothing to be read.
-func (c *Cache[K, V]) tryFetch(g *getting[K, V], fetch func(context.Context, K) (V, error)) (a answer[V], ok bool) {
+func (c *engine[K, V]) tryFetch(g *getting[K, V], fetch func(context.Context, K) (V, error)) (a answer[V], ok bool) {
 	if g.mode.NoFetch {
 		c.count(missed, g.sinks)
 		return answer[V]{err: ErrMiss}, true
@@ -101,7 +101,7 @@ func (c *Cache[K, V]) tryFetch(g *getting[K, V], fetch func(context.Context, K) 
 }
 
 // joinRunning waits for a flight that others began, if there is one.
-func (c *Cache[K, V]) joinRunning(g *getting[K, V]) (a answer[V], joined, ok bool) {
+func (c *engine[K, V]) joinRunning(g *getting[K, V]) (a answer[V], joined, ok bool) {
 	kind, joins := g.kind()
 	if kind == flight.Forced {
 		return a, false, false
@@ -119,7 +119,7 @@ func (c *Cache[K, V]) joinRunning(g *getting[K, V]) (a answer[V], joined, ok boo
 }
 
 // fly waits for a flight that others began, or its own.
-func (c *Cache[K, V]) fly(g *getting[K, V], fetch func(context.Context, K) (V, error)) (a answer[V], ok bool) {
+func (c *engine[K, V]) fly(g *getting[K, V], fetch func(context.Context, K) (V, error)) (a answer[V], ok bool) {
 	f, role, err := c.join(g, fetch)
 	switch {
 	case err != nil:
@@ -131,7 +131,7 @@ func (c *Cache[K, V]) fly(g *getting[K, V], fetch func(context.Context, K) (V, e
 }
 
 // refused is the answer to a caller who may not join.
-func (c *Cache[K, V]) refused(g *getting[K, V], err error) answer[V] {
+func (c *engine[K, V]) refused(g *getting[K, V], err error) answer[V] {
 	if !errors.Is(err, ErrClosed) {
 		c.count(failed, g.sinks)
 	}
@@ -139,7 +139,7 @@ func (c *Cache[K, V]) refused(g *getting[K, V], err error) answer[V] {
 }
 
 // runShared is run over a store.
-func (c *Cache[K, V]) runShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
+func (c *engine[K, V]) runShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	defer c.landShared(f)
 	r, s := &f.Job.result, f.Job.shared
 	r.stage = asking

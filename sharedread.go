@@ -13,7 +13,7 @@ import (
 )
 
 // readStore reads the store for a Get. ok is false if it has nothing that this caller may use.
-func (c *Cache[K, V]) readStore(g *getting[K, V]) (a answer[V], ok bool) {
+func (c *engine[K, V]) readStore(g *getting[K, V]) (a answer[V], ok bool) {
 	got, err := c.remote.read(g.ctx, g.far.key, &g.far.budget, c.reader(g.far.key))
 	if err != nil {
 		return c.unread(g, err)
@@ -22,7 +22,7 @@ func (c *Cache[K, V]) readStore(g *getting[K, V]) (a answer[V], ok bool) {
 }
 
 // unread is the answer, if that is one, where the store gave none.
-func (c *Cache[K, V]) unread(g *getting[K, V], err error) (a answer[V], ok bool) {
+func (c *engine[K, V]) unread(g *getting[K, V], err error) (a answer[V], ok bool) {
 	switch {
 	case errors.Is(err, ErrMiss):
 		return a, false
@@ -135,7 +135,7 @@ func (c *core) usableRecord(full string, sinks []*counters, got *found) bool {
 }
 
 // openRecord returns what the reader gets of a record, puts it into memory, and counts the hit as n. ok is false if it is of no use.
-func (c *Cache[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a answer[V], ok bool) {
+func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a answer[V], ok bool) {
 	if c.expired(got) {
 		return a, false
 	}
@@ -175,7 +175,7 @@ func (c *core) expired(got *found) bool {
 }
 
 // deliver is the end of openRecord.
-func (c *Cache[K, V]) deliver(g *getting[K, V], e *tier.Entry[K, V], got *found, n counter) (a answer[V], ok bool) {
+func (c *engine[K, V]) deliver(g *getting[K, V], e *tier.Entry[K, V], got *found, n counter) (a answer[V], ok bool) {
 	if got.parsed.kind == recordNone {
 		a.err = c.noneOf(got)
 	} else if c.near != nil {
@@ -192,7 +192,7 @@ func (c *Cache[K, V]) deliver(g *getting[K, V], e *tier.Entry[K, V], got *found,
 }
 
 // slideRecord extends the life of a sliding record that is used, in the background.
-func (c *Cache[K, V]) slideRecord(g *getting[K, V], got *found) {
+func (c *engine[K, V]) slideRecord(g *getting[K, V], got *found) {
 	life := got.parsed.slide
 	if life == 0 || g.mode.NoWrite || got.record.TTL > life-life/8 {
 		return
@@ -204,10 +204,10 @@ func (c *Cache[K, V]) slideRecord(g *getting[K, V], got *found) {
 }
 
 // noneOf returns the error that readers of a None get: one of NoneIf's, if its text still matches.
-func (c *Cache[K, V]) noneOf(got *found) error { return c.set.nones.byText(string(got.parsed.payload)) }
+func (c *engine[K, V]) noneOf(got *found) error { return c.set.nones.byText(string(got.parsed.payload)) }
 
 // decode returns the entry of a record. It is ready for memory, but for its expiry.
-func (c *Cache[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V], error) {
+func (c *engine[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V], error) {
 	rec := &got.parsed
 	created := c.clock.Now() - int64(max(0, got.read.Sub(rec.created)))
 	e := c.mem.NewEntry(place, created, c.near != nil && (rec.kind != recordValue || len(rec.tags) > 0))
@@ -235,7 +235,7 @@ func (c *Cache[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V],
 }
 
 // describeRecord returns the snapshot of a record whose value was decoded.
-func (c *Cache[K, V]) describeRecord(e *tier.Entry[K, V], got *found) Entry[V] {
+func (c *engine[K, V]) describeRecord(e *tier.Entry[K, V], got *found) Entry[V] {
 	rec := &got.parsed
 	d := Entry[V]{Value: e.Value, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
 	if d.Left != Forever {
@@ -255,7 +255,7 @@ func (c *Cache[K, V]) describeRecord(e *tier.Entry[K, V], got *found) Entry[V] {
 
 // encode makes the record of a value, or of a None, that lives so long. The error is a *CodecError, or says that the record is
 // too large.
-func (c *Cache[K, V]) encode(full string, created int64, value *V, none error, life time.Duration, tags []recordTag) ([]byte, error) {
+func (c *engine[K, V]) encode(full string, created int64, value *V, none error, life time.Duration, tags []recordTag) ([]byte, error) {
 	rec := record{kind: recordValue, created: c.clock.Time(created), tags: tags, text: full}
 	rec.slide = c.set.life.slide(life)
 	switch {
@@ -281,7 +281,7 @@ func (c *Cache[K, V]) encode(full string, created int64, value *V, none error, l
 }
 
 // peekShared is peek over a store. long says that the time left is wanted.
-func (c *Cache[K, V]) peekShared(g *getting[K, V], long bool) (a answer[V], ok bool) {
+func (c *engine[K, V]) peekShared(g *getting[K, V], long bool) (a answer[V], ok bool) {
 	if err := c.begin(g); err != nil {
 		return answer[V]{err: err}, false
 	}
@@ -302,7 +302,7 @@ func (c *Cache[K, V]) peekShared(g *getting[K, V], long bool) (a answer[V], ok b
 	return a, false
 }
 
-func (c *Cache[K, V]) peekStore(g *getting[K, V], long bool) (answer[V], bool) {
+func (c *engine[K, V]) peekStore(g *getting[K, V], long bool) (answer[V], bool) {
 	if !long {
 		return c.readStore(g)
 	}
@@ -314,7 +314,7 @@ func (c *Cache[K, V]) peekStore(g *getting[K, V], long bool) (answer[V], bool) {
 }
 
 // entryShared is Entry over a store.
-func (c *Cache[K, V]) entryShared(g *getting[K, V]) (Entry[V], bool, error) {
+func (c *engine[K, V]) entryShared(g *getting[K, V]) (Entry[V], bool, error) {
 	a, ok := c.peekShared(g, true)
 	if !ok {
 		return Entry[V]{}, false, a.err
@@ -325,7 +325,7 @@ func (c *Cache[K, V]) entryShared(g *getting[K, V]) (Entry[V], bool, error) {
 }
 
 // readRecords is readRecord for many keys: in one go, and, if there are tags, a second one. A record that is absent has no Version.
-func (c *Cache[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]found, error) {
+func (c *engine[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]found, error) {
 	b := &all[0].get.far.budget
 	keys := make([]string, len(all), len(all)+len(c.set.tags))
 	gots := make([]found, len(all))

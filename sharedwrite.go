@@ -19,14 +19,14 @@ type draft struct {
 }
 
 // newDraft returns where a write goes.
-func (c *Cache[K, V]) newDraft(w *write[K, V]) (d draft, err error) {
+func (c *engine[K, V]) newDraft(w *write[K, V]) (d draft, err error) {
 	d.budget = c.remote.newBudget()
 	d.key, d.full, err = c.storeKey(&w.place, w.key, w.op)
 	return d, err
 }
 
 // draftRecord makes the record of a value, or of a None.
-func (c *Cache[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V, none error) (draft, error) {
+func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V, none error) (draft, error) {
 	d, err := c.newDraft(w)
 	if err != nil {
 		return d, err
@@ -57,7 +57,7 @@ func (c *Cache[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V,
 }
 
 // draftLife finds out how long a value lives, and which tags it has beside the loader's.
-func (c *Cache[K, V]) draftLife(w *write[K, V], value *V) (names []string, err error) {
+func (c *engine[K, V]) draftLife(w *write[K, V], value *V) (names []string, err error) {
 	if err = c.lifetime(w, value); err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (c *Cache[K, V]) draftLife(w *write[K, V], value *V) (names []string, err e
 }
 
 // setShared is Set, and SetNone if none is not nil, over a store.
-func (c *Cache[K, V]) setShared(ctx context.Context, w *write[K, V], value *V, none error) error {
+func (c *engine[K, V]) setShared(ctx context.Context, w *write[K, V], value *V, none error) error {
 	d, err := c.draftRecord(ctx, w, value, none)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (c *Cache[K, V]) setShared(ctx context.Context, w *write[K, V], value *V, n
 	return c.change(ctx, w, &d, "Set", func(ctx context.Context) error { return c.remote.store.Set(ctx, d.key, d.record) })
 }
 
-func (c *Cache[K, V]) deleteDraft(ctx context.Context, w *write[K, V], d *draft) error {
+func (c *engine[K, V]) deleteDraft(ctx context.Context, w *write[K, V], d *draft) error {
 	return c.change(ctx, w, d, "Delete", func(ctx context.Context) error {
 		_, err := c.remote.store.Delete(ctx, d.key)
 		return err
@@ -89,7 +89,7 @@ func (c *Cache[K, V]) deleteDraft(ctx context.Context, w *write[K, V], d *draft)
 
 // change sends a command that invalidates a key; then it drops the key in this process and tells the others, whether or not the
 // command failed: it may have been carried out, or be so later.
-func (c *Cache[K, V]) change(ctx context.Context, w *write[K, V], d *draft, op string, command func(context.Context) error) error {
+func (c *engine[K, V]) change(ctx context.Context, w *write[K, V], d *draft, op string, command func(context.Context) error) error {
 	leave, err := c.exclude(ctx, d.key)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (c *Cache[K, V]) change(ctx context.Context, w *write[K, V], d *draft, op s
 }
 
 // changed is the end of change.
-func (c *Cache[K, V]) changed(ctx context.Context, w *write[K, V], d *draft, op string, err error) error {
+func (c *engine[K, V]) changed(ctx context.Context, w *write[K, V], d *draft, op string, err error) error {
 	c.drop(&w.place, d.key)
 	return c.told(ctx, w.key, op, err, c.announceKeys(ctx, &d.budget, d.key))
 }
@@ -127,7 +127,7 @@ func (c *core) writeError(ctx context.Context, key any, op string, err error) er
 }
 
 // addShared is SetIfAbsent over a store.
-func (c *Cache[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) (bool, error) {
+func (c *engine[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) (bool, error) {
 	d, err := c.draftRecord(ctx, w, value, nil)
 	if err != nil {
 		return false, err
@@ -140,7 +140,7 @@ func (c *Cache[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) (
 }
 
 // addDraft stores a record if there is none.
-func (c *Cache[K, V]) addDraft(ctx context.Context, w *write[K, V], d *draft) (bool, error) {
+func (c *engine[K, V]) addDraft(ctx context.Context, w *write[K, V], d *draft) (bool, error) {
 	leave, err := c.exclude(ctx, d.key)
 	if err != nil {
 		return false, err
@@ -161,7 +161,7 @@ func noMiss(err error) error {
 }
 
 // touchShared is Touch over a store. How long a value is to live may depend on what it is: then it is read first.
-func (c *Cache[K, V]) touchShared(ctx context.Context, w *write[K, V]) (bool, error) {
+func (c *engine[K, V]) touchShared(ctx context.Context, w *write[K, V]) (bool, error) {
 	d, err := c.newDraft(w)
 	if err != nil {
 		return false, err
@@ -186,7 +186,7 @@ func (c *Cache[K, V]) touchShared(ctx context.Context, w *write[K, V]) (bool, er
 }
 
 // readForWrite returns the entry that a write is about. It is an ErrMiss if there is none that can be used.
-func (c *Cache[K, V]) readForWrite(ctx context.Context, w *write[K, V], d *draft) (*tier.Entry[K, V], error) {
+func (c *engine[K, V]) readForWrite(ctx context.Context, w *write[K, V], d *draft) (*tier.Entry[K, V], error) {
 	got, err := c.readLong(ctx, &d.budget, d.key)
 	if errors.Is(err, ErrMiss) {
 		return nil, err
@@ -196,7 +196,7 @@ func (c *Cache[K, V]) readForWrite(ctx context.Context, w *write[K, V], d *draft
 	return c.entryOf(ctx, w, d, &got)
 }
 
-func (c *Cache[K, V]) entryOf(ctx context.Context, w *write[K, V], d *draft, got *found) (*tier.Entry[K, V], error) {
+func (c *engine[K, V]) entryOf(ctx context.Context, w *write[K, V], d *draft, got *found) (*tier.Entry[K, V], error) {
 	if !c.usableRecord(d.full, nil, got) {
 		return nil, ErrMiss
 	}
@@ -215,7 +215,7 @@ type deletion[K comparable] struct {
 	keys   []string // of the store
 }
 
-func (c *Cache[K, V]) listDeletion(d *deletion[K], place tier.Key[K], key K) error {
+func (c *engine[K, V]) listDeletion(d *deletion[K], place tier.Key[K], key K) error {
 	storeKey, _, err := c.storeKey(&place, key, "Delete")
 	if err == nil {
 		d.places, d.keys = append(d.places, place), append(d.keys, storeKey)
@@ -224,7 +224,7 @@ func (c *Cache[K, V]) listDeletion(d *deletion[K], place tier.Key[K], key K) err
 }
 
 // deleteShared is Delete over a store.
-func (c *Cache[K, V]) deleteShared(ctx context.Context, d *deletion[K]) (int, error) {
+func (c *engine[K, V]) deleteShared(ctx context.Context, d *deletion[K]) (int, error) {
 	if len(d.keys) == 0 {
 		return 0, nil
 	}
@@ -242,7 +242,7 @@ func (c *Cache[K, V]) deleteShared(ctx context.Context, d *deletion[K]) (int, er
 }
 
 // clearShared is Clear over a store. It may take longer than WithStoreTimeout: there may be many records.
-func (c *Cache[K, V]) clearShared(ctx context.Context) (int, error) {
+func (c *engine[K, V]) clearShared(ctx context.Context) (int, error) {
 	prefix := c.remote.keys.prefix()
 	n, err := c.remote.store.Clear(ctx, prefix)
 	c.dropAll()
@@ -254,7 +254,7 @@ func (c *Cache[K, V]) clearShared(ctx context.Context) (int, error) {
 }
 
 // clearLate clears once more after the writes that were under way, in a store that does not see to their order.
-func (c *Cache[K, V]) clearLate(ctx context.Context, prefix string, late []string, n int) (int, error) {
+func (c *engine[K, V]) clearLate(ctx context.Context, prefix string, late []string, n int) (int, error) {
 	for _, key := range late {
 		leave, err := c.bare.enter(ctx, key)
 		if err != nil {
@@ -268,7 +268,7 @@ func (c *Cache[K, V]) clearLate(ctx context.Context, prefix string, late []strin
 }
 
 // deleteTagsShared deletes tags for all processes.
-func (c *Cache[K, V]) deleteTagsShared(ctx context.Context, tags []string) error {
+func (c *engine[K, V]) deleteTagsShared(ctx context.Context, tags []string) error {
 	b := c.remote.newBudget()
 	err := c.remote.deleteTags(ctx, &b, tags)
 	c.dropTags(tags)
@@ -277,7 +277,7 @@ func (c *Cache[K, V]) deleteTagsShared(ctx context.Context, tags []string) error
 
 // updateShared is one try of Update over a store: a lease by force, a read, a call of fn, and a commit that fails if anything
 // was written in between.
-func (c *Cache[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
+func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
 	w.created, w.keepLeft, w.given = c.clock.Now(), false, setting{}
 	d, err := c.newDraft(w)
 	if err != nil {
@@ -323,7 +323,7 @@ func (c *Cache[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLeft
 }
 
 // lockShared takes the lease of a key from whoever has it. A store that lends none cannot keep other processes out.
-func (c *Cache[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft, l *lease) error {
+func (c *engine[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft, l *lease) error {
 	if c.remote.leaser == nil {
 		return nil
 	}
@@ -341,7 +341,7 @@ func (c *Cache[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft, 
 }
 
 // commitUpdate stores what an Update has made of a value. there says whether there was a record.
-func (c *Cache[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draft, l *lease, there bool) (committed bool, err error) {
+func (c *engine[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draft, l *lease, there bool) (committed bool, err error) {
 	if c.remote.leaser == nil {
 		return c.updateBare(ctx, w, d, there)
 	}
@@ -363,7 +363,7 @@ func (c *Cache[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draft
 	return committed, c.changed(ctx, w, d, "Commit", err)
 }
 
-func (c *Cache[K, V]) updateBare(ctx context.Context, w *write[K, V], d *draft, there bool) (committed bool, err error) {
+func (c *engine[K, V]) updateBare(ctx context.Context, w *write[K, V], d *draft, there bool) (committed bool, err error) {
 	switch {
 	case d.drop:
 		err = c.deleteDraft(ctx, w, d)

@@ -30,14 +30,14 @@ const updateTries = 16
 // The other errors are ctx's, a *[StoreError], [ErrClosed], a *[KeyError], a *[SettingError] for too many tags, and a *[PanicError] of a
 // function of an option.
 func (c *Cache[K, V]) Update(ctx context.Context, key K, fn func(old V, ok bool) (V, error)) (V, error) {
-	return c.update(ctx, "Update", key, false, fn)
+	return c.e.update(ctx, "Update", key, false, fn)
 }
 
 // Add adds delta to the number of key and returns the sum. Absent, expired and None count as zero, and the sum gets
 // the loader's lifetime; a live number keeps its time left and its tags. A sum that overflows, or is infinite or NaN, is
 // [ErrOverflow] and changes nothing. For a Loader l, give l.Cache. Otherwise it is like [Cache.Update].
 func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K, N], key K, delta N) (N, error) {
-	return c.update(ctx, "Add", key, true, func(old N, _ bool) (N, error) {
+	return c.e.update(ctx, "Add", key, true, func(old N, _ bool) (N, error) {
 		sum := old + delta
 		if delta > 0 && sum < old || delta < 0 && sum > old || math.IsNaN(float64(sum)) || math.IsInf(float64(sum), 0) {
 			return old, ErrOverflow
@@ -46,7 +46,7 @@ func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K,
 	})
 }
 
-func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft bool, fn func(V, bool) (V, error)) (V, error) {
+func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bool, fn func(V, bool) (V, error)) (V, error) {
 	var zero V
 	if fn == nil {
 		return zero, fmt.Errorf("zodiac: loader %q: %s: the function is nil", c.set.name, op)
@@ -76,7 +76,7 @@ func (c *Cache[K, V]) update(ctx context.Context, op string, key K, keepLeft boo
 }
 
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in between.
-func (c *Cache[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
+func (c *engine[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
 	if c.remote != nil {
 		return c.updateShared(ctx, w, keepLeft, fn)
 	}
@@ -123,7 +123,7 @@ func (c *Cache[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft bo
 }
 
 // givenTags returns the tags of an entry that do not come from its value.
-func (c *Cache[K, V]) givenTags(key K, e *tier.Entry[K, V]) (names []string, err error) {
+func (c *engine[K, V]) givenTags(key K, e *tier.Entry[K, V]) (names []string, err error) {
 	d := e.Detail()
 	if d == nil {
 		return nil, nil
@@ -132,7 +132,7 @@ func (c *Cache[K, V]) givenTags(key K, e *tier.Entry[K, V]) (names []string, err
 }
 
 // givenNames returns those of an entry's tags that its value does not make.
-func (c *Cache[K, V]) givenNames(key K, value *V, names []string) (_ []string, err error) {
+func (c *engine[K, V]) givenNames(key K, value *V, names []string) (_ []string, err error) {
 	if c.set.tagsFunc != nil {
 		err = c.guard("WithTagsFunc", func() {
 			made := c.set.tagsFunc(key, *value)

@@ -18,10 +18,10 @@ import (
 // *[PanicError] of a function of an option; over a store also a *[CodecError], or one that matches [ErrTooLarge]. Then nothing was
 // changed. After a *[StoreError] the value may be stored, now or later.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
-	return c.setAs(ctx, "Set", key, value, opts)
+	return c.e.setAs(ctx, "Set", key, value, opts)
 }
 
-func (c *Cache[K, V]) setAs(ctx context.Context, op string, key K, value V, opts []SetOption) error {
+func (c *engine[K, V]) setAs(ctx context.Context, op string, key K, value V, opts []SetOption) error {
 	w, err := c.newWrite(op, key, opts)
 	if c.remote != nil {
 		if err == nil {
@@ -43,15 +43,15 @@ func (c *Cache[K, V]) setAs(ctx context.Context, op string, key K, value V, opts
 
 // SetMany is [Cache.Set] for each of values. If some fail, the error is a *[ManyError], and the others are stored.
 func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOption) error {
-	if c.closed.Load() {
+	if c.e.closed.Load() {
 		return ErrClosed
 	}
 	if s := settingOf(opts); len(s.faults) > 0 {
-		return &SettingError{Of: c.of("SetMany"), Faults: s.faults}
+		return &SettingError{Of: c.e.of("SetMany"), Faults: s.faults}
 	}
 	var failed ManyError[K]
 	for key, value := range values {
-		err := c.setAs(ctx, "SetMany", key, value, opts)
+		err := c.e.setAs(ctx, "SetMany", key, value, opts)
 		if _, ok := errors.AsType[*KeyError](err); ok {
 			failed.Rejected = append(failed.Rejected, err)
 		} else if err != nil {
@@ -63,15 +63,15 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 
 // SetNone stores that key does not exist: readers get [ErrNone]. Otherwise it is like [Cache.Set].
 func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) error {
-	w, err := c.newWrite("SetNone", key, opts)
-	if err == nil && c.remote != nil {
-		return c.setShared(ctx, &w, new(V), ErrNone)
+	w, err := c.e.newWrite("SetNone", key, opts)
+	if err == nil && c.e.remote != nil {
+		return c.e.setShared(ctx, &w, new(V), ErrNone)
 	}
 	if err == nil {
-		err = c.draftNone(&w, ErrNone)
+		err = c.e.draftNone(&w, ErrNone)
 	}
 	if err == nil {
-		err = c.commit(&w)
+		err = c.e.commit(&w)
 	}
 	return err
 }
@@ -80,20 +80,20 @@ func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) err
 // A None is an entry. If WithTTLFunc gives the value no lifetime, an absent key stays absent. Otherwise it is like
 // [Cache.Set].
 func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
-	w, err := c.newWrite("SetIfAbsent", key, opts)
-	if err == nil && c.remote != nil {
-		return c.addShared(ctx, &w, &value)
+	w, err := c.e.newWrite("SetIfAbsent", key, opts)
+	if err == nil && c.e.remote != nil {
+		return c.e.addShared(ctx, &w, &value)
 	}
 	if err == nil {
-		err = c.draftValue(&w, value)
+		err = c.e.draftValue(&w, value)
 	}
 	if err != nil {
 		return false, err
 	}
 	absent := false
-	err = c.commitBy(&w, func() bool {
-		if absent = !c.mem.Alive(c.mem.Find(&w.place)); absent {
-			c.apply(&w)
+	err = c.e.commitBy(&w, func() bool {
+		if absent = !c.e.mem.Alive(c.e.mem.Find(&w.place)); absent {
+			c.e.apply(&w)
 		}
 		return absent
 	})
@@ -105,27 +105,27 @@ func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...S
 // more, the entry goes, and Touch returns false. Fetches that run are not void. WithTags is an error here; the other errors
 // are those of Set.
 func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool, error) {
-	w, err := c.newWrite("Touch", key, opts)
+	w, err := c.e.newWrite("Touch", key, opts)
 	if err != nil {
 		return false, err
 	}
 	if len(w.given.tags) > 0 {
-		return false, &SettingError{Of: c.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
+		return false, &SettingError{Of: c.e.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
 	}
-	if c.remote != nil {
-		return c.touchShared(ctx, &w)
+	if c.e.remote != nil {
+		return c.e.touchShared(ctx, &w)
 	}
 	for {
-		e := c.usable(&w.place, nil)
+		e := c.e.usable(&w.place, nil)
 		if e == nil {
 			return false, nil
 		}
-		if err := c.newLife(&w, e); err != nil {
+		if err := c.e.newLife(&w, e); err != nil {
 			return false, err
 		}
 		touched := false
-		c.flights.Change(w.place, w.place.Hash, func() bool {
-			touched = c.touch(&w, e)
+		c.e.flights.Change(w.place, w.place.Hash, func() bool {
+			touched = c.e.touch(&w, e)
 			return false
 		})
 		if touched {
@@ -143,29 +143,29 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	var errs []error
 	var shared deletion[K]
 	for _, key := range keys {
-		place, err := c.place(key, "Delete")
-		if err == nil && c.remote != nil {
-			err = c.listDeletion(&shared, place, key)
+		place, err := c.e.place(key, "Delete")
+		if err == nil && c.e.remote != nil {
+			err = c.e.listDeletion(&shared, place, key)
 		}
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if err != nil || c.remote != nil {
+		if err != nil || c.e.remote != nil {
 			continue
 		}
-		c.flights.Change(place, place.Hash, func() bool {
-			if c.remove(&place) {
+		c.e.flights.Change(place, place.Hash, func() bool {
+			if c.e.remove(&place) {
 				n++
 			}
 			return true
 		})
 	}
-	if c.closed.Load() {
+	if c.e.closed.Load() {
 		return n, ErrClosed
 	}
-	if c.remote != nil {
+	if c.e.remote != nil {
 		var err error
-		if n, err = c.deleteShared(ctx, &shared); err != nil {
+		if n, err = c.e.deleteShared(ctx, &shared); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -177,16 +177,16 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 // result would have one of the tags, or may have it, are void. Tags are compared as they are; no character has a meaning.
 // The error is [ErrClosed], or a *[StoreError] like that of Delete.
 func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
-	if c.closed.Load() {
+	if c.e.closed.Load() {
 		return ErrClosed
 	}
 	if len(tags) == 0 {
 		return nil
 	}
-	if c.remote != nil {
-		return c.deleteTagsShared(ctx, tags)
+	if c.e.remote != nil {
+		return c.e.deleteTagsShared(ctx, tags)
 	}
-	c.dropTags(tags)
+	c.e.dropTags(tags)
 	return nil
 }
 
@@ -203,13 +203,13 @@ func (c *core) hasTag(tags []string) bool {
 // Clear removes all entries and returns how many were alive: in the store, if there is one. Fetches that run are void. The error is
 // [ErrClosed], or a *[StoreError] like that of Delete. Over a store with many entries it takes as long as ctx allows.
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
-	if c.closed.Load() {
+	if c.e.closed.Load() {
 		return 0, ErrClosed
 	}
-	if c.remote != nil {
-		return c.clearShared(ctx)
+	if c.e.remote != nil {
+		return c.e.clearShared(ctx)
 	}
-	return c.dropAll(), nil
+	return c.e.dropAll(), nil
 }
 
 // A write is one call that stores an entry.
@@ -229,7 +229,7 @@ type write[K comparable, V any] struct {
 
 func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) }
 
-func (c *Cache[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V], error) {
+func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V], error) {
 	w := write[K, V]{op: op, key: key, created: c.clock.Now()}
 	var err error
 	if w.place, err = c.place(key, op); err != nil {
@@ -244,7 +244,7 @@ func (c *Cache[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V],
 }
 
 // draftValue makes the entry for value. It calls functions of options, so it holds no lock.
-func (c *Cache[K, V]) draftValue(w *write[K, V], value V) error {
+func (c *engine[K, V]) draftValue(w *write[K, V], value V) error {
 	if err := c.lifetime(w, &value); err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (c *Cache[K, V]) draftValue(w *write[K, V], value V) error {
 }
 
 // draftNone makes the entry of a None.
-func (c *Cache[K, V]) draftNone(w *write[K, V], none error) error {
+func (c *engine[K, V]) draftNone(w *write[K, V], none error) error {
 	w.life = c.set.life.ofNone(w.given.ttl)
 	tags, err := c.labelsFor(w, w.given.tags)
 	if err == nil {
@@ -272,7 +272,7 @@ func (c *Cache[K, V]) draftNone(w *write[K, V], none error) error {
 }
 
 // newLife finds out how long a present entry is to live from now on.
-func (c *Cache[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
+func (c *engine[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
 	if d := e.Detail(); d != nil && d.None != nil {
 		w.life = c.set.life.ofNone(w.given.ttl)
 		return nil
@@ -282,7 +282,7 @@ func (c *Cache[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
 
 // touch gives e its new life, unless it is no longer there. It stays the same entry: a forced fetch that began before still
 // knows it. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
+func (c *engine[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
 	if w.drop {
 		return c.replace(w, e)
 	}
@@ -291,7 +291,7 @@ func (c *Cache[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
 }
 
 // lifetime finds out how long a value lives.
-func (c *Cache[K, V]) lifetime(w *write[K, V], value *V) (err error) {
+func (c *engine[K, V]) lifetime(w *write[K, V], value *V) (err error) {
 	if c.set.life.fn == nil || w.given.ttl != 0 {
 		w.life = c.set.life.of(w.key, value, w.given.ttl)
 	} else {
@@ -302,7 +302,7 @@ func (c *Cache[K, V]) lifetime(w *write[K, V], value *V) (err error) {
 }
 
 // tagsOf returns the tags of a value: the loader's, the function's, and those given at the call.
-func (c *Cache[K, V]) tagsOf(w *write[K, V], value *V) ([]tier.Tag, error) {
+func (c *engine[K, V]) tagsOf(w *write[K, V], value *V) ([]tier.Tag, error) {
 	names := w.given.tags
 	if c.set.tagsFunc != nil {
 		err := c.guard("WithTagsFunc", func() { names = append(slices.Clip(c.set.tagsFunc(w.key, *value)), names...) })
@@ -315,7 +315,7 @@ func (c *Cache[K, V]) tagsOf(w *write[K, V], value *V) ([]tier.Tag, error) {
 
 // labelsFor returns the loader's tags and those called names. A tag deleted at this moment may count as deleted before
 // the call, so the generations are the present ones, whatever moved.
-func (c *Cache[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, error) {
+func (c *engine[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, error) {
 	if len(c.labels)+len(names) == 0 {
 		return nil, nil
 	}
@@ -332,13 +332,13 @@ func (c *Cache[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, err
 }
 
 // commit stores the draft, and makes fetches of the key void.
-func (c *Cache[K, V]) commit(w *write[K, V]) error {
+func (c *engine[K, V]) commit(w *write[K, V]) error {
 	return c.commitBy(w, func() bool { c.apply(w); return true })
 }
 
 // commitBy makes fetches of the key void, if apply, which it calls under the key's lock of flights, returns true. It returns
 // ErrClosed if the cache was closed meanwhile.
-func (c *Cache[K, V]) commitBy(w *write[K, V], apply func() bool) error {
+func (c *engine[K, V]) commitBy(w *write[K, V], apply func() bool) error {
 	c.flights.Change(w.place, w.place.Hash, apply)
 	if c.closed.Load() {
 		return ErrClosed
@@ -347,7 +347,7 @@ func (c *Cache[K, V]) commitBy(w *write[K, V], apply func() bool) error {
 }
 
 // apply stores the draft. The caller holds the key's lock of flights.
-func (c *Cache[K, V]) apply(w *write[K, V]) {
+func (c *engine[K, V]) apply(w *write[K, V]) {
 	if w.drop {
 		c.remove(&w.place)
 		return
@@ -361,7 +361,7 @@ func (c *Cache[K, V]) apply(w *write[K, V]) {
 
 // replace puts the draft into the place of old, if that is still there and alive. Clear does not take the key's lock of
 // flights, which the caller holds: so memory itself has to compare.
-func (c *Cache[K, V]) replace(w *write[K, V], old *tier.Entry[K, V]) bool {
+func (c *engine[K, V]) replace(w *write[K, V], old *tier.Entry[K, V]) bool {
 	if !c.mem.Alive(old) || !c.exchange(w, old) {
 		return false
 	}
@@ -371,7 +371,7 @@ func (c *Cache[K, V]) replace(w *write[K, V], old *tier.Entry[K, V]) bool {
 	return true
 }
 
-func (c *Cache[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
+func (c *engine[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
 	if w.drop {
 		return c.mem.Remove(&w.place, old)
 	}
