@@ -25,7 +25,7 @@ var hints = []struct{ word, hint string }{
 	{"WRONGPASS", "user name or password are wrong"},
 	{"OOM", "the server is full: raise maxmemory, or set maxmemory-policy to volatile-lru or the like"},
 	{"LOADING", "the server is starting; it answers when it has read its data"},
-	{"MOVED", "this is a node of a cluster: use a cluster client, or redis+cluster://"},
+	{"MOVED", "another node of the cluster has the key: use a cluster client, or redis+cluster://, which follows up to max_redirects"},
 	{"CLUSTERDOWN", "the cluster has slots that no node serves"},
 	{"MISCONF", "the server cannot save to disk, and refuses writes"},
 }

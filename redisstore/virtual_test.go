@@ -1,9 +1,12 @@
 package redisstore_test
 
 import (
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/internal/redistest"
@@ -27,6 +30,49 @@ func TestLongPipelinesInVirtualTime(t *testing.T) {
 			if errs[i] != nil || len(got[i].Data) != 1000 {
 				t.Fatalf("GetMany()[%d] = %d bytes, %v; want 1000", i, len(got[i].Data), errs[i])
 			}
+		}
+	})
+}
+
+func TestNothingRunsAtRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := redisstore.New(redistest.Virtual(t))
+		ctx := t.Context()
+		must(t, s.Set(ctx, key, minute("v")))
+		_, stop := s.Wake(ctx, key)
+		unsubscribe, err := s.Subscribe(ctx, func(zodiac.Announcement) {})
+		must(t, err)
+		if !running("redisstore.(*session)") {
+			t.Fatal("no session is seen while someone waits")
+		}
+		stop()
+		unsubscribe()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if running("redisstore.(*") {
+			t.Error("a goroutine of the store is left, though nobody waits")
+		}
+	})
+}
+
+// running reports whether a goroutine is in a function of that name.
+func running(function string) bool {
+	stacks := make([]byte, 1<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "zodiac/"+function)
+}
+
+func TestStampsDifferThoughTimeStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := redisstore.New(redistest.Virtual(t))
+		first := acquire(t, s, zodiac.Ask{})
+		if again := acquire(t, s, zodiac.Ask{}); again.Token != first.Token {
+			t.Errorf("asked again: %s; want the same grant %s", again.Token, first.Token)
+		}
+		if ok, err := s.Abort(t.Context(), key, first.Token); !ok {
+			t.Fatal(err)
+		}
+		if late := acquire(t, s, zodiac.Ask{}); late.Token == first.Token {
+			t.Errorf("asked after Abort: the same grant %s", late.Token)
 		}
 	})
 }

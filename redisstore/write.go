@@ -134,15 +134,16 @@ func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	return int(n.Load()), explain(err)
 }
 
+// A processor is a client of one server, or of several.
+type processor interface {
+	Process(ctx context.Context, cmd redis.Cmder) error
+}
+
 // clearNode clears what one server holds. The scripts go by key, which may have moved meanwhile.
-func (s *Store) clearNode(ctx context.Context, node redis.Cmdable, prefix string) (n int, err error) {
+func (s *Store) clearNode(ctx context.Context, node processor, prefix string) (n int, err error) {
 	for cursor := uint64(0); ; {
 		scan := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", literal(prefix)+"*", "count", 1000)
-		err := s.watch(ctx, func() error {
-			return node.(interface {
-				Process(context.Context, redis.Cmder) error
-			}).Process(ctx, scan)
-		})
+		err := s.watch(ctx, func() error { return node.Process(ctx, scan) })
 		if err != nil {
 			return n, explain(err)
 		}

@@ -16,10 +16,8 @@ if there and not force and (mark or producer ~= ARGV[3]) then
 end
 
 if live and not force then
-  if not waited then
-    waited = true
-    write()
-  end
+  -- A server that is full refuses it, and then they poll.
+  if not waited then redis.pcall('SETRANGE', key, 1, string.char(string.byte(head, 2) + 2)) end
   return {2, lease, deadline - now}
 end
 

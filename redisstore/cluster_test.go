@@ -1,0 +1,148 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+	"github.com/zodiac-go/zodiac/redisstore"
+	"github.com/zodiac-go/zodiac/storetest"
+)
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	nodes := redistest.Cluster(t, 6)
+	addrs := nodes.Addrs()
+	open := func(t *testing.T) *redisstore.Store {
+		s, err := redisstore.Open("redis+cluster://" + addrs[0] + "?addr=" + strings.Join(addrs[1:], "&addr="))
+		must(t, err)
+		return s
+	}
+	t.Run("Conformance", func(t *testing.T) { storetest.Run(t, func(t *testing.T) zodiac.Store { return open(t) }) })
+	t.Run("ClientOfOneNode", func(t *testing.T) {
+		s := redisstore.New(client(t, nodes[0], nil))
+		_, errs := s.GetMany(t.Context(), []string{"a", "b", "c", "d"}) // keys of all masters
+		if err := errors.Join(errs...); !strings.Contains(err.Error(), "redis+cluster://") {
+			t.Errorf("GetMany = %v; want what client to use", err)
+		}
+	})
+	t.Run("LeasesHoldWhileTheirSlotMoves", func(t *testing.T) { leasesHoldWhileTheirSlotMoves(t, nodes, open(t)) })
+}
+
+// leasesHoldWhileTheirSlotMoves has many goroutines take leases on keys of one slot while that goes round the masters. Under each
+// lease a counter is read and raised: if two had one lease, or a commit were lost, it would come out too small.
+func leasesHoldWhileTheirSlotMoves(t *testing.T, nodes redistest.Nodes, s *redisstore.Store) {
+	defer s.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	slot := int(s.Client().ClusterKeySlot(ctx, "{hammer}").Val())
+	var commits [4]atomic.Int64
+	var workers sync.WaitGroup
+	stop := make(chan struct{})
+	for w := range 8 {
+		workers.Go(func() {
+			k := fmt.Sprintf("{hammer}:%d", w%len(commits))
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if ok, err := raise(ctx, s, k, fmt.Sprintf("hammer-token-%d-%d", w, i)); err != nil {
+					t.Error(err)
+					return
+				} else if ok {
+					commits[w%len(commits)].Add(1)
+				}
+			}
+		})
+	}
+	at := slot * 3 / 16384
+	for range 9 {
+		to := (at + 1) % 3
+		// A client follows three redirections, no slot that never rests.
+		for done := commits[0].Load(); commits[0].Load() < done+20 && ctx.Err() == nil; {
+			time.Sleep(time.Millisecond)
+		}
+		if err := nodes.Migrate(ctx, slot, at, to); err != nil {
+			t.Error(err)
+			break
+		}
+		at = to
+	}
+	close(stop)
+	workers.Wait()
+	for i := range commits {
+		r, err := s.Get(ctx, fmt.Sprintf("{hammer}:%d", i))
+		if want := fmt.Sprint(commits[i].Load()); string(r.Data) != want || want == "0" {
+			t.Errorf("counter %d = %q, %v; want the %s commits", i, r.Data, err, want)
+		}
+	}
+}
+
+// raise adds one to a record under a lease, and reports whether it did.
+func raise(ctx context.Context, s *redisstore.Store, k, token string) (bool, error) {
+	n := 0
+	r, err := s.Get(ctx, k)
+	switch {
+	case err == nil:
+		if _, err := fmt.Sscan(string(r.Data), &n); err != nil {
+			return false, err
+		}
+	case !errors.Is(err, zodiac.ErrMiss):
+		return false, err
+	}
+	c, err := s.Acquire(ctx, k, zodiac.Ask{Token: token, Lease: 5 * time.Second, Seen: r.Version})
+	if err != nil || c.State != zodiac.Won {
+		return false, err
+	}
+	return s.Commit(ctx, k, c.Token, zodiac.Record{Data: fmt.Append(nil, n+1), TTL: zodiac.Forever})
+}
+
+func TestFailoverBySentinels(t *testing.T) {
+	t.Parallel()
+	w := redistest.Sentinel(t, 1)
+	s, err := redisstore.Open("redis+sentinel://" + w.Sentinels[0].Addr() + "?master_name=mymaster&addr=" +
+		w.Sentinels[1].Addr() + "&addr=" + w.Sentinels[2].Addr())
+	must(t, err)
+	defer s.Close()
+	ctx := t.Context()
+	must(t, s.Set(ctx, key, minute("v")))
+	must(t, s.Client().Do(ctx, "wait", 1, 5000).Err())
+	gap := gaps(t, s)
+	w.Master.Kill()
+	within(t, 2*time.Second, "gap", gap)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		err := s.Set(ctx, key, minute("w"))
+		cancel()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Set after the failover = %v", err)
+		}
+	}
+	if r, err := s.Get(ctx, key); string(r.Data) != "w" {
+		t.Errorf("Get after the failover = %q, %v; want w", r.Data, err)
+	}
+	again := gaps(t, s)
+	must(t, s.Announce(ctx, zodiac.Announcement{Prefix: "a"}))
+	select {
+	case <-again:
+		t.Error("a gap after the failover")
+	case <-time.After(100 * time.Millisecond):
+	}
+	if role := redis.NewClient(&redis.Options{Addr: w.Replicas[0].Addr()}).Do(ctx, "role").Val(); fmt.Sprint(role)[:7] != "[master" {
+		t.Errorf("the replica is %v; want master", role)
+	}
+}

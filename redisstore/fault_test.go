@@ -1,0 +1,281 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+	"github.com/zodiac-go/zodiac/redisstore"
+)
+
+func TestStalledServerHoldsNobodyPastTheirContext(t *testing.T) {
+	for name, heeds := range map[string]bool{"heeding": true, "heedless": false} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			s := store(t, client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = heeds }))
+			must(t, s.Set(t.Context(), key, minute("v")))
+			must(t, server.Stop())
+			for what, f := range map[string]func(context.Context) error{
+				"Get":     func(ctx context.Context) error { _, err := s.Get(ctx, key); return err },
+				"GetData": func(ctx context.Context) error { _, err := s.GetData(ctx, key); return err },
+				"GetMany": func(ctx context.Context) error { _, errs := s.GetMany(ctx, []string{key}); return errs[0] },
+				"Set":     func(ctx context.Context) error { return s.Set(ctx, key, minute("w")) },
+				"SetMany": func(ctx context.Context) error {
+					return s.SetMany(ctx, map[string]zodiac.Record{key: minute("w"), "other": minute("w")})
+				},
+				"Clear": func(ctx context.Context) error { _, err := s.Clear(ctx, "zodiac::"); return err },
+			} {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				start := time.Now()
+				err := f(ctx)
+				cancel()
+				if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 500*time.Millisecond {
+					t.Errorf("%s = %v after %v; want the context's error after 50ms", what, err, took)
+				}
+			}
+			must(t, server.Cont())
+			if r, err := s.Get(t.Context(), key); err != nil || len(r.Data) != 1 {
+				t.Errorf("Get of the server that goes on = %q, %v", r.Data, err)
+			}
+		})
+	}
+}
+
+func TestManyStuckCommandsFailAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	s := store(t, client(t, server, func(o *redis.Options) { o.PoolSize = 200 }))
+	must(t, s.Set(t.Context(), key, minute("v")))
+	must(t, server.Stop())
+	for begun := time.Now(); s.Stats().Stuck < 64; {
+		if time.Since(begun) > 2*time.Second {
+			t.Fatalf("%d commands are stuck; want 64", s.Stats().Stuck)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		var callers sync.WaitGroup
+		for range 64 {
+			callers.Go(func() { _, _ = s.GetData(ctx, key) })
+		}
+		callers.Wait()
+		cancel()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	start := time.Now()
+	_, err := s.GetData(ctx, key)
+	if err == nil || !strings.Contains(err.Error(), "ContextTimeoutEnabled") || time.Since(start) > time.Second {
+		t.Errorf("the 65th = %v after %v; want at once what to do", err, time.Since(start))
+	}
+	must(t, server.Cont())
+	for deadline := time.Now().Add(5 * time.Second); s.Stats().Stuck > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d commands are still stuck", s.Stats().Stuck)
+		}
+	}
+	_, err = s.GetData(ctx, key)
+	must(t, err)
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	full := func(t *testing.T) *redisstore.Store {
+		s := store(t, client(t, redistest.Start(t), nil))
+		must(t, s.Client().ConfigSet(t.Context(), "maxmemory", "1").Err())
+		return s
+	}
+	replica := func(t *testing.T) *redisstore.Store {
+		s := store(t, client(t, redistest.Start(t), nil))
+		must(t, s.Client().Do(t.Context(), "replicaof", "127.0.0.1", "1").Err())
+		return s
+	}
+	limited := func(t *testing.T) *redisstore.Store {
+		server := redistest.Start(t)
+		must(t, client(t, server, nil).Do(t.Context(), "acl", "setuser", "u", "on", ">p", "~other:*", "&*", "+@all").Err())
+		return redisstore.New(client(t, server, func(o *redis.Options) { o.Username, o.Password = "u", "p" }))
+	}
+	stranger := func(t *testing.T) *redisstore.Store {
+		return redisstore.New(client(t, redistest.Start(t, "--requirepass", "p"), nil))
+	}
+	node := func(t *testing.T) *redisstore.Store {
+		return redisstore.New(client(t, redistest.Start(t, "--cluster-enabled", "yes"), nil))
+	}
+	for _, tt := range []struct {
+		name string
+		open func(*testing.T) *redisstore.Store
+		want string
+	}{
+		{"full", full, "maxmemory-policy"},
+		{"replica", replica, "address of the master"},
+		{"limited", limited, "zodiac:*"},
+		{"stranger", stranger, "user name and password"},
+		{"node", node, "no node serves"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tt.open(t)
+			err := s.Set(t.Context(), key, minute("v"))
+			if _, said := errors.AsType[redis.Error](err); !said || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Set = %v; want the server's error with %q", err, tt.want)
+			}
+		})
+	}
+	t.Run("full/deletes", func(t *testing.T) {
+		s := store(t, client(t, redistest.Start(t), nil))
+		must(t, s.Set(t.Context(), key, minute("v")))
+		must(t, s.Client().ConfigSet(t.Context(), "maxmemory", "1").Err())
+		if n, err := s.Delete(t.Context(), key); n != 1 || err != nil {
+			t.Errorf("Delete on a full server = %d, %v; want 1", n, err)
+		}
+	})
+}
+
+// gaps subscribes and returns a channel that receives when the gap comes.
+func gaps(t *testing.T, s *redisstore.Store) <-chan time.Time {
+	t.Helper()
+	gap := make(chan time.Time, 1)
+	stop, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) {
+		if a.Gap {
+			gap <- time.Now()
+		}
+	})
+	must(t, err)
+	t.Cleanup(stop)
+	return gap
+}
+
+func within(t *testing.T, limit time.Duration, what string, happened <-chan time.Time) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-time.After(limit):
+		t.Errorf("no %s within %v", what, limit)
+	}
+}
+
+func TestLostSubscriptionIsAGap(t *testing.T) {
+	server := redistest.Start(t)
+	for name, lose := range map[string]func(*redisstore.Store) error{
+		"killed": func(s *redisstore.Store) error {
+			return s.Client().Do(t.Context(), "client", "kill", "type", "pubsub").Err()
+		},
+		"silent":    func(*redisstore.Store) error { return server.Stop() },
+		"restarted": func(*redisstore.Store) error { return server.Restart() },
+		"gone":      func(*redisstore.Store) error { server.Kill(); return nil },
+		"closed":    func(s *redisstore.Store) error { return s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			must(t, server.Restart())
+			s := store(t, client(t, server, nil))
+			gap := gaps(t, s)
+			must(t, lose(s))
+			within(t, 2*time.Second, "gap", gap)
+		})
+	}
+}
+
+func TestSubscriptionLivesWhileNothingIsSaid(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	gap := gaps(t, s)
+	select {
+	case <-gap:
+		t.Error("a gap without a loss")
+	case <-time.After(2500 * time.Millisecond):
+	}
+}
+
+func TestWaitersAreWokenByALossAndServedAgain(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	woken, stop := s.Wake(ctx, key)
+	defer stop()
+	wake := func(why string) {
+		t.Helper()
+		select {
+		case <-woken:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("not woken by %s", why)
+		}
+	}
+	wake("the confirmed subscription")
+	must(t, s.Client().Do(ctx, "client", "kill", "type", "pubsub").Err())
+	wake("the loss")
+	wake("the subscription made anew")
+	c := acquire(t, s, zodiac.Ask{})
+	if busy := acquire(t, s, zodiac.Ask{Token: asked + "2"}); busy.State != zodiac.Busy {
+		t.Fatalf("Acquire = %v; want busy", busy.State)
+	}
+	if ok, err := s.Commit(ctx, key, c.Token, minute("v")); !ok {
+		t.Fatal(err)
+	}
+	wake("the commit")
+}
+
+func TestRefusedChannelIsCountedAndReportedOnce(t *testing.T) {
+	server := redistest.Start(t)
+	ctx := t.Context()
+	must(t, client(t, server, nil).Do(ctx, "acl", "setuser", "u", "on", ">p", "~*", "resetchannels", "+@all").Err())
+	var log strings.Builder
+	s := redisstore.New(client(t, server, func(o *redis.Options) { o.Username, o.Password = "u", "p" }),
+		redisstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	defer s.Close()
+	for range 2 {
+		c := acquire(t, s, zodiac.Ask{})
+		acquire(t, s, zodiac.Ask{Token: asked + "2"})
+		if ok, err := s.Commit(ctx, key, c.Token, minute("v")); !ok || err != nil {
+			t.Fatalf("Commit = %v, %v; want true: only the wake-up is refused", ok, err)
+		}
+		_, err := s.Delete(ctx, key)
+		must(t, err)
+	}
+	if n := s.Stats().WakesRefused; n != 2 || strings.Count(log.String(), "wake-ups") != 1 {
+		t.Errorf("WakesRefused = %d; want 2. Log: %s; want one line", n, log.String())
+	}
+	if _, err := s.Subscribe(ctx, func(zodiac.Announcement) {}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("Subscribe = %v; want NOPERM", err)
+	}
+	if err := s.Announce(ctx, zodiac.Announcement{Prefix: "a"}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("Announce = %v; want NOPERM", err)
+	}
+}
+
+func TestNobodyWaitingNothingIsPublished(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	got, _ := spent(t, s, func() {
+		c := acquire(t, s, zodiac.Ask{})
+		_, err := s.Commit(ctx, key, c.Token, minute("v"))
+		must(t, err)
+		_, err = s.Delete(ctx, key)
+		must(t, err)
+	})
+	if got["publish"] != 0 {
+		t.Errorf("%d messages for nobody", got["publish"])
+	}
+}
+
+func TestSubscriptionEndsWhenNobodyIsInterested(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	for range 3 {
+		_, stop := s.Wake(ctx, key)
+		unsubscribe, err := s.Subscribe(ctx, func(zodiac.Announcement) {})
+		must(t, err)
+		stop()
+		unsubscribe()
+	}
+	channels := func() int { return len(s.Client().PubSubChannels(ctx, "*").Val()) }
+	if n := channels(); n != 1 {
+		t.Errorf("%d channels; want one", n)
+	}
+	for deadline := time.Now().Add(4 * time.Second); channels() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the subscription stays")
+		}
+	}
+}

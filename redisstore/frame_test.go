@@ -1,0 +1,116 @@
+package redisstore_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+)
+
+// The fields of docs/redis-frame.md, each by its place.
+type frame struct {
+	format, flags, lease, producer string
+	dies, deadline, life           int64
+	payload                        string
+}
+
+func parse(t *testing.T, value string) frame {
+	t.Helper()
+	if len(value) < 64 {
+		t.Fatalf("%q is no frame", value)
+	}
+	number := func(s string) (n int64) {
+		for _, b := range []byte(s) {
+			n = n<<8 | int64(b)
+		}
+		return n
+	}
+	return frame{
+		value[:1], value[1:2], value[2:24], value[24:46],
+		number(value[46:52]), number(value[52:58]), number(value[58:64]), value[64:],
+	}
+}
+
+const blank = "                      "
+
+func TestFrameIsAsDocumented(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	raw := func() frame {
+		t.Helper()
+		value, err := s.Client().Get(ctx, key).Result()
+		must(t, err)
+		return parse(t, value)
+	}
+	expect := func(what string, want frame) {
+		t.Helper()
+		if got := raw(); got != want {
+			t.Errorf("after %s:\n%+v; want\n%+v", what, got, want)
+		}
+	}
+	expiry := func() int64 { return s.Client().PExpireTime(ctx, key).Val().Milliseconds() }
+
+	must(t, s.Set(ctx, key, minute("v")))
+	r, err := s.Get(ctx, key)
+	must(t, err)
+	f := raw()
+	if d := time.Until(time.UnixMilli(f.dies)); d < 59*time.Second || d > 61*time.Second {
+		t.Errorf("dies in %v; want a minute", d)
+	}
+	expect("Set", frame{"z", "0", blank, r.Version, f.dies, 0, 60_000, "v"})
+	if got := expiry(); got != f.dies-1 {
+		t.Errorf("the key ends at %d; want the ms before %d", got, f.dies)
+	}
+
+	c := acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: time.Hour})
+	f = raw()
+	expect("Acquire", frame{"z", "0", c.Token[1:], r.Version, f.dies, f.deadline, 60_000, "v"})
+	if got := expiry(); got != f.deadline-1 || f.deadline < f.dies {
+		t.Errorf("the key ends at %d; want the ms before the deadline %d", got, f.deadline)
+	}
+	busy := acquire(t, s, zodiac.Ask{Token: asked + "2", Seen: r.Version})
+	if busy.Holder != c.Token[1:] {
+		t.Errorf("Holder = %q; want %q", busy.Holder, c.Token[1:])
+	}
+	expect("a second Acquire", frame{"z", "2", c.Token[1:], r.Version, f.dies, f.deadline, 60_000, "v"})
+	if _, err := s.Clear(ctx, key); err != nil {
+		t.Fatal(err)
+	}
+	expect("Clear", frame{"z", "3", c.Token[1:], blank, 0, f.deadline, 0, ""})
+	if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err != nil {
+		t.Errorf("Commit of a void lease = %v, %v; want false", ok, err)
+	}
+	c = acquire(t, s, zodiac.Ask{})
+	if ok, err := s.Commit(ctx, key, c.Token, zodiac.Record{Data: []byte("m"), TTL: time.Minute, Mark: true}); !ok {
+		t.Fatal(err)
+	}
+	f = raw()
+	expect("a mark", frame{"z", "4", blank, c.Token[1:], f.dies, 0, 60_000, "m"})
+	must(t, s.Set(ctx, key, zodiac.Record{TTL: zodiac.Forever}))
+	f = raw()
+	expect("Set for ever", frame{"z", "0", blank, f.producer, 0, 0, 0, ""})
+}
+
+// What was written by an earlier build is read by this one. No change without another first byte.
+func TestFrameOfAnEarlierBuildIsRead(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	const producer = "MsZXEA8kG-qI4800000000"
+	// A life of 3,600,000 ms, which is 0x36EE80, and an end in the year 3000, at 32,503,680,000,000 ms = 0x1D8FDA4CE000.
+	value := "z0" + blank + producer + "\x1d\x8f\xda\x4c\xe0\x00" + "\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x36\xee\x80" + "payload"
+	must(t, s.Client().Set(ctx, key, value, time.Minute).Err())
+	r, err := s.Get(ctx, key)
+	if err != nil || string(r.Data) != "payload" || r.Version != producer || r.TTL > time.Minute || r.TTL < 50*time.Second {
+		t.Errorf("Get = %+v, %v; want the payload for a minute", r, err)
+	}
+	if c := acquire(t, s, zodiac.Ask{}); c.State != zodiac.Hit || c.Record.Version != producer {
+		t.Errorf("Acquire = %+v; want a hit", c)
+	}
+	mark := value[:1] + "4" + value[2:]
+	must(t, s.Client().Set(ctx, key, mark, time.Minute).Err())
+	if _, err := s.Get(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
+		t.Errorf("Get of a mark = %v; want ErrMiss", err)
+	}
+}
