@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -38,6 +39,13 @@ func (b *tear) read(t *testing.T, do func()) (zodiac.Record, error) {
 	return r, err
 }
 
+// readMany is read with GetMany.
+func (b *tear) readMany(t *testing.T, do func()) ([]zodiac.Record, []error) {
+	t.Helper()
+	b.do = do
+	return b.s.GetMany(t.Context(), []string{key})
+}
+
 func (b *tear) DialHook(next redis.DialHook) redis.DialHook          { return next }
 func (b *tear) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
@@ -53,5 +61,69 @@ func (b *tear) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		}
 		do()
 		return next(ctx, cmds[1:])
+	}
+}
+
+func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
+	server := redistest.Start(t)
+	s := store(t, client(t, server, nil))
+	torn := between(t, server)
+	ctx := t.Context()
+	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
+	short := zodiac.Record{Data: []byte("v"), TTL: 5 * time.Second}
+	var c zodiac.Claim
+	for name, tt := range map[string]struct {
+		before, between func()
+		left            time.Duration
+	}{
+		"while a Set ends it": {
+			func() { must(t, s.Set(ctx, key, forever)) },
+			func() { must(t, s.Set(ctx, key, minute("v"))) },
+			time.Minute,
+		},
+		"while Expire ends it": {
+			func() { must(t, s.Set(ctx, key, forever)) },
+			func() { _, err := s.Expire(ctx, key, time.Minute); must(t, err) },
+			time.Minute,
+		},
+		"while a lease outlives it": {
+			func() { must(t, s.Set(ctx, key, short)) },
+			func() {
+				r, err := s.Get(ctx, key)
+				must(t, err)
+				acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: 20 * time.Second})
+			},
+			short.TTL,
+		},
+		"while a lease is renewed": {
+			func() {
+				must(t, s.Set(ctx, key, short))
+				r, err := s.Get(ctx, key)
+				must(t, err)
+				c = acquire(t, s, zodiac.Ask{Seen: r.Version})
+			},
+			func() { _, err := s.Renew(ctx, key, c.Token, 20*time.Second); must(t, err) },
+			short.TTL,
+		},
+		"while it is committed": {
+			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, zodiac.Ask{}) },
+			func() { _, err := s.Commit(ctx, key, c.Token, minute("v")); must(t, err) },
+			time.Minute,
+		},
+		"while it is committed for ever": {
+			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, zodiac.Ask{}) },
+			func() { _, err := s.Commit(ctx, key, c.Token, forever); must(t, err) },
+			zodiac.Forever,
+		},
+	} {
+		tt.before()
+		if r, err := torn.read(t, tt.between); err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
+			t.Errorf("%s: Get = %v left, %v; want %v", name, r.TTL, err, tt.left)
+		}
+		tt.before()
+		many, errs := torn.readMany(t, tt.between)
+		if r, err := many[0], errs[0]; err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
+			t.Errorf("%s: GetMany = %v left, %v; want %v", name, r.TTL, err, tt.left)
+		}
 	}
 }

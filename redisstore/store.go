@@ -47,6 +47,7 @@ type Store struct {
 	logger  *slog.Logger
 
 	hub     hub
+	clock   serverClock
 	closed  atomic.Bool
 	checked atomic.Bool // the server is new enough
 	stuck   atomic.Int64
