@@ -37,17 +37,18 @@ var wakeRules = []rule{
 		p.wantWake(func(key, _ string) { p.delete(0, key) })
 	}},
 	{"EndOfARefreshWakes", "Whoever called Wake is told when a live lease on a record has ended.", waker | leaser, func(p *probe) {
-		p.wantWakes(func(key string) string {
-			_, token := p.refresh(key, "old", long)
-			return token
-		}, func(key, token string) { p.abort(key, token, true) })
+		p.wantWakes(func(key string) (string, string) { return p.refresh(key, "old", long) }, func(key, token string) { p.abort(key, token, true) })
 	}},
 	{"CancelledWakeIsForgotten", "The function that Wake returns is called once that is no longer of interest.", waker | leaser, func(p *probe) {
 		_, cancel := p.waker().Wake(p.ctx, p.key("k"))
 		other, cancelOther := p.waker().Wake(p.ctx, p.key("k"))
 		defer cancelOther()
 		cancel()
-		if !wakes(func() { p.commit(p.key("k"), p.win(p.key("k"), ask(long)), "data", true) }, other) {
+		if !wakes(func() {
+			token := p.win(p.key("k"), ask(long))
+			p.acquire(p.key("k"), ask(long), zodiac.Busy)
+			p.commit(p.key("k"), token, "data", true)
+		}, other) {
 			p.errorf("the other, who had not cancelled, was not woken")
 		}
 	}},
@@ -56,20 +57,23 @@ var wakeRules = []rule{
 // wantWake checks that all who wait for a placeholder are told when end ends it.
 func (p *probe) wantWake(end func(key, token string)) {
 	p.t.Helper()
-	p.wantWakes(func(key string) string { return p.win(key, ask(long)) }, end)
+	p.wantWakes(func(key string) (string, string) { return "", p.win(key, ask(long)) }, end)
 }
 
 // wantWakes checks that all who wait for the lease that begin takes are told when end ends it. Wake-ups may be lost, so
 // it tries a few times.
-func (p *probe) wantWakes(begin func(key string) string, end func(key, token string)) {
+//
+// Those who wait have asked, after Wake, and know that the lease is taken: a store may tell only them.
+func (p *probe) wantWakes(begin func(key string) (version, token string), end func(key, token string)) {
 	p.t.Helper()
 	for _, name := range []string{"first", "second", "third"} {
 		key := p.key(name)
-		token := begin(key)
+		version, token := begin(key)
 		early, cancelEarly := p.waker().Wake(p.ctx, key)
 		defer cancelEarly()
 		late, cancelLate := p.waker().Wake(p.ctx, key)
 		defer cancelLate()
+		p.acquire(key, askSeen(long, version), zodiac.Busy)
 		if wakes(func() { end(key, token) }, early, late) {
 			return
 		}
