@@ -23,6 +23,7 @@ const (
 	idSize     = 22
 	digestSize = 12
 	nobody     = "                      "
+	foreign    = "z0" + nobody + "foreign---------------" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
 // number reads the six bytes at i.
@@ -31,8 +32,11 @@ func number(frame string, i int) int64 {
 		int64(frame[i+3])<<16 | int64(frame[i+4])<<8 | int64(frame[i+5])
 }
 
-// isFrame reports whether value has one of ours in front.
-func isFrame(value string) bool { return len(value) >= frameSize && value[0] == 'z' }
+// isFrame reports whether value has one of ours in front: then its numbers are less than 1 << 45, until the year 3084.
+func isFrame(value string) bool {
+	return len(value) >= frameSize && value[0] == 'z' && value[atFlags]&^7 == '0' &&
+		value[atDies]|value[atDeadline]|value[atLife] < 32
+}
 
 // isMark reports whether the frame's record is one that only those who ask for its lease may see.
 func isMark(frame string) bool { return (frame[atFlags]-'0')&markFlag != 0 }

@@ -59,11 +59,14 @@ func (r *read) record(ctx context.Context, c *serverClock) (rec zodiac.Record, t
 	return record(value, ttl), c.torn(value, pttl), nil
 }
 
-// framed returns what GET has brought if that is a record that may be seen.
+// framed returns what GET has brought if that is a record that may be seen. What is no record of ours looks like one without
+// Data, which every Loader counts as corrupt; to who writes or asks for the lease there is nothing.
 func framed(ctx context.Context, get *redis.StringCmd) (string, error) {
 	value, err := get.Result()
 	switch {
-	case err == nil && isFrame(value) && producer(value) != nobody && !isMark(value):
+	case err == nil && !isFrame(value):
+		return foreign, nil
+	case err == nil && producer(value) != nobody && !isMark(value):
 		return value, nil
 	case err == nil, errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
 		return "", zodiac.ErrMiss
