@@ -2,7 +2,6 @@ package zodiac
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -38,6 +37,9 @@ func (c *Cache[K, V]) landShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		err = r.none
 	}
 	s.lease.close()
+	if s.before != everyone {
+		err = &entitled{s.before, err}
+	}
 	if next := c.flights.Finish(f, err); next != nil {
 		c.start(next)
 	}
@@ -48,6 +50,15 @@ func (c *Cache[K, V]) landShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	}
 	c.report(f, outcome)
 }
+
+// entitled is the error of an outcome that is only for Gets that began before; err is theirs. It never leaves the package. That it is
+// an error lets those who wait for a flight that was given up, and runs on, know without a look at what that still writes.
+type entitled struct {
+	before uint64
+	err    error
+}
+
+func (e *entitled) Error() string { return "not for everyone" }
 
 // settleShared is settle over a store. It returns no outcome if nothing was fetched.
 func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
@@ -61,6 +72,7 @@ func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 		if r.stage == finished && !r.ours && !private {
 			c.rememberShared(f)
 		}
+		s.before = everyone
 		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside || private:
 		s.before = min(s.before, s.started)
@@ -103,6 +115,9 @@ func (c *Cache[K, V]) commitResult(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 	case r.verdict != store, s.fault != nil: // what is there is no older than who may have this
 		s.before = s.started
 		return c.unstored(f)
+	}
+	if f.Kind == flight.Forced {
+		c.forget(&f.Key, s.key) // whatever becomes of it: some are about to see something newer
 	}
 	if s.fault != nil && r.fault == nil {
 		r.fault = s.fault
@@ -243,12 +258,13 @@ func (c *Cache[K, V]) rememberShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 func (c *Cache[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
 	s, r := f.Job.shared, &f.Job.result
 	err := f.Err()
-	if errors.Is(err, context.Canceled) && !s.fetched {
-		return a, failed, false // given up by those who were there before
+	if only, ok := err.(*entitled); ok { //nolint:errorlint // it is never wrapped
+		if g.far.began >= only.before {
+			return a, as, false
+		}
+		err = only.err
 	}
 	switch {
-	case g.far.began >= s.before:
-		return a, as, false
 	case err != nil:
 		return answer[V]{err: err}, as, true
 	case s.got != nil:

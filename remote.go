@@ -3,6 +3,8 @@ package zodiac
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,14 +87,18 @@ func detached[T any](ctx context.Context, r *remote, began time.Time, limit time
 	}
 }
 
-func timed[T any](ctx context.Context, r *remote, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (T, error) {
+func timed[T any](ctx context.Context, r *remote, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (v T, err error) {
 	ctx, cancel := r.limits.limit(ctx, began, limit)
-	v, err := command(ctx)
-	if cancel != nil {
-		cancel()
-	}
-	r.breaker.saw(err)
-	return v, err
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v\n\n%s", p, debug.Stack())
+		}
+		if cancel != nil {
+			cancel()
+		}
+		r.breaker.saw(err)
+	}()
+	return command(ctx)
 }
 
 // limits makes contexts that end after a limit. Commands without another end that are sent at about the same time, under the same

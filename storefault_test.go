@@ -1,0 +1,553 @@
+package zodiac_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+var errDown = errors.New("the store is down")
+
+// faulty returns a loader of o's rows over a store whose faults the test decides.
+func faulty(t *testing.T, o *origin, opts ...zodiac.Option) (*zodiac.Loader[string, string], *chaos.Injector) {
+	t.Helper()
+	store := memstore.New()
+	faults := chaos.New(store)
+	l := zodiac.NewLoader(o.read, append([]zodiac.Option{zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(faults.Store())}, opts...)...)
+	t.Cleanup(func() {
+		faults.Heal()
+		if err := l.Close(context.Background()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		store.Close()
+	})
+	return l, faults
+}
+
+// witness is an Observer that keeps what it is told.
+type witness struct {
+	mu     sync.Mutex
+	events []zodiac.Event
+}
+
+func (r *witness) Observe(_ context.Context, e zodiac.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *witness) faults() (all []error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if e.Kind == zodiac.EventFault {
+			all = append(all, e.Err)
+		}
+	}
+	return all
+}
+
+func TestGetFetchesWhileTheStoreIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, seen := &origin{took: 20 * time.Millisecond}, new(witness)
+		o.write("k", "v")
+		l, faults := faulty(t, o, zodiac.WithObserver(seen))
+		faults.Fail(errDown)
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+					t.Errorf("Get = %q, %v", v, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := o.n.Load(); n != 1 {
+			t.Errorf("%d fetches; want 1 at a time", n)
+		}
+		for _, err := range seen.faults() {
+			if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || !errors.Is(err, errDown) || bad.Loader != "rows" || bad.Op == "" {
+				t.Errorf("the Observer was told %v; want a StoreError that says which operation of which loader", err)
+			}
+		}
+		if len(seen.faults()) == 0 {
+			t.Error("the Observer was told nothing")
+		}
+		faults.Heal()
+		time.Sleep(3 * time.Second)
+		l.Get(t.Context(), "k") // the probe
+		synctest.Wait()
+		l.Get(t.Context(), "k")
+		if s := l.Stats(); s.Stored != 1 {
+			t.Errorf("%+v; want a value stored once the store is back", s)
+		}
+	})
+}
+
+func TestFailClosedReturnsTheStoresFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		l, faults := faulty(t, o, zodiac.FailClosed())
+		for _, op := range []chaos.Op{chaos.Get, chaos.Acquire} {
+			faults.Fail(errDown, op)
+			_, err := l.Get(t.Context(), "k")
+			if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || bad.Op != string(op) || !errors.Is(err, errDown) {
+				t.Errorf("Get while %s fails: %v; want its StoreError", op, err)
+			}
+			faults.Heal()
+		}
+		if o.n.Load() != 0 {
+			t.Error("the function was called")
+		}
+		if s := l.Stats(); s.Failed != 2 || s.Gets != 2 {
+			t.Errorf("%+v; want two failed", s)
+		}
+	})
+}
+
+func TestWritesReturnTheStoresFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		for op, call := range map[chaos.Op]func(l *zodiac.Loader[string, string]) error{
+			chaos.Set:     func(l *zodiac.Loader[string, string]) error { return l.Set(ctx, "k", "v") },
+			chaos.Add:     func(l *zodiac.Loader[string, string]) error { _, err := l.SetIfAbsent(ctx, "k", "v"); return err },
+			chaos.Delete:  func(l *zodiac.Loader[string, string]) error { _, err := l.Delete(ctx, "k"); return err },
+			chaos.Clear:   func(l *zodiac.Loader[string, string]) error { _, err := l.Clear(ctx); return err },
+			chaos.Acquire: func(l *zodiac.Loader[string, string]) error { return update(ctx, l) },
+			chaos.Commit:  func(l *zodiac.Loader[string, string]) error { return update(ctx, l) },
+			chaos.Get:     func(l *zodiac.Loader[string, string]) error { _, err := l.Touch(ctx, "k"); return err },
+		} {
+			l, faults := faulty(t, &origin{})
+			faults.Fail(errDown, op)
+			err := call(l)
+			if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || bad.Op != string(op) || !errors.Is(err, errDown) {
+				t.Errorf("while %s fails: %v; want its StoreError", op, err)
+			}
+			faults.Heal()
+			if err := l.Close(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func update(ctx context.Context, l *zodiac.Loader[string, string]) error {
+	_, err := l.Update(ctx, "k", func(string, bool) (string, error) { return "v", nil })
+	return err
+}
+
+func TestStalledStoreHoldsACallerNoLongerThanItsTimeoutAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 20 * time.Millisecond}
+		o.write("k", "v")
+		l, faults := faulty(t, o, zodiac.WithStoreTimeout(time.Second))
+		faults.Stall()
+		for i := range 10 {
+			began := time.Now()
+			if v, err := l.Get(context.Background(), "k"); v != "v" || err != nil {
+				t.Fatalf("Get = %q, %v", v, err)
+			}
+			took := time.Since(began)
+			if limit := 2*time.Second + 100*time.Millisecond; took > limit {
+				t.Errorf("call %d took %v; want at most %v", i, took, limit)
+			}
+			if i > 6 && took > 25*time.Millisecond {
+				t.Errorf("call %d took %v; want little more than the fetch, once the store is left alone", i, took)
+			}
+		}
+	})
+}
+
+func TestCallerWhoLeavesIsNotHeldByAStalledStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, faults := faulty(t, &origin{})
+		faults.Stall()
+		for range 8 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(30*time.Millisecond, cancel)
+			began := time.Now()
+			if _, err := l.Get(ctx, "k"); !errors.Is(err, context.Canceled) {
+				t.Errorf("Get = %v; want that its context ended", err)
+			}
+			if d := time.Since(began); d != 30*time.Millisecond {
+				t.Errorf("it came back after %v; want 30ms", d)
+			}
+		}
+	})
+}
+
+func TestWhatCannotBeStoredIsReturnedAndReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := new(witness)
+		store := memstore.New()
+		defer store.Close()
+		fetch := func(_ context.Context, key string) (any, error) {
+			if key == "large" {
+				return strings.Repeat("x", 1000), nil
+			}
+			return func() {}, nil // no JSON
+		}
+		l := zodiac.NewLoader(fetch, zodiac.WithName("odd"), zodiac.WithStore(store), zodiac.WithMaxBytes(500), zodiac.WithObserver(seen))
+		defer l.Close(t.Context())
+		for key, want := range map[string]error{"large": zodiac.ErrTooLarge, "func": nil} {
+			v, err := l.Get(t.Context(), key)
+			if v == nil || err != nil {
+				t.Errorf("Get(%s) = %v, %v; want the value", key, v, err)
+			}
+			faults := seen.faults()
+			last := faults[len(faults)-1]
+			if _, coded := errors.AsType[*zodiac.CodecError](last); !errors.Is(last, want) && !coded {
+				t.Errorf("Get(%s): the Observer was told %v", key, last)
+			}
+			err = l.Set(t.Context(), key, v)
+			if _, coded := errors.AsType[*zodiac.CodecError](err); !errors.Is(err, want) && !coded || err == nil {
+				t.Errorf("Set(%s): %v", key, err)
+			}
+		}
+		if s := l.Stats(); s.Unleased != 2 || s.Stored != 0 {
+			t.Errorf("%+v; want two results that could not be stored", s)
+		}
+	})
+}
+
+func TestCorruptRecordsAreMissesThatGetOverwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		o.write("k", "v")
+		l, faults := faulty(t, o)
+		ctx := t.Context()
+		var key string
+		faults.Observe(func(c chaos.Call) {
+			if c.Op == chaos.Get {
+				key = c.Keys[0]
+			}
+		})
+		l.Get(ctx, "k")
+		whole, err := faults.Store().Get(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := [][]byte{nil, []byte("foreign"), whole.Data[:len(whole.Data)-1], append([]byte{whole.Data[0], 99}, whole.Data[2:]...)}
+		for i, data := range bad {
+			before := l.Stats()
+			if err := faults.Store().Set(ctx, key, zodiac.Record{Data: data, TTL: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if v, err := l.Get(ctx, "k"); v != "v" || err != nil {
+					t.Errorf("Get over %q = %q, %v", data, v, err)
+				}
+			}
+			after := l.Stats()
+			if after.Corrupt <= before.Corrupt || after.Fetches != before.Fetches+1 || after.HitStore != before.HitStore+1 {
+				t.Errorf("bad record %d: %+v; want it counted, and fetched once", i, after)
+			}
+		}
+	})
+}
+
+func TestWaitingForAnotherProcessEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		opt   zodiac.Option
+		after time.Duration
+		err   error
+		n     int32
+	}{
+		"ThenFetch": {zodiac.WithWait(0.5, zodiac.ThenFetch), 500*time.Millisecond + 2*time.Second, nil, 2},
+		"ThenFail":  {zodiac.WithWait(0.5, zodiac.ThenFail), 500 * time.Millisecond, zodiac.ErrBusy, 1},
+		"NoWait":    {zodiac.NoWait(), 0, zodiac.ErrBusy, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &origin{took: 2 * time.Second}
+				o.write("k", "v")
+				all := processes(t, o, 2, c.opt)
+				var wg sync.WaitGroup
+				defer wg.Wait()
+				wg.Go(func() { all[0].Get(t.Context(), "k") })
+				synctest.Wait()
+				began := time.Now()
+				_, err := all[1].Get(t.Context(), "k")
+				if d := time.Since(began); !errors.Is(err, c.err) || d < c.after || d > c.after+100*time.Millisecond {
+					t.Errorf("Get = %v after %v; want %v after %v", err, d, c.err, c.after)
+				}
+				if n := o.n.Load(); n != c.n {
+					t.Errorf("%d fetches; want %d", n, c.n)
+				}
+			})
+		})
+	}
+}
+
+func TestErrorIsRememberedForAllProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		all := processes(t, o, 2, zodiac.WithErrorTTL(5))
+		if _, err := all[0].Get(t.Context(), "k"); err != errNotThere {
+			t.Fatalf("Get = %v", err)
+		}
+		_, err := all[1].Get(t.Context(), "k")
+		if remembered, ok := errors.AsType[*zodiac.RememberedError](err); !ok || !errors.Is(err, zodiac.ErrRemembered) || !strings.Contains(remembered.Error(), "not there") {
+			t.Errorf("Get elsewhere = %v; want the remembered error", err)
+		}
+		if n := o.n.Load(); n != 1 {
+			t.Errorf("%d fetches; want 1", n)
+		}
+		o.write("k", "v")
+		all[1].Delete(t.Context(), "k")
+		if v, err := all[0].Get(t.Context(), "k"); v != "v" || err != nil {
+			t.Errorf("Get after Delete = %q, %v", v, err)
+		}
+	})
+}
+
+func TestSkippedResultsAreNotFetchedOneProcessAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 100 * time.Millisecond}
+		o.write("k", "v")
+		all := processes(t, o, 8, zodiac.SkipIf(func(string) bool { return true }))
+		began := time.Now()
+		var wg sync.WaitGroup
+		for _, l := range all {
+			wg.Go(func() {
+				if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+					t.Errorf("Get = %q, %v", v, err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(began); d > 250*time.Millisecond {
+			t.Errorf("the last had its value after %v; want two fetches' time", d)
+		}
+	})
+}
+
+func TestBareStoreIsFetchedOncePerProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 20 * time.Millisecond}
+		o.write("k", "old")
+		store := memstore.New()
+		defer store.Close()
+		l := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithStore(chaos.Bare(store)), zodiac.WithMemory(10))
+		defer l.Close(context.Background())
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { l.Get(t.Context(), "k") })
+		}
+		time.Sleep(10 * time.Millisecond)
+		o.write("k", "new")
+		l.Delete(t.Context(), "k")
+		for range 3 {
+			if v, err := l.Get(t.Context(), "k"); v != "new" || err != nil {
+				t.Errorf("Get after Delete = %q, %v", v, err)
+			}
+			wg.Wait()
+		}
+		if n := o.n.Load(); n != 2 {
+			t.Errorf("%d fetches; want 2", n)
+		}
+		time.Sleep(time.Second)
+		if s := l.Stats(); s.HitMemory == 0 {
+			t.Errorf("%+v; want hits in memory", s)
+		}
+		if _, err := store.Clear(t.Context(), ""); err != nil { // unannounced
+			t.Fatal(err)
+		}
+		if v, err := l.Get(t.Context(), "k"); v != "new" || err != nil || o.n.Load() != 3 {
+			t.Errorf("Get = %q, %v, %d fetches; want that memory kept the entry no longer than a second", v, err, o.n.Load())
+		}
+	})
+}
+
+func TestAbandonedFetchLetsAnotherProcessFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: time.Hour}
+		o.write("k", "v")
+		all := processes(t, o, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { all[0].Get(ctx, "k") })
+		synctest.Wait()
+		o.mu.Lock()
+		o.took = 0
+		o.mu.Unlock()
+		var value atomic.Value
+		wg.Go(func() {
+			v, _ := all[1].Get(t.Context(), "k")
+			value.Store(v)
+		})
+		synctest.Wait()
+		if value.Load() != nil {
+			t.Fatal("it did not wait for the other process")
+		}
+		cancel()
+		synctest.Wait()
+		if value.Load() != "v" {
+			t.Errorf("Get = %v; want the value as soon as the other process has given up", value.Load())
+		}
+		wg.Wait()
+	})
+}
+
+func TestKilledProcessIsReplacedWhenItsLeaseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 10 * time.Second}
+		o.write("k", "v")
+		store := memstore.New()
+		defer store.Close()
+		faults := chaos.New(store)
+		killed := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithStore(faults.Store()))
+		other := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithStore(store))
+		var wg sync.WaitGroup
+		wg.Go(func() { killed.Get(t.Context(), "k") })
+		time.Sleep(5 * time.Second) // renewed meanwhile
+		faults.Fail(errDown)
+		o.mu.Lock()
+		o.took = 0
+		o.mu.Unlock()
+		began := time.Now()
+		if v, err := other.Get(t.Context(), "k"); v != "v" || err != nil {
+			t.Errorf("Get = %q, %v", v, err)
+		}
+		if d := time.Since(began); d > 2*time.Second+50*time.Millisecond || d < time.Second {
+			t.Errorf("it took over after %v; want the remaining lease", d)
+		}
+		wg.Wait()
+		killed.Close(t.Context())
+		other.Close(t.Context())
+	})
+}
+
+func TestNamesAreUniqueOverAStore(t *testing.T) {
+	store := memstore.New()
+	defer store.Close()
+	fetch, _ := numbered()
+	l := zodiac.NewLoader(fetch, zodiac.WithName("a"), zodiac.WithStore(store))
+	if _, err := zodiac.TryNewLoader(fetch, zodiac.WithName("a"), zodiac.WithStore(store)); err == nil {
+		t.Error("two open loaders of one name over one store")
+	} else if !strings.Contains(err.Error(), "WithName") {
+		t.Errorf("%v; want it to say what to do", err)
+	}
+	for _, opt := range []zodiac.Option{zodiac.WithName("b"), zodiac.Options{zodiac.WithName("a"), zodiac.WithVersion(2)}} {
+		other, err := zodiac.TryNewLoader(fetch, opt, zodiac.WithStore(store))
+		if err != nil {
+			t.Error(err)
+		} else {
+			other.Close(t.Context())
+		}
+	}
+	l.Close(t.Context())
+	again, err := zodiac.TryNewLoader(fetch, zodiac.WithName("a"), zodiac.WithStore(store))
+	if err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	again.Close(t.Context())
+	if _, err := zodiac.TryNewLoader(fetch, zodiac.WithStore(store)); err == nil || !strings.Contains(err.Error(), "closure") {
+		t.Errorf("a closure without a name: %v; want an error", err)
+	}
+	if _, err := zodiac.TryNewCache[int, int](zodiac.WithStore(store)); err == nil {
+		t.Error("a Cache without a name")
+	}
+}
+
+func TestStoreOptionsThatContradictEachOtherAreReported(t *testing.T) {
+	store := memstore.New()
+	defer store.Close()
+	fetch, _ := numbered()
+	over := []zodiac.Option{zodiac.WithName("a"), zodiac.WithStore(store), zodiac.WithTTL(10)}
+	for want, opts := range map[string][]zodiac.Option{
+		"WithLease":        {zodiac.WithLease(1)},
+		"WithWait":         {zodiac.NoWait()},
+		"WithCodec":        {zodiac.WithCodec(zodiac.JSON)},
+		"WithStoreTimeout": {zodiac.WithStoreTimeout(1)},
+		"FailClosed":       {zodiac.FailClosed()},
+		"WithMaxBytes":     {zodiac.WithMaxBytes(1)},
+		"WithMemory":       {zodiac.WithMemory(1)},
+		"WithStore":        {zodiac.WithStore(nil)},
+		"WithMemory: 20s":  append([]zodiac.Option{zodiac.WithMemory(20)}, over...),
+		"WithSliding":      append([]zodiac.Option{zodiac.WithMemory(1), zodiac.WithSliding()}, over...),
+		"WithCapacity":     append([]zodiac.Option{zodiac.WithCapacity(1)}, over...),
+		"WithMaxBytes: -1": append([]zodiac.Option{zodiac.WithMaxBytes(-1)}, over...),
+		"the codec's name": append([]zodiac.Option{zodiac.WithCodec(oddCodec{})}, over...),
+		"neither":          append([]zodiac.Option{zodiac.WithWait(1, 7)}, over...),
+	} {
+		l, err := zodiac.TryNewLoader(fetch, opts...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want an error that says %q", err, want)
+		}
+		if l != nil {
+			l.Close(t.Context())
+		}
+	}
+}
+
+type oddCodec struct{ zodiac.Codec }
+
+func (oddCodec) Name() string { return "no good" }
+
+func TestGetManyAsksAStoreOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		keys := make([]string, 100)
+		for i := range keys {
+			keys[i] = fmt.Sprint(i)
+			o.write(keys[i], "v")
+		}
+		l, faults := faulty(t, o)
+		if got, err := l.GetMany(t.Context(), keys); len(got) != 100 || err != nil {
+			t.Errorf("GetMany = %d values, %v", len(got), err)
+		}
+		asked := faults.Calls()
+		if got, err := l.GetMany(t.Context(), keys); len(got) != 100 || err != nil {
+			t.Errorf("GetMany = %d values, %v", len(got), err)
+		}
+		if n := faults.Calls() - asked; n != 1 {
+			t.Errorf("%d commands for 100 hits; want 1", n)
+		}
+		if s := l.Stats(); s.HitStore != 100 || s.Fetched != 100 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestMemoryInFrontOfAStoreIsNotUsedWhileNothingIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		o.write("k", "old")
+		l, faults := faulty(t, o, zodiac.WithMemory(30))
+		ctx := t.Context()
+		l.Get(ctx, "k")
+		synctest.Wait()
+		l.Get(ctx, "k")
+		l.Get(ctx, "k")
+		if s := l.Stats(); s.HitMemory == 0 {
+			t.Fatalf("%+v; want hits in memory", s)
+		}
+		faults.Fail(errDown, chaos.Subscribe)
+		faults.Cut()
+		before := l.Stats()
+		for range 3 {
+			l.Get(ctx, "k")
+		}
+		if s := l.Stats(); s.HitMemory != before.HitMemory || s.HitStore != before.HitStore+3 {
+			t.Errorf("%+v; want that memory is not used while others cannot be heard", s)
+		}
+		faults.Heal()
+		time.Sleep(time.Second)
+		l.Get(ctx, "k")
+		l.Get(ctx, "k")
+		if s := l.Stats(); s.HitMemory == before.HitMemory {
+			t.Errorf("%+v; want that memory is used again", s)
+		}
+	})
+}
