@@ -279,3 +279,63 @@ func TestSubscriptionEndsWhenNobodyIsInterested(t *testing.T) {
 		}
 	}
 }
+
+// What frees memory, or needs none, works on a full server: leases end and are renewed, records go.
+func TestFullServerRefusesOnlyWhatIsStored(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	const second = key + "2"
+	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
+	for name, r := range map[string]zodiac.Record{"Placeholder": {}, "Record": minute("v"), "RecordForEver": forever} {
+		t.Run(name, func(t *testing.T) {
+			must(t, s.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+			must(t, s.Client().FlushDB(ctx).Err())
+			if r.TTL > 0 {
+				must(t, s.Set(ctx, key, r))
+			}
+			seen, _ := s.Get(ctx, key)
+			c := acquire(t, s, zodiac.Ask{Seen: seen.Version})
+			must(t, s.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+
+			if _, err := s.Acquire(ctx, second, zodiac.Ask{Token: asked, Lease: time.Second}); err == nil {
+				t.Fatal("the server is not full")
+			}
+			if b := acquire(t, s, zodiac.Ask{Token: asked + "2", Seen: seen.Version}); b.State != zodiac.Busy {
+				t.Errorf("Acquire = %v; want busy", b.State)
+			}
+			if ok, err := s.Renew(ctx, key, c.Token, time.Hour); !ok || err != nil {
+				t.Errorf("Renew = %v, %v; want true", ok, err)
+			}
+			if ok, err := s.Expire(ctx, key, time.Minute); ok != (r.TTL > 0) || err != nil {
+				t.Errorf("Expire = %v, %v; want %v", ok, err, r.TTL > 0)
+			}
+			if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err == nil {
+				t.Errorf("Commit = %v, %v; want the server's error", ok, err)
+			}
+			if ok, err := s.Abort(ctx, key, c.Token); !ok || err != nil {
+				t.Errorf("Abort = %v, %v; want true", ok, err)
+			}
+			if _, err := s.Get(ctx, key); (err == nil) != (r.TTL > 0) {
+				t.Errorf("Get after Abort = %v", err)
+			}
+			if n, err := s.Delete(ctx, key); (n == 1) != (r.TTL > 0) || err != nil {
+				t.Errorf("Delete = %d, %v", n, err)
+			}
+		})
+	}
+	t.Run("Clear", func(t *testing.T) {
+		must(t, s.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+		must(t, s.Set(ctx, key, minute("v")))
+		r, _ := s.Get(ctx, key)
+		c := acquire(t, s, zodiac.Ask{Seen: r.Version})
+		_, err := s.Acquire(ctx, second, zodiac.Ask{Token: asked, Lease: time.Second})
+		must(t, err)
+		must(t, s.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		if n, err := s.Clear(ctx, "zodiac::"); n != 1 || err != nil {
+			t.Errorf("Clear = %d, %v; want 1", n, err)
+		}
+		if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err != nil {
+			t.Errorf("Commit after Clear = %v, %v; want false", ok, err)
+		}
+	})
+}

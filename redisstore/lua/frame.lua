@@ -47,13 +47,21 @@ end
 -- write puts the fields in front of the payload.
 local function write() redis.call('SETRANGE', key, 0, frame()) end
 
--- expire makes the key end when the fields say so. Redis keeps a key until the end of its last millisecond.
+-- expire makes the key end when the fields say so. Redis keeps a key until the end of its last millisecond, and removes it at once
+-- if that is the present one.
 local function expire()
   if producer ~= NOBODY and dies == 0 then
     redis.call('PERSIST', key)
   else
     redis.call('PEXPIREAT', key, math.max(dies, deadline) - 1)
   end
+end
+
+-- save is both for a key that is there, also when the server is full: then it refuses what may need memory, unless the script has
+-- written before. The expiry needs none; in its last millisecond a key has it.
+local function save()
+  if math.max(dies, deadline) - 1 > now or dies == 0 then expire() end
+  write()
 end
 
 -- wake tells those who wait for the lease that it is over: 1 = told, 2 = refused, 3 = to be told by the caller.
@@ -78,7 +86,7 @@ end
 local function leave()
   if there then
     lease, void, waited = NOBODY, false, false
-    write()
+    save()
   else
     redis.call('DEL', key)
   end
