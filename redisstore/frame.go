@@ -105,6 +105,9 @@ func blob(data []byte) []byte {
 	return b
 }
 
+// shortest is what a time to live of a millisecond or two becomes: the server counts whole ones, and of one the present is the last.
+const shortest = 2
+
 // milliseconds returns ttl as the scripts take it, where 0 is for ever.
 func milliseconds(ttl time.Duration) (int64, error) {
 	switch {
@@ -113,8 +116,16 @@ func milliseconds(ttl time.Duration) (int64, error) {
 	case ttl < time.Millisecond:
 		return 0, errTTL
 	default:
-		return ttl.Milliseconds(), nil
+		return max(shortest, ttl.Milliseconds()), nil
 	}
+}
+
+// leaseMilliseconds is milliseconds for a lease.
+func leaseMilliseconds(p time.Duration) (int64, error) {
+	if p == zodiac.Forever {
+		return 0, errLease
+	}
+	return milliseconds(p)
 }
 
 // newID returns the id of a production that has no lease.

@@ -60,3 +60,22 @@ func TestTimeLeftIsNotTooLongAcrossAShorterLease(t *testing.T) {
 		t.Errorf("Get = %v left, %v; want less than the %v that were left before", got.TTL, err, r.TTL)
 	}
 }
+
+func TestLeaseForEverIsRefused(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	if c, err := s.Acquire(ctx, key, zodiac.Ask{Token: asked, Lease: zodiac.Forever}); err == nil {
+		t.Errorf("Acquire for ever = %+v; want an error", c)
+	}
+	if n := s.Client().Exists(ctx, key).Val(); n != 0 {
+		t.Error("the refused lease is there")
+	}
+	const years = 200 * 365 * 24 * time.Hour
+	c := acquire(t, s, zodiac.Ask{Lease: years})
+	if ok, err := s.Renew(ctx, key, c.Token, zodiac.Forever); ok || err == nil {
+		t.Errorf("Renew for ever = %v, %v; want an error", ok, err)
+	}
+	if b := acquire(t, s, zodiac.Ask{Token: asked + "2"}); b.State != zodiac.Busy || b.Left < years-time.Hour {
+		t.Errorf("Acquire = %v, %v left; want busy for two centuries", b.State, b.Left)
+	}
+}
