@@ -18,10 +18,20 @@ import (
 )
 
 func TestStalledServerHoldsNobodyPastTheirContext(t *testing.T) {
-	for name, heeds := range map[string]bool{"heeding": true, "heedless": false} {
+	for name, wrap := range map[string]func(*redis.Client) redis.UniversalClient{
+		"Default":  func(c *redis.Client) redis.UniversalClient { return c },
+		"Embedded": func(c *redis.Client) redis.UniversalClient { return &embedded{c} },
+		"Heeding": func(c *redis.Client) redis.UniversalClient {
+			o := *c.Options()
+			o.ContextTimeoutEnabled = true
+			c = redis.NewClient(&o)
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
-			s := store(t, client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = heeds }))
+			s := store(t, wrap(client(t, server, nil)))
 			must(t, s.Set(t.Context(), key, minute("v")))
 			must(t, server.Stop())
 			for what, f := range map[string]func(context.Context) error{
@@ -50,9 +60,65 @@ func TestStalledServerHoldsNobodyPastTheirContext(t *testing.T) {
 	}
 }
 
+// An embedded client is not one whose timeouts can be changed.
+type embedded struct{ *redis.Client }
+
+func TestCancelledCallReturnsSoon(t *testing.T) {
+	server := redistest.Start(t)
+	s := store(t, client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
+	must(t, s.Set(t.Context(), key, minute("v")))
+	must(t, server.Stop())
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	start := time.Now()
+	_, err := s.Get(ctx, key)
+	if took := time.Since(start); !errors.Is(err, context.Canceled) || took > time.Second {
+		t.Errorf("Get = %v after %v; its context was cancelled after 50ms", err, took)
+	}
+	must(t, server.Cont())
+}
+
+// Commands of a default client end with their contexts, without goroutines; the client notices nothing but its hooks.
+func TestDefaultClientStaysAsItIs(t *testing.T) {
+	server := redistest.Start(t)
+	c := client(t, server, func(o *redis.Options) { o.ReadTimeout, o.WriteTimeout = 4*time.Second, 3*time.Second })
+	h := &counter{}
+	c.AddHook(h)
+	before := *c.Options()
+	s := store(t, c)
+	h.trips = 0
+	must(t, s.Set(t.Context(), key, minute("v"))) // INFO, EVALSHA, EVAL
+	_, err := s.GetData(t.Context(), key)
+	must(t, err)
+	if h.trips != 4 {
+		t.Errorf("a hook of the client has seen %d commands; want 4", h.trips)
+	}
+	_, err = s.Get(t.Context(), key)
+	must(t, err)
+	if h.trips != 5 {
+		t.Errorf("a hook of the client has seen %d commands and pipelines; want 5", h.trips)
+	}
+	after := *c.Options()
+	if after.ContextTimeoutEnabled || after.ReadTimeout != before.ReadTimeout || after.WriteTimeout != before.WriteTimeout {
+		t.Errorf("the client's options are %+v; want them as they were", after)
+	}
+	if n := c.PoolStats().TotalConns; n > 2 {
+		t.Errorf("%d connections; want those of the client", n)
+	}
+	must(t, server.Stop())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.GetData(ctx, key); !errors.Is(err, context.DeadlineExceeded) || s.Stats().Stuck > 0 {
+		t.Errorf("GetData = %v, %d stuck; want the context's error, and nothing left behind", err, s.Stats().Stuck)
+	}
+	must(t, server.Cont())
+	must(t, s.Close())
+	must(t, c.Ping(t.Context()).Err())
+}
+
 func TestManyStuckCommandsFailAtOnce(t *testing.T) {
 	server := redistest.Start(t)
-	s := store(t, client(t, server, func(o *redis.Options) { o.PoolSize = 200 }))
+	s := store(t, &embedded{client(t, server, func(o *redis.Options) { o.PoolSize = 200 })})
 	must(t, s.Set(t.Context(), key, minute("v")))
 	must(t, server.Stop())
 	for begun := time.Now(); s.Stats().Stuck < 64; {

@@ -184,7 +184,7 @@ func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 }
 
 func TestHitIsOneRoundTripAndMissThree(t *testing.T) {
-	s := store(t, client(t, redistest.Start(t), nil))
+	s := store(t, client(t, redistest.Start(t), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
 	ctx := t.Context()
 	miss := func() {
 		if _, err := s.GetData(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
