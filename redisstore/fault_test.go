@@ -3,10 +3,14 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -404,4 +408,53 @@ func TestFullServerRefusesOnlyWhatIsStored(t *testing.T) {
 			t.Errorf("Commit after Clear = %v, %v; want false", ok, err)
 		}
 	})
+}
+
+// A cut is a connection that is lost, when armed, after a command was sent and before the answer has come.
+type cut struct {
+	net.Conn
+	armed *atomic.Bool
+}
+
+func (c cut) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil && c.armed.Swap(false) {
+		_ = c.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// A copy of Acquire, Commit or Abort does no harm; but one of Add, coming after a Delete, would bring back what was deleted.
+func TestAddIsNotSentAgainAndOthersAre(t *testing.T) {
+	server := redistest.Start(t)
+	var armed atomic.Bool
+	s := store(t, client(t, server, func(o *redis.Options) {
+		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			return cut{c, &armed}, err
+		}
+	}))
+	ctx := t.Context()
+	sent := func(f func() error) (int64, error) {
+		must(t, f()) // the server knows the script
+		must(t, s.Client().Del(ctx, key).Err())
+		must(t, s.Client().ConfigResetStat(ctx).Err())
+		armed.Store(true)
+		err := f()
+		if armed.Load() {
+			t.Fatal("the connection was not cut")
+		}
+		stats := s.Client().Info(ctx, "commandstats").Val()
+		_, rest, _ := strings.Cut(stats, "cmdstat_evalsha:calls=")
+		n, _, _ := strings.Cut(rest, ",")
+		calls, _ := strconv.ParseInt(n, 10, 64)
+		return calls, err
+	}
+	if n, err := sent(func() error { _, err := s.Add(ctx, key, minute("v")); return err }); n != 1 || err == nil {
+		t.Errorf("Add was sent %d times, %v; want once, and an error", n, err)
+	}
+	if n, err := sent(func() error { return s.Set(ctx, key, minute("v")) }); n != 2 || err != nil {
+		t.Errorf("Set was sent %d times, %v; want twice", n, err)
+	}
 }
