@@ -136,9 +136,10 @@ func (s *Store) getOnce(ctx context.Context, keys []string, places []int, record
 // GetManyData implements [zodiac.DataReader].
 func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
 	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
+	gets := newGets(ctx, keys)
 	cmds := make([]redis.Cmder, len(keys))
-	for i, key := range keys {
-		cmds[i] = redis.NewStringCmd(ctx, "get", key)
+	for i := range gets {
+		cmds[i] = &gets[i]
 	}
 	err := s.pipelineIfOpen(ctx, cmds)
 	var again []int
@@ -147,7 +148,7 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record
 			errs[i] = err
 			continue
 		}
-		value, err := framed(ctx, cmds[i].(*redis.StringCmd))
+		value, err := framed(ctx, &gets[i])
 		switch {
 		case err != nil:
 			errs[i] = err
@@ -161,6 +162,16 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record
 		s.getSome(ctx, keys, again, records, errs)
 	}
 	return records, errs
+}
+
+// newGets returns a GET for each of keys, in few allocations.
+func newGets(ctx context.Context, keys []string) []redis.StringCmd {
+	gets, args := make([]redis.StringCmd, len(keys)), make([]any, 0, 2*len(keys))
+	for i, key := range keys {
+		args = append(args, "get", key)
+		gets[i] = *redis.NewStringCmd(ctx, args[2*i:2*i+2:2*i+2]...)
+	}
+	return gets
 }
 
 // pipelineIfOpen is pipeline for commands that may be none.
