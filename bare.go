@@ -41,7 +41,7 @@ func (w *bareWrites) running() []string {
 }
 
 // exclude makes the writes of keys wait until what it returns is called, if the store itself cannot see to their order.
-func (c *Cache[K, V]) exclude(ctx context.Context, keys ...string) (func(), error) {
+func (c *core) exclude(ctx context.Context, keys ...string) (func(), error) {
 	if c.remote.leaser != nil {
 		return func() {}, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/coarse"
@@ -17,23 +16,14 @@ import (
 //
 // A Cache is safe for concurrent use. Make it with [NewCache]; the zero Cache is not usable.
 type Cache[K comparable, V any] struct {
+	core
 	mem     *tier.Tier[K, V]
 	hits    striped
 	flights *flight.Group[tier.Key[K], job[K, V]]
-	clock   *coarse.Clock
-	tags    *tagSpace
-	labels  []*tier.Label // of the loader's own tags
 
 	failures *tier.Tier[K, error] // remembered errors; nil without WithErrorTTL
 	turns    turnstile[tier.Key[K]]
-	counts   counters
-	closed   atomic.Bool
 	set      settings[K, V]
-
-	remote *remote       // nil without WithStore
-	near   *near[K]      // of memory in front of a store; nil if there is none
-	order  atomic.Uint64 // counts what happens over a store: see sharing
-	bare   bareWrites    // of a store that lends no leases
 }
 
 // NewCache returns an empty Cache. It panics with a [*SettingError] that lists every wrong setting.
@@ -57,10 +47,12 @@ func TryNewCache[K comparable, V any](opts ...Option) (*Cache[K, V], error) {
 func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	byText := !s.keys.plain
 	c := &Cache[K, V]{
+		core: core{
+			name: s.name, observer: s.observer, logger: s.logger, clock: coarse.New(), tags: newTagSpace(),
+			own: s.tags, tagged: s.tagsFunc != nil, recalls: s.life.failed != 0,
+		},
 		hits:    newStriped(),
 		flights: flight.NewGroup[tier.Key[K], job[K, V]](s.far.store != nil),
-		clock:   coarse.New(),
-		tags:    newTagSpace(),
 		set:     s,
 	}
 	long := s.validIf != nil || s.clone != nil || s.far.store != nil && s.far.memory == 0
@@ -209,7 +201,7 @@ func (c *Cache[K, V]) clonedSlow(v V) (out V, err error) {
 	return out, err
 }
 
-func (c *Cache[K, V]) count(n counter, sinks []*counters) {
+func (c *core) count(n counter, sinks []*counters) {
 	c.counts[n].Add(1)
 	for _, s := range sinks {
 		s[n].Add(1)

@@ -25,7 +25,7 @@ func (c *Cache[K, V]) connect() {
 	r.breaker.init(func(report func(error)) { r.probe(report) }, c.skipped)
 	c.remote = r
 	if f.memory != 0 {
-		c.near = newNear[K](f.memory, r.announcer)
+		c.near = c.inFront(newNear(f.memory, r.announcer))
 	}
 }
 

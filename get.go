@@ -54,6 +54,10 @@ type distant[V any] struct {
 	budget    budget
 	seen      string   // the Version of the record that was of no use
 	entry     Entry[V] // what was read
+
+	// spare returns what others fetched while the store did not answer them. It may be older than an invalidation that came before
+	// this Get; so it is for the case that the store does not answer this one either.
+	spare func() answer[V]
 }
 
 func (c *Cache[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {

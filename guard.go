@@ -8,7 +8,7 @@ import (
 
 // guard calls f, a function the user gave to option, on the caller's goroutine. A panic comes back as a *PanicError, and
 // is logged. Goexit ends the caller's goroutine, as it wants.
-func (c *Cache[K, V]) guard(option string, f func()) error {
+func (c *core) guard(option string, f func()) error {
 	err := c.guarded(option, f)
 	if err != nil {
 		c.logPanic(err)
@@ -17,7 +17,7 @@ func (c *Cache[K, V]) guard(option string, f func()) error {
 }
 
 // guarded is guard that leaves the log to the caller.
-func (c *Cache[K, V]) guarded(option string, f func()) (err error) {
+func (c *core) guarded(option string, f func()) (err error) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -32,38 +32,38 @@ func (c *Cache[K, V]) guarded(option string, f func()) (err error) {
 }
 
 // panicked returns the error for a function that panicked with value, or called Goexit if that is nil.
-func (c *Cache[K, V]) panicked(in string, value any) error {
-	return &PanicError{Value: value, Stack: debug.Stack(), Goexit: value == nil, In: in, Loader: c.set.name}
+func (c *core) panicked(in string, value any) error {
+	return &PanicError{Value: value, Stack: debug.Stack(), Goexit: value == nil, In: in, Loader: c.name}
 }
 
 // logPanic logs err if it is a *PanicError.
-func (c *Cache[K, V]) logPanic(err error) {
+func (c *core) logPanic(err error) {
 	if p, ok := err.(*PanicError); ok { //nolint:errorlint // one that another loader has logged may be wrapped in err
 		c.log(slog.LevelError, "zodiac: panic", "in", p.In, "value", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
 	}
 }
 
 // log writes to the logger, if there is one. A handler that panics harms nobody.
-func (c *Cache[K, V]) log(level slog.Level, msg string, args ...any) {
-	if c.set.logger == nil {
+func (c *core) log(level slog.Level, msg string, args ...any) {
+	if c.logger == nil {
 		return
 	}
 	_ = c.guarded("WithLogger", func() {
-		c.set.logger.Log(context.Background(), level, msg, append([]any{"loader", c.set.name}, args...)...)
+		c.logger.Log(context.Background(), level, msg, append([]any{"loader", c.name}, args...)...)
 	})
 }
 
 // observe tells the Observer. The event's context goes on after the fetch's has ended.
-func (c *Cache[K, V]) observe(ctx context.Context, e Event) {
-	if c.set.observer == nil {
+func (c *core) observe(ctx context.Context, e Event) {
+	if c.observer == nil {
 		return
 	}
-	e.Loader = c.set.name
-	_ = c.guard("WithObserver", func() { c.set.observer.Observe(context.WithoutCancel(ctx), e) }) // nobody else to tell
+	e.Loader = c.name
+	_ = c.guard("WithObserver", func() { c.observer.Observe(context.WithoutCancel(ctx), e) }) // nobody else to tell
 }
 
 // fault reports what callers do not, or not only, get as an error.
-func (c *Cache[K, V]) fault(ctx context.Context, key K, err error) {
+func (c *core) fault(ctx context.Context, key any, err error) {
 	c.log(slog.LevelWarn, "zodiac: fault", "error", err)
 	c.observe(ctx, Event{Kind: EventFault, Key: key, Err: err})
 }

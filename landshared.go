@@ -1,8 +1,6 @@
 package zodiac
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
@@ -17,7 +15,7 @@ func (c *Cache[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	var err error
 	if r.verdict == store && len(r.tags) > 0 && f.Kind != flight.Aside && s.fault == nil {
 		if tags, err = c.tagsFor(s.lease.values, &s.budget, s.tags.gens, namesOf(r.tags)); err != nil {
-			s.fault = &StoreError{Loader: c.set.name, Op: "GetMany", Err: err}
+			s.fault = &StoreError{Loader: c.name, Op: "GetMany", Err: err}
 		}
 	}
 	if s.data, err = c.encode(s.full, r.entry.Created, &r.entry.Value, r.none, r.life, tags); err != nil {
@@ -31,55 +29,45 @@ func (c *Cache[K, V]) landShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if r.stage != finished {
 		r.none, r.err = nil, c.panicked(r.stage.String(), recover())
 	}
-	outcome := c.settleShared(f)
+	var outcome Outcome // none if nothing was fetched
+	if s.fetched {
+		outcome = c.settleShared(f)
+	}
 	err := r.err
 	if r.none != nil {
 		err = r.none
 	}
 	s.lease.close()
-	if s.before != everyone {
-		err = &entitled{s.before, err}
-	}
-	if next := c.flights.Finish(f, err); next != nil {
+	if next := c.flights.Finish(f, s.outcome(err)); next != nil {
 		c.start(next)
 	}
 	f.Job.ctx.cancel()
-	if outcome == "" || c.set.observer == nil && c.set.logger == nil {
+	if outcome == "" || c.observer == nil && c.logger == nil {
 		c.flights.Returned(f)
 		return
 	}
 	c.report(f, outcome)
 }
 
-// entitled is the error of an outcome that is only for Gets that began before; err is theirs. It never leaves the package. That it is
-// an error lets those who wait for a flight that was given up, and runs on, know without a look at what that still writes.
-type entitled struct {
-	before uint64
-	err    error
-}
-
-func (e *entitled) Error() string { return "not for everyone" }
-
-// settleShared is settle over a store. It returns no outcome if nothing was fetched.
+// settleShared is settle over a store.
 func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.shared
 	private := r.err != nil && j.ctx.inner.has(noFetch)
+	if s.unfenced {
+		s.before = s.started
+	}
 	switch {
-	case !s.fetched:
-		return ""
 	case r.err != nil && r.none == nil:
-		if r.stage == finished && !r.ours && !private {
+		if r.stage == finished && !r.ours && !private && f.Kind != flight.Aside {
 			c.rememberShared(f)
 		}
-		s.before = everyone
+		s.before, s.down = everyone, false // an error is for all
 		return c.settled(j, fetchErrors, OutcomeError)
 	case f.Kind == flight.Aside || private:
-		s.before = min(s.before, s.started)
+		s.before = s.started
 		return c.settled(j, unleased, OutcomeUnleased)
-	case s.down:
-		return c.settled(j, unleased, OutcomeUnleased)
-	case c.remote.leaser != nil && !s.leased:
+	case s.down || !s.leased && c.remote.leaser != nil:
 		return c.settled(j, unleased, OutcomeUnleased)
 	}
 	leave, err := c.exclude(s.lease.values, s.key)
@@ -91,7 +79,7 @@ func (c *Cache[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 		s.before = s.started
 		return c.settled(j, voided, OutcomeVoid)
 	}
-	return c.commitResult(f)
+	return c.commitShared(f)
 }
 
 // sealShared ends the joining of a flight whose result is about to be stored. It returns false if the flight is void.
@@ -103,173 +91,73 @@ func (c *Cache[K, V]) sealShared(f *flight.Flight[tier.Key[K], job[K, V]]) bool 
 	return true
 }
 
-// commitResult stores what a fetch brought, or notes for other processes that it is not to be stored.
-func (c *Cache[K, V]) commitResult(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+// commitShared stores the result of a sealed flight, and counts what became of it.
+func (c *Cache[K, V]) commitShared(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.shared
-	rec, mark := Record{Data: s.data, TTL: r.life}, false
-	c.checkTags(f)
-	switch {
-	case r.verdict == skip, r.verdict == drop, f.Kind == flight.Forced && (r.verdict != store || s.fault != nil):
-		rec, mark = c.skipMark(), true
-	case r.verdict != store, s.fault != nil: // what is there is no older than who may have this
-		s.before = s.started
-		return c.unstored(f)
-	}
 	if f.Kind == flight.Forced {
 		c.forget(&f.Key, s.key) // whatever becomes of it: some are about to see something newer
 	}
-	if s.fault != nil && r.fault == nil {
-		r.fault = s.fault
-	}
-	ok, err := c.commitRecord(f, rec)
-	switch {
-	case err != nil:
-		s.before = s.started
-		c.storeFault(&j.ctx, j.key, "Commit", err)
-		return c.settled(j, unleased, OutcomeUnleased)
-	case !ok:
-		s.before = s.started
-		return c.settled(j, voided, OutcomeVoid)
-	}
-	s.before = everyone
-	if c.near != nil {
-		c.fillResult(f, mark)
-	}
-	if f.Kind == flight.Forced {
-		_ = c.announceKeys(s.lease.values, &s.budget, s.key) // whoever did not hear it has what WithMemory allows
+	became := s.settle(&r.verdict, r.life)
+	if c.near != nil && (became == fateStored || became == fateMarked) {
+		c.fillResult(f, became == fateMarked)
 	}
 	switch {
-	case !mark:
+	case became == fateStored:
 		return c.settled(j, stored, OutcomeStored)
-	case r.verdict == skip || r.verdict == drop:
+	case became == fateMarked && (r.verdict == skip || r.verdict == drop):
 		return c.settled(j, skipped, OutcomeSkipped)
-	default:
-		return c.unstored(f)
-	}
-}
-
-// checkTags refuses a result if one of its tags was deleted since the fetch began. This comes after the seal: nobody joins any
-// more, so whoever has joined began before such a deletion had returned.
-func (c *Cache[K, V]) checkTags(f *flight.Flight[tier.Key[K], job[K, V]]) {
-	r, s := &f.Job.result, f.Job.shared
-	if r.verdict != store || s.fault != nil || len(c.set.tags) == 0 && c.set.tagsFunc == nil {
-		return
-	}
-	switch current, err := c.current(s.lease.values, &s.budget, &s.tags); {
-	case err != nil:
-		s.fault = &StoreError{Loader: c.set.name, Op: "GetMany", Err: err}
-	case !current:
-		r.verdict = refuse
-	}
-}
-
-// unstored is the outcome of a result that may not be stored though nobody said to skip it.
-func (c *Cache[K, V]) unstored(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
-	j := &f.Job
-	if j.result.verdict == refuse {
+	case became == fateVoid || r.verdict == refuse:
 		return c.settled(j, voided, OutcomeVoid)
 	}
-	if j.shared.fault != nil {
-		j.result.verdict, j.result.fault = excess, j.shared.fault
+	if s.fault != nil && r.fault == nil {
+		r.verdict, r.fault = excess, s.fault
 	}
 	return c.settled(j, unleased, OutcomeUnleased)
 }
 
-// skipMark returns what tells other processes that what is fetched may not be stored, so that they need not wait for each other
-// to find that out.
-func (c *Cache[K, V]) skipMark() Record {
-	rec := record{kind: recordSkipMark, created: c.clock.Time(c.clock.Now())}
-	return Record{Data: rec.appendTo(nil), TTL: min(c.remote.lease, firstGrant), Mark: true}
-}
-
-// commitRecord stores a record under the flight's lease; or, where there are none, if nobody else has stored one.
-func (c *Cache[K, V]) commitRecord(f *flight.Flight[tier.Key[K], job[K, V]], rec Record) (bool, error) {
-	s := f.Job.shared
-	token, live := s.lease.end()
-	if c.remote.leaser == nil {
-		return c.storeBare(f, rec)
-	}
-	if token == "" {
-		return false, nil
-	}
-	if !live {
-		s.lease.abort(token)
-		return false, nil
-	}
-	ok, err := ask(s.lease.values, c.remote, &s.budget, func(ctx context.Context) (bool, error) {
-		return c.remote.leaser.Commit(ctx, s.key, token, rec)
-	})
-	if err != nil {
-		s.lease.abort(token)
-	}
-	return ok, err
-}
-
-// storeBare stores a record in a store that lends no leases.
-func (c *Cache[K, V]) storeBare(f *flight.Flight[tier.Key[K], job[K, V]], rec Record) (bool, error) {
-	s := f.Job.shared
-	forced := f.Kind == flight.Forced
-	return ask(s.lease.values, c.remote, &s.budget, func(ctx context.Context) (bool, error) {
-		switch {
-		case rec.Mark && !forced && s.seen == "":
-			return true, nil
-		case rec.Mark:
-			_, err := c.remote.store.Delete(ctx, s.key)
-			return err == nil, err
-		case forced || s.seen != "":
-			err := c.remote.store.Set(ctx, s.key, rec)
-			return err == nil, err
-		default:
-			return c.remote.store.Add(ctx, s.key, rec)
-		}
-	})
-}
-
-// rememberShared remembers the error of a fetch: for all processes, if the lease allows that.
+// rememberShared remembers the error of a fetch: for all processes, if there is a lease to do so under, or else in this one.
 func (c *Cache[K, V]) rememberShared(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	s, r := f.Job.shared, &f.Job.result
-	if c.failures == nil || f.Kind == flight.Aside {
-		return
-	}
-	if s.leased && (f.Kind == flight.Forced || s.seen != "") {
-		return // what is there stays
-	}
-	if !c.flights.Seal(f) {
+	if c.failures == nil || !c.flights.Seal(f) {
 		return
 	}
 	if !s.leased {
 		c.remember(&f.Key, r.err)
 	}
 	c.flights.Unseal(f)
-	if !s.leased {
-		return
-	}
-	rec := record{kind: recordErrorMark, created: c.clock.Time(r.began), payload: []byte(r.err.Error())}
-	life := c.set.life.shorten(c.set.life.failed)
-	_, err := c.commitRecord(f, Record{Data: rec.appendTo(nil), TTL: life, Mark: true})
-	if err != nil {
-		c.log(slog.LevelWarn, "zodiac: fault", "error", &StoreError{Loader: c.set.name, Op: "Commit", Err: err})
+	if s.leased {
+		s.remember(r.err, r.began, c.set.life.shorten(c.set.life.failed))
 	}
 }
 
-// outcomeShared returns what a caller gets of a flight over a store that is over, to be counted as n; numCounters = it has been counted.
-// ok is false if it is not for this caller.
+// outcomeShared returns what a caller gets of a flight over a store that is over, to be counted as n; numCounters = it has been
+// counted. ok is false if it is not for this caller.
 func (c *Cache[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
-	s, r := f.Job.shared, &f.Job.result
+	s := f.Job.shared
 	err := f.Err()
 	if only, ok := err.(*entitled); ok { //nolint:errorlint // it is never wrapped
-		if g.far.began >= only.before {
+		if err = only.err; g.far.began >= only.before {
+			if !only.down {
+				return a, as, false
+			}
+			g.far.spare = func() answer[V] { return c.take(g, f, err, as) }
 			return a, as, false
 		}
-		err = only.err
 	}
-	switch {
-	case err != nil:
-		return answer[V]{err: err}, as, true
-	case s.got != nil:
+	if err == nil && s.got != nil {
 		a, ok = c.openRecord(g, s.got, hitStore)
 		return a, numCounters, ok
+	}
+	return c.take(g, f, err, as), as, true
+}
+
+// take returns what a caller gets of the result of a flight.
+func (c *Cache[K, V]) take(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
+	s, r := f.Job.shared, &f.Job.result
+	switch {
+	case err != nil:
+		a.err = err
 	case as == fetched && c.near == nil:
 		a.value = r.entry.Value
 	case c.near != nil || s.data == nil:
@@ -277,7 +165,7 @@ func (c *Cache[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key[
 	default:
 		a.value, a.err = c.ownCopy(g, s.data)
 	}
-	return a, as, true
+	return a
 }
 
 // ownCopy decodes a result that was just encoded, for one of those who share it.

@@ -32,15 +32,17 @@ const (
 type fillMark uint64
 
 // A near is what memory in front of a store has beyond memory alone.
-type near[K comparable] struct {
+type near struct {
 	life    time.Duration // of an entry, at most
 	news    Announcer     // nil if the store is none
+	remove  func(place any)
+	clear   func()
 	stripes [nearStripes]atomic.Uint64
 	heard   atomic.Bool // what others invalidate is heard; only then memory is used. Changed under mu.
 	subs    atomic.Uint64
 
-	mu        sync.Mutex // guards the fields below
-	index     map[keyHash]tier.Key[K]
+	mu        sync.Mutex      // guards the fields below
+	index     map[keyHash]any // *tier.Key of the cache
 	tags      map[keyHash]string
 	sweepAt   int // number of keys in the index at which to look for those that memory has nothing for
 	listening bool
@@ -60,8 +62,8 @@ func hashKey(key string) keyHash {
 	return keyHash(sum[:16])
 }
 
-func newNear[K comparable](life time.Duration, news Announcer) *near[K] {
-	n := &near[K]{life: life, news: news, index: make(map[keyHash]tier.Key[K]), tags: make(map[keyHash]string), sweepAt: firstIndexSweep}
+func newNear(life time.Duration, news Announcer) *near {
+	n := &near{life: life, news: news, index: make(map[keyHash]any), tags: make(map[keyHash]string), sweepAt: firstIndexSweep}
 	for i := range n.stripes {
 		n.stripes[i].Store(1)
 	}
@@ -72,19 +74,32 @@ func newNear[K comparable](life time.Duration, news Announcer) *near[K] {
 	return n
 }
 
-func (n *near[K]) stripe(h keyHash) *atomic.Uint64 {
+func (n *near) stripe(h keyHash) *atomic.Uint64 {
 	return &n.stripes[binary.LittleEndian.Uint16(h[:])%nearStripes]
 }
 
 // bumpAll is for what invalidates keys nobody lists.
-func (n *near[K]) bumpAll() {
+func (n *near) bumpAll() {
 	for i := range n.stripes {
 		n.stripes[i].Add(1)
 	}
 }
 
+// inFront makes a near clear what is in memory, and take out of it what a place has.
+func (c *Cache[K, V]) inFront(n *near) *near {
+	n.clear = func() { c.mem.Clear() }
+	n.remove = func(place any) {
+		p := place.(*tier.Key[K])
+		c.flights.Change(*p, p.Hash, func() bool {
+			c.remove(p)
+			return false
+		})
+	}
+	return n
+}
+
 // mark returns the mark of a key for a fill. It is to be taken before the command is sent.
-func (c *Cache[K, V]) mark(key string) fillMark {
+func (c *core) mark(key string) fillMark {
 	n := c.near
 	if n == nil {
 		return 0
@@ -112,7 +127,8 @@ func (c *Cache[K, V]) fill(place *tier.Key[K], key string, e *tier.Entry[K, V], 
 // insert is the end of fill. The caller holds the key's lock of flights.
 func (c *Cache[K, V]) insert(place *tier.Key[K], key string, e *tier.Entry[K, V], mark fillMark, epoch uint64) {
 	h := hashKey(key)
-	c.near.note(h, *place, func(p *tier.Key[K]) bool { return c.mem.Find(p) == nil })
+	noted := *place
+	c.near.note(h, &noted, func(p any) bool { return c.mem.Find(p.(*tier.Key[K])) == nil })
 	if d := e.Detail(); d != nil {
 		c.near.noteTags(c.remote, d.Tags)
 	}
@@ -144,12 +160,12 @@ func (c *Cache[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone 
 }
 
 // note takes down which place a hash stands for. Those that memory has nothing for are forgotten when the index has doubled.
-func (n *near[K]) note(h keyHash, place tier.Key[K], empty func(*tier.Key[K]) bool) {
+func (n *near) note(h keyHash, place any, empty func(any) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.index) >= n.sweepAt {
 		for h, p := range n.index {
-			if empty(&p) {
+			if empty(p) {
 				delete(n.index, h)
 			}
 		}
@@ -159,7 +175,7 @@ func (n *near[K]) note(h keyHash, place tier.Key[K], empty func(*tier.Key[K]) bo
 }
 
 // noteTags takes down which tags the hashes of their keys stand for.
-func (n *near[K]) noteTags(r *remote, tags []tier.Tag) {
+func (n *near) noteTags(r *remote, tags []tier.Tag) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, t := range tags {
@@ -167,14 +183,14 @@ func (n *near[K]) noteTags(r *remote, tags []tier.Tag) {
 	}
 }
 
-func (n *near[K]) tag(h keyHash) (string, bool) {
+func (n *near) tag(h keyHash) (string, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	name, ok := n.tags[h]
 	return name, ok
 }
 
-func (n *near[K]) place(h keyHash) (tier.Key[K], bool) {
+func (n *near) place(h keyHash) (any, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p, ok := n.index[h]
@@ -235,11 +251,11 @@ const (
 )
 
 // announceKeys tells other processes that keys were invalidated.
-func (c *Cache[K, V]) announceKeys(ctx context.Context, b *budget, keys ...string) error {
+func (c *core) announceKeys(ctx context.Context, b *budget, keys ...string) error {
 	return c.announce(ctx, b, newsKey, keys)
 }
 
-func (c *Cache[K, V]) announce(ctx context.Context, b *budget, kind string, keys []string) error {
+func (c *core) announce(ctx context.Context, b *budget, kind string, keys []string) error {
 	if c.remote.announcer == nil || len(keys) == 0 {
 		return nil
 	}
@@ -251,7 +267,7 @@ func (c *Cache[K, V]) announce(ctx context.Context, b *budget, kind string, keys
 	return c.tell(ctx, b, Announcement{Keys: names})
 }
 
-func (c *Cache[K, V]) tell(ctx context.Context, b *budget, a Announcement) error {
+func (c *core) tell(ctx context.Context, b *budget, a Announcement) error {
 	if c.remote.announcer == nil {
 		return nil
 	}
@@ -262,14 +278,14 @@ func (c *Cache[K, V]) tell(ctx context.Context, b *budget, a Announcement) error
 }
 
 // hear is told what this and other processes announce, by a subscription.
-func (c *Cache[K, V]) hear(sub uint64, a Announcement) {
+func (c *core) hear(sub uint64, a Announcement) {
 	if a.Gap {
 		c.deaf(sub)
 		return
 	}
 	if own := c.remote.keys.prefix(); a.Prefix != "" && (strings.HasPrefix(own, a.Prefix) || strings.HasPrefix(a.Prefix, own)) {
 		c.near.bumpAll()
-		c.mem.Clear()
+		c.near.clear()
 	}
 	for _, key := range a.Keys {
 		if len(key) != 1+len(keyHash{}) {
@@ -285,19 +301,16 @@ func (c *Cache[K, V]) hear(sub uint64, a Announcement) {
 }
 
 // hearKey drops a key from memory. The stripe is moved first: a fill that does not see that has noted the key before.
-func (c *Cache[K, V]) hearKey(h keyHash) {
+func (c *core) hearKey(h keyHash) {
 	stripe := c.near.stripe(h)
 	stripe.Add(1)
 	if place, known := c.near.place(h); known {
-		c.flights.Change(place, place.Hash, func() bool {
-			c.remove(&place)
-			return false
-		})
+		c.near.remove(place)
 	}
 }
 
 // hearTag makes the entries with a tag invalid. As with keys, the epoch moves first.
-func (c *Cache[K, V]) hearTag(h keyHash) {
+func (c *core) hearTag(h keyHash) {
 	c.tags.epoch.Add(1)
 	if name, known := c.near.tag(h); known {
 		c.tags.delete([]string{name})
@@ -305,7 +318,7 @@ func (c *Cache[K, V]) hearTag(h keyHash) {
 }
 
 // listen sees to it that what others invalidate is heard, in the background.
-func (c *Cache[K, V]) listen() {
+func (c *core) listen() {
 	n := c.near
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -321,7 +334,7 @@ func (c *Cache[K, V]) listen() {
 }
 
 // subscribe tries until it is heard what others invalidate, or ctx ends.
-func (c *Cache[K, V]) subscribe(ctx context.Context) {
+func (c *core) subscribe(ctx context.Context) {
 	n := c.near
 	for {
 		if stop := n.swapStop(nil); stop != nil {
@@ -341,7 +354,7 @@ func (c *Cache[K, V]) subscribe(ctx context.Context) {
 	}
 }
 
-func (c *Cache[K, V]) trySubscribe(ctx context.Context, sub uint64) error {
+func (c *core) trySubscribe(ctx context.Context, sub uint64) error {
 	limited, cancel := context.WithTimeout(ctx, c.remote.timeout)
 	defer cancel()
 	stop, err := c.near.news.Subscribe(limited, func(a Announcement) { c.hear(sub, a) })
@@ -352,7 +365,7 @@ func (c *Cache[K, V]) trySubscribe(ctx context.Context, sub uint64) error {
 }
 
 // up begins the use of memory, unless the subscription has been lost again. What was filled and read before may be old.
-func (c *Cache[K, V]) up(sub uint64) bool {
+func (c *core) up(sub uint64) bool {
 	n := c.near
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -362,13 +375,13 @@ func (c *Cache[K, V]) up(sub uint64) bool {
 	n.listening = n.closed // for ever
 	n.sub = sub
 	n.bumpAll()
-	c.mem.Clear()
+	c.near.clear()
 	n.heard.Store(true)
 	return true
 }
 
 // deaf ends the use of memory, and tries to hear again.
-func (c *Cache[K, V]) deaf(sub uint64) {
+func (c *core) deaf(sub uint64) {
 	n := c.near
 	n.mu.Lock()
 	n.lost = sub
@@ -376,7 +389,7 @@ func (c *Cache[K, V]) deaf(sub uint64) {
 	if lost {
 		n.heard.Store(false)
 		n.bumpAll()
-		c.mem.Clear()
+		c.near.clear()
 	}
 	n.mu.Unlock()
 	if lost {
@@ -384,7 +397,7 @@ func (c *Cache[K, V]) deaf(sub uint64) {
 	}
 }
 
-func (n *near[K]) swapStop(stop func()) (old func()) {
+func (n *near) swapStop(stop func()) (old func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	old, n.stop = n.stop, stop
@@ -392,7 +405,7 @@ func (n *near[K]) swapStop(stop func()) (old func()) {
 }
 
 // close ends the subscription.
-func (n *near[K]) close() {
+func (n *near) close() {
 	n.mu.Lock()
 	n.closed = true
 	n.heard.Store(false)
@@ -404,7 +417,7 @@ func (n *near[K]) close() {
 }
 
 // stopped ends the subscription for good, once nobody subscribes any more.
-func (n *near[K]) stopped() {
+func (n *near) stopped() {
 	if stop := n.swapStop(nil); stop != nil {
 		stop()
 	}

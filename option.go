@@ -374,6 +374,9 @@ func resolve[K comparable, V any](of string, fn any, opts []Option) (settings[K,
 	}
 	s.keys = keysOf[K, V](c)
 	c.checkStore(fn)
+	if t := reflect.TypeFor[V](); c.far.store != nil && c.far.codec == JSON && t.Kind() == reflect.Interface && t.NumMethod() > 0 {
+		c.fault("WithStore", fmt.Errorf("JSON can write a %v but not read one back; give WithCodec a codec that can, or use a concrete type", t))
+	}
 	s.far = c.far
 
 	if s.far.store != nil && len(c.faults) == 0 {

@@ -96,7 +96,10 @@ func timed[T any](ctx context.Context, r *remote, began time.Time, limit time.Du
 		if cancel != nil {
 			cancel()
 		}
-		r.breaker.saw(err)
+		// Much later than its limit the process was stopped meanwhile, which says nothing about the store.
+		if err == nil || time.Since(began) < 2*limit {
+			r.breaker.saw(err)
+		}
 	}()
 	return command(ctx)
 }
@@ -115,10 +118,10 @@ type sharedLimit struct {
 	limit time.Duration
 }
 
-// limitGrain is by how much a shared limit may be too long.
+// limitGrain is by how much a shared limit may be too short.
 const limitGrain = 20 * time.Millisecond
 
-// limit returns a context that ends limit after began, or up to limitGrain later; and how to free it, which may be nil.
+// limit returns a context that ends limit after began, or up to limitGrain earlier; and how to free it, which may be nil.
 func (l *limits) limit(ctx context.Context, began time.Time, limit time.Duration) (context.Context, context.CancelFunc) {
 	if ctx.Done() != nil {
 		return context.WithTimeout(ctx, limit)
@@ -140,7 +143,7 @@ func (l *limits) renew(began time.Time, limit time.Duration) *sharedLimit {
 	if s := l.last.Load(); s != nil && s.limit == limit && began.Before(s.until) {
 		return s
 	}
-	ctx, stop := context.WithDeadline(context.Background(), began.Add(limit+limitGrain))
+	ctx, stop := context.WithDeadline(context.Background(), began.Add(limit))
 	s := &sharedLimit{ctx, stop, began.Add(limitGrain), limit}
 	l.last.Store(s)
 	return s

@@ -37,12 +37,20 @@ func (c *Cache[K, V]) unread(g *getting[K, V], err error) (a answer[V], ok bool)
 		c.count(failed, g.sinks)
 		return answer[V]{err: bad}, true
 	}
+	if g.far.spare != nil {
+		if a = g.far.spare(); a.err != nil && !isNone(a.err) {
+			c.count(failed, g.sinks)
+		} else {
+			c.count(shared, g.sinks)
+		}
+		return a, true
+	}
 	return a, false
 }
 
 // storeFault reports that the store failed, and returns the error for a caller who gets to see it.
-func (c *Cache[K, V]) storeFault(ctx context.Context, key K, op string, err error) error {
-	bad := &StoreError{Loader: c.set.name, Op: op, Err: err}
+func (c *core) storeFault(ctx context.Context, key any, op string, err error) error {
+	bad := &StoreError{Loader: c.name, Op: op, Err: err}
 	if !errors.Is(err, errSkipped) { // that was reported when it began
 		c.fault(ctx, key, bad)
 	}
@@ -50,7 +58,7 @@ func (c *Cache[K, V]) storeFault(ctx context.Context, key K, op string, err erro
 }
 
 // skipped reports that the store has failed so often that it is not asked any more, or that it answers again.
-func (c *Cache[K, V]) skipped(skipped bool) {
+func (c *core) skipped(skipped bool) {
 	if skipped {
 		c.log(slog.LevelError, "zodiac: the store fails again and again; it is left alone for now")
 	} else {
@@ -59,14 +67,14 @@ func (c *Cache[K, V]) skipped(skipped bool) {
 }
 
 // reader returns how a record is read for several callers.
-func (c *Cache[K, V]) reader(key string) readFunc {
+func (c *core) reader(key string) readFunc {
 	return func(ctx context.Context, b *budget) (found, error) { return c.readRecord(ctx, b, key) }
 }
 
 // readRecord reads a record, and the generations of its tags.
-func (c *Cache[K, V]) readRecord(ctx context.Context, b *budget, key string) (got found, err error) {
+func (c *core) readRecord(ctx context.Context, b *budget, key string) (got found, err error) {
 	got.mark, got.epoch, got.sent = c.mark(key), c.tags.epoch.Load(), c.clock.Now()
-	if len(c.set.tags) == 0 {
+	if len(c.own) == 0 {
 		got.record, err = ask(ctx, c.remote, b, func(ctx context.Context) (Record, error) { return c.remote.get(ctx, key) })
 	} else {
 		err = c.readWithTags(ctx, b, key, &got)
@@ -78,7 +86,7 @@ func (c *Cache[K, V]) readRecord(ctx context.Context, b *budget, key string) (go
 }
 
 // readLong is readRecord for who needs to know the time left.
-func (c *Cache[K, V]) readLong(ctx context.Context, b *budget, key string) (got found, err error) {
+func (c *core) readLong(ctx context.Context, b *budget, key string) (got found, err error) {
 	got.mark, got.epoch, got.sent = c.mark(key), c.tags.epoch.Load(), c.clock.Now()
 	got.record, err = ask(ctx, c.remote, b, func(ctx context.Context) (Record, error) { return c.remote.store.Get(ctx, key) })
 	if err == nil {
@@ -88,7 +96,7 @@ func (c *Cache[K, V]) readLong(ctx context.Context, b *budget, key string) (got 
 }
 
 // completeTags parses a record that was read, and reads the generations of its tags that were not read with it.
-func (c *Cache[K, V]) completeTags(ctx context.Context, b *budget, got *found) error {
+func (c *core) completeTags(ctx context.Context, b *budget, got *found) error {
 	if got.parse(); got.bad != nil || len(got.parsed.tags) == 0 {
 		return nil
 	}
@@ -111,7 +119,7 @@ func (c *Cache[K, V]) completeTags(ctx context.Context, b *budget, got *found) e
 
 // usableRecord reports whether a record is one of this loader's entries, and counts what is wrong with it. That a value can be
 // decoded shows only when it is.
-func (c *Cache[K, V]) usableRecord(full string, sinks []*counters, got *found) bool {
+func (c *core) usableRecord(full string, sinks []*counters, got *found) bool {
 	rec := &got.parsed
 	switch {
 	case got.bad != nil, rec.kind > recordNone, rec.kind == recordValue && rec.codec != c.remote.codec.Name():
@@ -161,7 +169,7 @@ func (c *Cache[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a ans
 }
 
 // expired reports whether a record has expired since it was read, as far as that is known.
-func (c *Cache[K, V]) expired(got *found) bool {
+func (c *core) expired(got *found) bool {
 	ttl := got.record.TTL
 	return ttl > 0 && ttl != Forever && c.clock.Now() >= expiry(got.sent, ttl)
 }
@@ -221,7 +229,7 @@ func (c *Cache[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V],
 		err = bug
 	}
 	if err != nil {
-		return nil, &CodecError{Loader: c.set.name, Op: "Unmarshal", Codec: rec.codec, Err: err}
+		return nil, &CodecError{Loader: c.name, Op: "Unmarshal", Codec: rec.codec, Err: err}
 	}
 	return e, nil
 }
@@ -258,12 +266,12 @@ func (c *Cache[K, V]) encode(full string, created int64, value *V, none error, l
 	default:
 		rec.codec = c.remote.codec.Name()
 		var err error
-		bug := c.guarded("WithCodec", func() { rec.payload, err = c.remote.codec.Marshal(*value) })
+		bug := c.guarded("WithCodec", func() { rec.payload, err = c.remote.codec.Marshal(value) })
 		if bug != nil {
 			err = bug
 		}
 		if err != nil {
-			return nil, &CodecError{Loader: c.set.name, Op: "Marshal", Codec: rec.codec, Err: err}
+			return nil, &CodecError{Loader: c.name, Op: "Marshal", Codec: rec.codec, Err: err}
 		}
 	}
 	if n := rec.size(); c.remote.maxBytes > 0 && n > c.remote.maxBytes {

@@ -107,7 +107,7 @@ func (c *Cache[K, V]) changed(ctx context.Context, w *write[K, V], d *draft, op 
 
 // told returns the error of a write that was announced. That others were not told is an error only where memory in front of the
 // store is used at all; elsewhere it is reported.
-func (c *Cache[K, V]) told(ctx context.Context, key K, op string, err, told error) error {
+func (c *core) told(ctx context.Context, key any, op string, err, told error) error {
 	if err == nil && told != nil {
 		err = c.writeError(ctx, key, "Announce", told)
 		if c.near == nil && !errors.Is(err, ErrClosed) {
@@ -119,7 +119,7 @@ func (c *Cache[K, V]) told(ctx context.Context, key K, op string, err, told erro
 }
 
 // writeError is what a caller gets of a store's error.
-func (c *Cache[K, V]) writeError(ctx context.Context, key K, op string, err error) error {
+func (c *core) writeError(ctx context.Context, key any, op string, err error) error {
 	if err == nil || errors.Is(err, ErrClosed) {
 		return err
 	}
@@ -238,8 +238,7 @@ func (c *Cache[K, V]) deleteShared(ctx context.Context, d *deletion[K]) (int, er
 	for i := range d.places {
 		c.drop(&d.places[i], d.keys[i])
 	}
-	var key K
-	return n, c.told(ctx, key, "Delete", err, c.announceKeys(ctx, &b, d.keys...))
+	return n, c.told(ctx, nil, "Delete", err, c.announceKeys(ctx, &b, d.keys...))
 }
 
 // clearShared is Clear over a store. It may take longer than WithStoreTimeout: there may be many records.
@@ -251,8 +250,7 @@ func (c *Cache[K, V]) clearShared(ctx context.Context) (int, error) {
 		n, err = c.clearLate(ctx, prefix, late, n)
 	}
 	b := c.remote.newBudget()
-	var key K
-	return n, c.told(ctx, key, "Clear", err, c.tell(ctx, &b, Announcement{Prefix: prefix}))
+	return n, c.told(ctx, nil, "Clear", err, c.tell(ctx, &b, Announcement{Prefix: prefix}))
 }
 
 // clearLate clears once more after the writes that were under way, in a store that does not see to their order.
@@ -274,8 +272,7 @@ func (c *Cache[K, V]) deleteTagsShared(ctx context.Context, tags []string) error
 	b := c.remote.newBudget()
 	err := c.remote.deleteTags(ctx, &b, tags)
 	c.dropTags(tags)
-	var key K
-	return c.told(ctx, key, "Set", err, c.announce(ctx, &b, newsTag, c.remote.tagKeys(tags)))
+	return c.told(ctx, nil, "Set", err, c.announce(ctx, &b, newsTag, c.remote.tagKeys(tags)))
 }
 
 // updateShared is one try of Update over a store: a lease by force, a read, a call of fn, and a commit that fails if anything
@@ -299,8 +296,8 @@ func (c *Cache[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLeft
 	if noMiss(err) != nil {
 		return value, false, c.writeError(ctx, w.key, "Get", err)
 	}
-	there := e != nil
-	ok := there && got.parsed.kind != recordNone
+	there := got.record.Version != "" // though perhaps of no use
+	ok := e != nil && got.parsed.kind != recordNone
 	if ok {
 		value = e.Value
 	}
@@ -343,7 +340,7 @@ func (c *Cache[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft, 
 	return nil
 }
 
-// commitUpdate stores what an Update has made of a value. there says whether there was an entry.
+// commitUpdate stores what an Update has made of a value. there says whether there was a record.
 func (c *Cache[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draft, l *lease, there bool) (committed bool, err error) {
 	if c.remote.leaser == nil {
 		return c.updateBare(ctx, w, d, there)

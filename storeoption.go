@@ -140,6 +140,9 @@ func WithMaxBytes(n int) Option {
 	})
 }
 
+// maxPrefix is how long what all keys of a loader begin with may be.
+const maxPrefix = 512
+
 // checkStore completes what WithStore says, and reports what is wrong with it.
 func (c *config) checkStore(fn any) {
 	f := &c.far
@@ -157,6 +160,9 @@ func (c *config) checkStore(fn any) {
 		c.fault("WithCapacity", errors.New("there is no memory in front of the store; give WithMemory, or leave it out"))
 	}
 	c.nameForKeys(fn)
+	if keys := f.keys(); len(keys.prefix()) > maxPrefix {
+		c.fault("WithName", fmt.Errorf("name and version take %d bytes of every key in the store; at most %d are allowed, so give a shorter one", len(keys.prefix()), maxPrefix))
+	}
 	if !reflect.TypeOf(f.store).Comparable() {
 		c.fault("WithStore", fmt.Errorf("a %T cannot be compared; give a pointer to it", f.store))
 	}

@@ -21,8 +21,8 @@ func (t tagGens) with(more tagGens) tagGens {
 }
 
 // readWithTags reads a record and the generations of the loader's own tags in one go.
-func (c *Cache[K, V]) readWithTags(ctx context.Context, b *budget, key string, got *found) error {
-	keys := append([]string{key}, c.remote.tagKeys(c.set.tags)...)
+func (c *core) readWithTags(ctx context.Context, b *budget, key string, got *found) error {
+	keys := append([]string{key}, c.remote.tagKeys(c.own)...)
 	records, err := c.remote.askMany(ctx, b, keys)
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (c *Cache[K, V]) readWithTags(ctx context.Context, b *budget, key string, g
 		return ErrMiss
 	}
 	got.record = records[0]
-	got.tags = gensOf(c.set.tags, records[1:])
+	got.tags = gensOf(c.own, records[1:])
 	return nil
 }
 
@@ -112,13 +112,13 @@ type tagWatch struct {
 }
 
 // watchTags takes down what the fetch that follows must not outlive.
-func (c *Cache[K, V]) watchTags(ctx context.Context, b *budget) (w tagWatch, err error) {
-	if len(c.set.tags) > 0 {
-		if w.gens, err = c.remote.ensureTags(ctx, b, c.set.tags); err != nil {
+func (c *core) watchTags(ctx context.Context, b *budget) (w tagWatch, err error) {
+	if len(c.own) > 0 {
+		if w.gens, err = c.remote.ensureTags(ctx, b, c.own); err != nil {
 			return w, err
 		}
 	}
-	if c.set.tagsFunc != nil {
+	if c.tagged {
 		w.epoch, err = c.remote.epoch(ctx, b)
 	}
 	return w, err
@@ -141,7 +141,7 @@ func namesOfRecord(rec *record) (names []string) {
 }
 
 // tagsFor returns the tags of a record with their generations: those known from before, or the present ones.
-func (c *Cache[K, V]) tagsFor(ctx context.Context, b *budget, known tagGens, names []string) (tags []recordTag, err error) {
+func (c *core) tagsFor(ctx context.Context, b *budget, known tagGens, names []string) (tags []recordTag, err error) {
 	late := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return known[n] != "" })
 	if len(late) > 0 {
 		more, err := c.remote.ensureTags(ctx, b, late)
@@ -158,9 +158,9 @@ func (c *Cache[K, V]) tagsFor(ctx context.Context, b *budget, known tagGens, nam
 
 // current reports whether nothing that was watched has been deleted since. What only the result told of was read before: whoever
 // deletes a tag changes the epoch first.
-func (c *Cache[K, V]) current(ctx context.Context, b *budget, w *tagWatch) (bool, error) {
+func (c *core) current(ctx context.Context, b *budget, w *tagWatch) (bool, error) {
 	if len(w.gens) > 0 {
-		now, err := c.remote.readTags(ctx, b, c.set.tags)
+		now, err := c.remote.readTags(ctx, b, c.own)
 		if err != nil || !maps.Equal(now, w.gens) {
 			return false, err
 		}

@@ -66,7 +66,7 @@ func (s *tagSpace) delete(names []string) {
 }
 
 // ownTags returns the present generations of the loader's own tags.
-func (c *Cache[K, V]) ownTags() []tier.Tag {
+func (c *core) ownTags() []tier.Tag {
 	if len(c.labels) == 0 {
 		return nil
 	}
@@ -88,7 +88,7 @@ func namesOf(tags []tier.Tag) []string {
 
 // with returns the loader's own tags, captured before a fetch with the epoch of that time, and those called names. fresh is
 // false if one of them may have been deleted since. It is an error if they are too many.
-func (c *Cache[K, V]) with(own []tier.Tag, epoch uint64, names []string) (tags []tier.Tag, fresh bool, err error) {
+func (c *core) with(own []tier.Tag, epoch uint64, names []string) (tags []tier.Tag, fresh bool, err error) {
 	tags = own
 	for _, name := range names {
 		if !slices.ContainsFunc(tags, func(t tier.Tag) bool { return t.Label.Name == name }) {

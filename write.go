@@ -191,7 +191,7 @@ func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 }
 
 // hasTag reports whether all entries of the loader have one of the tags.
-func (c *Cache[K, V]) hasTag(tags []string) bool {
+func (c *core) hasTag(tags []string) bool {
 	for _, l := range c.labels {
 		if slices.Contains(tags, l.Name) {
 			return true
@@ -227,7 +227,7 @@ type write[K comparable, V any] struct {
 	keepLeft bool // when it takes the place of another entry, it ends when that would
 }
 
-func (c *Cache[K, V]) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.set.name) }
+func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) }
 
 func (c *Cache[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V], error) {
 	w := write[K, V]{op: op, key: key, created: c.clock.Now()}

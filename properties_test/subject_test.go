@@ -2,11 +2,13 @@ package properties_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -72,8 +74,10 @@ type config struct {
 	skipIf     bool
 	clone      bool
 	capacity   int
-	noModes    bool // not part of the loader: no flagged context is made
-	neverClose bool // likewise: the loader is left to the collector
+	under      zodiac.Store  // nil: memory alone
+	front      time.Duration // in front of the store, or 0
+	noModes    bool          // not part of the loader: no flagged context is made
+	neverClose bool          // likewise: the loader is left to the collector
 }
 
 func (c config) hasNil() bool { return c.values == "box" }
@@ -124,6 +128,9 @@ var (
 
 // A box is a value that could be shared by mistake.
 type box struct{ id int64 }
+
+func (b *box) MarshalJSON() ([]byte, error)    { return strconv.AppendInt(nil, b.id, 10), nil }
+func (b *box) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &b.id) }
 
 const spoilt = -1 << 40 // what a caller scribbles into its copy
 
@@ -189,7 +196,7 @@ func (c config) unwrapBox(b *box) value {
 		return value{nil: true}
 	}
 	v := value{id: b.id}
-	if c.clone {
+	if c.clone || c.under != nil && c.front == 0 {
 		b.id = spoilt
 	}
 	return v
@@ -265,15 +272,18 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 		return zodiac.WithClone(func(v V) V { return ts.wrap(peek(v)) })
 	})
 	add(c.capacity != 0, func() zodiac.Option { return zodiac.WithCapacity(c.capacity) })
+	add(c.under != nil, func() zodiac.Option { return zodiac.WithStore(c.under) })
+	add(c.front != 0, func() zodiac.Option { return zodiac.WithMemory(c.front) })
 	return opts
 }
 
 // An origin is where values come from. Each call of a loader's function waits here until the test says what it returns.
 type origin struct {
-	quit  chan struct{} // closed when a run has failed: all calls return
-	mu    sync.Mutex    // guards the fields below
-	calls []*call       // not yet taken by the machine
-	spoil []func()      // scribble into what the function returned
+	quit  chan struct{}         // closed when a run has failed: all calls return
+	ready func(key int) readied // instead of waiting, if not nil
+	mu    sync.Mutex            // guards the fields below
+	calls []*call               // not yet taken by the machine
+	spoil []func()              // scribble into what the function returned
 }
 
 // A call is one call of a loader's function.
@@ -307,7 +317,18 @@ func (o *origin) spoilAll(direct bool) {
 	o.spoil = nil
 }
 
+// A readied is a plan made beforehand.
+type readied struct {
+	plan
+	takes time.Duration
+}
+
 func (o *origin) await(ctx context.Context, key int, via string) (value, error) {
+	if o.ready != nil {
+		r := o.ready(key)
+		time.Sleep(r.takes)
+		return r.act()
+	}
 	c := &call{key: key, via: via, ctx: ctx, plan: make(chan plan, 1)}
 	o.mu.Lock()
 	o.calls = append(o.calls, c)
