@@ -153,7 +153,8 @@ func pipelined(ctx context.Context, b *testing.B, c redis.UniversalClient, keys 
 // The allocations of each way by itself.
 func BenchmarkAllocs(b *testing.B) {
 	s, keys, bare := filled(b, 1, true)
-	ctx := b.Context()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+	defer cancel()
 	for name, f := range map[string]func(){
 		"bare":    func() { _, _ = s.Client().Get(ctx, bare[0]).Bytes() },
 		"getdata": func() { _, _ = s.GetData(ctx, keys[0]) },

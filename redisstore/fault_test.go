@@ -3,10 +3,14 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,10 +22,20 @@ import (
 )
 
 func TestStalledServerHoldsNobodyPastTheirContext(t *testing.T) {
-	for name, heeds := range map[string]bool{"heeding": true, "heedless": false} {
+	for name, wrap := range map[string]func(*redis.Client) redis.UniversalClient{
+		"Default":  func(c *redis.Client) redis.UniversalClient { return c },
+		"Embedded": func(c *redis.Client) redis.UniversalClient { return &embedded{c} },
+		"Heeding": func(c *redis.Client) redis.UniversalClient {
+			o := *c.Options()
+			o.ContextTimeoutEnabled = true
+			c = redis.NewClient(&o)
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
-			s := store(t, client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = heeds }))
+			s := store(t, wrap(client(t, server, nil)))
 			must(t, s.Set(t.Context(), key, minute("v")))
 			must(t, server.Stop())
 			for what, f := range map[string]func(context.Context) error{
@@ -50,9 +64,65 @@ func TestStalledServerHoldsNobodyPastTheirContext(t *testing.T) {
 	}
 }
 
+// An embedded client is not one whose timeouts can be changed.
+type embedded struct{ *redis.Client }
+
+func TestCancelledCallReturnsSoon(t *testing.T) {
+	server := redistest.Start(t)
+	s := store(t, client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
+	must(t, s.Set(t.Context(), key, minute("v")))
+	must(t, server.Stop())
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	start := time.Now()
+	_, err := s.Get(ctx, key)
+	if took := time.Since(start); !errors.Is(err, context.Canceled) || took > time.Second {
+		t.Errorf("Get = %v after %v; its context was cancelled after 50ms", err, took)
+	}
+	must(t, server.Cont())
+}
+
+// Commands of a default client end with their contexts, without goroutines; the client notices nothing but its hooks.
+func TestDefaultClientStaysAsItIs(t *testing.T) {
+	server := redistest.Start(t)
+	c := client(t, server, func(o *redis.Options) { o.ReadTimeout, o.WriteTimeout = 4*time.Second, 3*time.Second })
+	h := &counter{}
+	c.AddHook(h)
+	before := *c.Options()
+	s := store(t, c)
+	h.trips = 0
+	must(t, s.Set(t.Context(), key, minute("v"))) // INFO, EVALSHA, EVAL
+	_, err := s.GetData(t.Context(), key)
+	must(t, err)
+	if h.trips != 4 {
+		t.Errorf("a hook of the client has seen %d commands; want 4", h.trips)
+	}
+	_, err = s.Get(t.Context(), key)
+	must(t, err)
+	if h.trips != 5 {
+		t.Errorf("a hook of the client has seen %d commands and pipelines; want 5", h.trips)
+	}
+	after := *c.Options()
+	if after.ContextTimeoutEnabled || after.ReadTimeout != before.ReadTimeout || after.WriteTimeout != before.WriteTimeout {
+		t.Errorf("the client's options are %+v; want them as they were", after)
+	}
+	if n := c.PoolStats().TotalConns; n > 2 {
+		t.Errorf("%d connections; want those of the client", n)
+	}
+	must(t, server.Stop())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.GetData(ctx, key); !errors.Is(err, context.DeadlineExceeded) || s.Stats().Stuck > 0 {
+		t.Errorf("GetData = %v, %d stuck; want the context's error, and nothing left behind", err, s.Stats().Stuck)
+	}
+	must(t, server.Cont())
+	must(t, s.Close())
+	must(t, c.Ping(t.Context()).Err())
+}
+
 func TestManyStuckCommandsFailAtOnce(t *testing.T) {
 	server := redistest.Start(t)
-	s := store(t, client(t, server, func(o *redis.Options) { o.PoolSize = 200 }))
+	s := store(t, &embedded{client(t, server, func(o *redis.Options) { o.PoolSize = 200 })})
 	must(t, s.Set(t.Context(), key, minute("v")))
 	must(t, server.Stop())
 	for begun := time.Now(); s.Stats().Stuck < 64; {
@@ -277,5 +347,114 @@ func TestSubscriptionEndsWhenNobodyIsInterested(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the subscription stays")
 		}
+	}
+}
+
+// What frees memory, or needs none, works on a full server: leases end and are renewed, records go.
+func TestFullServerRefusesOnlyWhatIsStored(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	const second = key + "2"
+	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
+	for name, r := range map[string]zodiac.Record{"Placeholder": {}, "Record": minute("v"), "RecordForEver": forever} {
+		t.Run(name, func(t *testing.T) {
+			must(t, s.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+			must(t, s.Client().FlushDB(ctx).Err())
+			if r.TTL > 0 {
+				must(t, s.Set(ctx, key, r))
+			}
+			seen, _ := s.Get(ctx, key)
+			c := acquire(t, s, zodiac.Ask{Seen: seen.Version})
+			must(t, s.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+
+			if _, err := s.Acquire(ctx, second, zodiac.Ask{Token: asked, Lease: time.Second}); err == nil {
+				t.Fatal("the server is not full")
+			}
+			if b := acquire(t, s, zodiac.Ask{Token: asked + "2", Seen: seen.Version}); b.State != zodiac.Busy {
+				t.Errorf("Acquire = %v; want busy", b.State)
+			}
+			if ok, err := s.Renew(ctx, key, c.Token, time.Hour); !ok || err != nil {
+				t.Errorf("Renew = %v, %v; want true", ok, err)
+			}
+			if ok, err := s.Expire(ctx, key, time.Minute); ok != (r.TTL > 0) || err != nil {
+				t.Errorf("Expire = %v, %v; want %v", ok, err, r.TTL > 0)
+			}
+			if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err == nil {
+				t.Errorf("Commit = %v, %v; want the server's error", ok, err)
+			}
+			if ok, err := s.Abort(ctx, key, c.Token); !ok || err != nil {
+				t.Errorf("Abort = %v, %v; want true", ok, err)
+			}
+			if _, err := s.Get(ctx, key); (err == nil) != (r.TTL > 0) {
+				t.Errorf("Get after Abort = %v", err)
+			}
+			if n, err := s.Delete(ctx, key); (n == 1) != (r.TTL > 0) || err != nil {
+				t.Errorf("Delete = %d, %v", n, err)
+			}
+		})
+	}
+	t.Run("Clear", func(t *testing.T) {
+		must(t, s.Client().ConfigSet(ctx, "maxmemory", "0").Err())
+		must(t, s.Set(ctx, key, minute("v")))
+		r, _ := s.Get(ctx, key)
+		c := acquire(t, s, zodiac.Ask{Seen: r.Version})
+		_, err := s.Acquire(ctx, second, zodiac.Ask{Token: asked, Lease: time.Second})
+		must(t, err)
+		must(t, s.Client().ConfigSet(ctx, "maxmemory", "1").Err())
+		if n, err := s.Clear(ctx, "zodiac::"); n != 1 || err != nil {
+			t.Errorf("Clear = %d, %v; want 1", n, err)
+		}
+		if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err != nil {
+			t.Errorf("Commit after Clear = %v, %v; want false", ok, err)
+		}
+	})
+}
+
+// A cut is a connection that is lost, when armed, after a command was sent and before the answer has come.
+type cut struct {
+	net.Conn
+	armed *atomic.Bool
+}
+
+func (c cut) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil && c.armed.Swap(false) {
+		_ = c.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// A copy of Acquire, Commit or Abort does no harm; but one of Add, coming after a Delete, would bring back what was deleted.
+func TestAddIsNotSentAgainAndOthersAre(t *testing.T) {
+	server := redistest.Start(t)
+	var armed atomic.Bool
+	s := store(t, client(t, server, func(o *redis.Options) {
+		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			return cut{c, &armed}, err
+		}
+	}))
+	ctx := t.Context()
+	sent := func(f func() error) (int64, error) {
+		must(t, f()) // the server knows the script
+		must(t, s.Client().Del(ctx, key).Err())
+		must(t, s.Client().ConfigResetStat(ctx).Err())
+		armed.Store(true)
+		err := f()
+		if armed.Load() {
+			t.Fatal("the connection was not cut")
+		}
+		stats := s.Client().Info(ctx, "commandstats").Val()
+		_, rest, _ := strings.Cut(stats, "cmdstat_evalsha:calls=")
+		n, _, _ := strings.Cut(rest, ",")
+		calls, _ := strconv.ParseInt(n, 10, 64)
+		return calls, err
+	}
+	if n, err := sent(func() error { _, err := s.Add(ctx, key, minute("v")); return err }); n != 1 || err == nil {
+		t.Errorf("Add was sent %d times, %v; want once, and an error", n, err)
+	}
+	if n, err := sent(func() error { return s.Set(ctx, key, minute("v")) }); n != 2 || err != nil {
+		t.Errorf("Set was sent %d times, %v; want twice", n, err)
 	}
 }

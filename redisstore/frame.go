@@ -23,6 +23,7 @@ const (
 	idSize     = 22
 	digestSize = 12
 	nobody     = "                      "
+	foreign    = "z0" + nobody + "foreign---------------" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
 // number reads the six bytes at i.
@@ -31,8 +32,11 @@ func number(frame string, i int) int64 {
 		int64(frame[i+3])<<16 | int64(frame[i+4])<<8 | int64(frame[i+5])
 }
 
-// isFrame reports whether value has one of ours in front.
-func isFrame(value string) bool { return len(value) >= frameSize && value[0] == 'z' }
+// isFrame reports whether value has one of ours in front: then its numbers are less than 1 << 45, until the year 3084.
+func isFrame(value string) bool {
+	return len(value) >= frameSize && value[0] == 'z' && value[atFlags]&^7 == '0' &&
+		value[atDies]|value[atDeadline]|value[atLife] < 32
+}
 
 // isMark reports whether the frame's record is one that only those who ask for its lease may see.
 func isMark(frame string) bool { return (frame[atFlags]-'0')&markFlag != 0 }
@@ -101,6 +105,9 @@ func blob(data []byte) []byte {
 	return b
 }
 
+// shortest is what a time to live of a millisecond or two becomes: the server counts whole ones, and of one the present is the last.
+const shortest = 2
+
 // milliseconds returns ttl as the scripts take it, where 0 is for ever.
 func milliseconds(ttl time.Duration) (int64, error) {
 	switch {
@@ -109,8 +116,16 @@ func milliseconds(ttl time.Duration) (int64, error) {
 	case ttl < time.Millisecond:
 		return 0, errTTL
 	default:
-		return ttl.Milliseconds(), nil
+		return max(shortest, ttl.Milliseconds()), nil
 	}
+}
+
+// leaseMilliseconds is milliseconds for a lease.
+func leaseMilliseconds(p time.Duration) (int64, error) {
+	if p == zodiac.Forever {
+		return 0, errLease
+	}
+	return milliseconds(p)
 }
 
 // newID returns the id of a production that has no lease.

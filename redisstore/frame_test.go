@@ -1,7 +1,9 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,5 +114,87 @@ func TestFrameOfAnEarlierBuildIsRead(t *testing.T) {
 	must(t, s.Client().Set(ctx, key, mark, time.Minute).Err())
 	if _, err := s.Get(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
 		t.Errorf("Get of a mark = %v; want ErrMiss", err)
+	}
+}
+
+// junk is what no Store has written, some of which begins like a frame.
+var junk = map[string]string{
+	"empty":          "",
+	"short":          "junk",
+	"letter":         "z",
+	"half":           "z0" + blank,
+	"long":           strings.Repeat("x", 100),
+	"textForLease":   "z" + strings.Repeat("a", 100),
+	"textAfterFlags": "z0" + strings.Repeat("a", 100),
+	"digits":         "z" + strings.Repeat("0", 100),
+	"zeros":          "z0" + strings.Repeat("\x00", 100),
+	"lease":          "z0" + "not_a_grant_of_anybody" + blank + strings.Repeat("\x01", 18),
+	"farAway":        "z0" + "aaaaaaaaaaaa0123456789" + blank + strings.Repeat("\xff", 18),
+}
+
+// Whatever a key holds that is not ours: readers get a record without data, and it is overwritten as if nothing were there.
+func TestForeignBytesAreARecordOfNothingAndOverwritten(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	for name, bytes := range junk {
+		t.Run(name, func(t *testing.T) {
+			put := func() { must(t, s.Client().Set(ctx, key, bytes, 0).Err()) }
+			put()
+			r, err := s.Get(ctx, key)
+			if name == "lease" || name == "farAway" || name == "zeros" {
+				// Readers do not look at letters: that takes time, and the Loader notices.
+			} else if err != nil || len(r.Data) > 0 || r.Version == "" {
+				t.Errorf("Get = %+v, %v; want a record without data", r, err)
+			}
+			if d, err2 := s.GetData(ctx, key); d.Version != r.Version || !errors.Is(err2, err) {
+				t.Errorf("GetData = %+v, %v; want as Get", d, err2)
+			}
+			for _, seen := range []string{"", r.Version} {
+				put()
+				c := acquire(t, s, zodiac.Ask{Seen: seen})
+				if c.State != zodiac.Won {
+					t.Fatalf("Acquire, %q seen = %v; want won", seen, c.State)
+				}
+				ok, err := s.Commit(ctx, key, c.Token, minute("v"))
+				if r, _ := s.Get(ctx, key); !ok || err != nil || string(r.Data) != "v" {
+					t.Errorf("Commit = %v, %v; then Get = %q", ok, err, r.Data)
+				}
+			}
+			put()
+			if ok, err := s.Add(ctx, key, minute("w")); !ok || err != nil {
+				t.Errorf("Add = %v, %v; want true", ok, err)
+			}
+			put()
+			if n, err := s.Delete(ctx, key); n != 0 || err != nil {
+				t.Errorf("Delete = %d, %v; want 0", n, err)
+			}
+		})
+	}
+}
+
+func TestLoaderCountsForeignBytesAndOverwritesThem(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	l := zodiac.NewLoader(func(_ context.Context, k string) (string, error) { return "v", nil },
+		zodiac.WithName("frame_test"), zodiac.WithTTL(60), zodiac.WithStore(s))
+	defer l.Close(ctx)
+	_, err := l.Get(ctx, "k")
+	must(t, err)
+	stored := s.Client().Keys(ctx, "*").Val()
+	for name, bytes := range junk {
+		before := l.Stats()
+		must(t, s.Client().Set(ctx, stored[0], bytes, 0).Err())
+		for range 2 {
+			if v, err := l.Get(ctx, "k"); v != "v" || err != nil {
+				t.Errorf("Get of %q = %q, %v; want v", bytes, v, err)
+			}
+		}
+		after := l.Stats()
+		if after.Fetches != before.Fetches+1 || after.HitStore != before.HitStore+1 {
+			t.Errorf("%q: %d fetches, %d hits; want one each", bytes, after.Fetches-before.Fetches, after.HitStore-before.HitStore)
+		}
+		if name != "lease" && after.Corrupt != before.Corrupt+1 {
+			t.Errorf("%q: %d counted as corrupt; want one", bytes, after.Corrupt-before.Corrupt)
+		}
 	}
 }

@@ -15,7 +15,7 @@ const stamps = 10_000_000_000
 
 // Acquire implements [zodiac.Leaser].
 func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
-	ms, err := milliseconds(ask.Lease)
+	ms, err := leaseMilliseconds(ask.Lease)
 	if err != nil {
 		return zodiac.Claim{}, err
 	}
@@ -68,7 +68,7 @@ func found(value string, ms int64) zodiac.Claim {
 
 // Renew implements [zodiac.Leaser].
 func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (bool, error) {
-	ms, err := milliseconds(p)
+	ms, err := leaseMilliseconds(p)
 	if err != nil {
 		return false, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	gojson "github.com/goccy/go-json"
 	"github.com/redis/go-redis/v9"
+
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
@@ -22,69 +23,132 @@ type row struct {
 	Email string
 }
 
-// BenchmarkLoaderHit measures a Get that hits in Redis beside a bare GET and the decoding of the same JSON, in turns, and reports the
-// median of the ratios. A caller whose context can end costs a goroutine more.
+// A rivalry is a Loader over Redis, and the same values as bare JSON there.
+type rivalry struct {
+	client *redis.Client
+	loader *zodiac.Loader[string, row]
+	keys   []string
+	bare   []string
+}
+
+// rivals returns a rivalry of n keys on a client that heeds contexts, or a default one.
+func rivals(b *testing.B, server *redistest.Server, n int, heeds bool) *rivalry {
+	b.Helper()
+	c := client(b, server, func(o *redis.Options) { o.ContextTimeoutEnabled, o.PoolSize = heeds, 64 })
+	fetch := func(_ context.Context, key string) (row, error) { return row{7, key, key + "@example.com"}, nil }
+	r := &rivalry{client: c, loader: zodiac.NewLoader(fetch, zodiac.WithName(b.Name()), zodiac.WithTTL(3600),
+		zodiac.WithStore(redisstore.New(c)))}
+	ctx := context.Background()
+	b.Cleanup(func() { _ = r.loader.Close(ctx) })
+	for i := range n {
+		r.keys = append(r.keys, fmt.Sprintf("user-%d", i))
+		r.bare = append(r.bare, "bare:"+r.keys[i])
+		v, err := r.loader.Get(ctx, r.keys[i])
+		if err != nil {
+			b.Fatal(err)
+		}
+		data, _ := json.Marshal(v)
+		c.Set(ctx, r.bare[i], data, time.Hour)
+	}
+	return r
+}
+
+// turns measures two ways of doing the same in turns, and reports the median of the ratios.
+func turns(b *testing.B, ours, bare func() time.Duration) {
+	var ratios []float64
+	for b.Loop() {
+		one := bare()
+		ratios = append(ratios, float64(ours())/float64(one))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "×bare")
+}
+
+// BenchmarkLoaderHit measures a Get that hits in Redis beside a bare GET and the decoding of the same JSON.
 func BenchmarkLoaderHit(b *testing.B) {
 	server := redistest.Start(b)
 	for _, callers := range []int{1, 64} {
 		for _, cancels := range []bool{false, true} {
 			b.Run(fmt.Sprintf("callers=%d/cancels=%v", callers, cancels), func(b *testing.B) {
-				c := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, PoolSize: 64})
-				defer c.Close()
-				ctx := context.Background()
-				if cancels {
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithCancel(ctx)
-					defer cancel()
-				}
-				keys := make([]string, 1000)
-				fetch := func(_ context.Context, key string) (row, error) { return row{7, key, key + "@example.com"}, nil }
-				l := zodiac.NewLoader(fetch, zodiac.WithName(b.Name()), zodiac.WithTTL(3600), zodiac.WithStore(redisstore.New(c)))
-				defer l.Close(ctx)
-				for i := range keys {
-					keys[i] = fmt.Sprintf("user-%d", i)
-					v, err := l.Get(ctx, keys[i])
-					if err != nil {
-						b.Fatal(err)
-					}
-					data, _ := json.Marshal(v)
-					c.Set(ctx, "bare:"+keys[i], data, time.Hour)
-				}
-				bare := func(key string) {
-					var v row
-					if data, err := c.Get(ctx, "bare:"+key).Bytes(); err != nil || gojson.Unmarshal(data, &v) != nil {
-						b.Error(err)
-					}
-				}
-				get := func(key string) {
-					if _, err := l.Get(ctx, key); err != nil {
-						b.Error(err)
-					}
-				}
-				var ratios []float64
-				for b.Loop() {
-					one := timed(callers, keys, bare)
-					two := timed(callers, keys, get)
-					ratios = append(ratios, float64(two)/float64(one))
-				}
-				slices.Sort(ratios)
-				b.ReportMetric(ratios[len(ratios)/2], "×bare")
+				both(b, func(b *testing.B, heeds bool) { loaderHit(b, rivals(b, server, 1000, heeds), callers, cancels) })
 			})
 		}
 	}
 }
 
-// timed returns how long callers take to ask for all keys several times over.
-func timed(callers int, keys []string, do func(string)) time.Duration {
+func loaderHit(b *testing.B, r *rivalry, callers int, cancels bool) {
+	ctx := context.Background()
+	if cancels {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+	}
+	bare := func(i int) {
+		var v row
+		if data, err := r.client.Get(ctx, r.bare[i]).Bytes(); err != nil || gojson.Unmarshal(data, &v) != nil {
+			b.Error(err)
+		}
+	}
+	get := func(i int) {
+		if _, err := r.loader.Get(ctx, r.keys[i]); err != nil {
+			b.Error(err)
+		}
+	}
+	turns(b, func() time.Duration { return timed(callers, len(r.keys), get) },
+		func() time.Duration { return timed(callers, len(r.keys), bare) })
+}
+
+// timed returns how long callers take to ask for some hundred keys: turns are short, so that what else the machine does falls on both.
+func timed(callers, keys int, do func(int)) time.Duration {
 	began := time.Now()
 	var wg sync.WaitGroup
 	for g := range callers {
 		wg.Go(func() {
-			for i := g; i < 2*len(keys); i += callers {
-				do(keys[i%len(keys)])
+			for i := g; i < max(200, 10*callers); i += callers {
+				do(i % keys)
 			}
 		})
 	}
 	wg.Wait()
 	return time.Since(began)
+}
+
+// BenchmarkLoaderGetMany measures a GetMany that hits in Redis beside a bare pipeline of GETs and the decoding of the same JSON.
+func BenchmarkLoaderGetMany(b *testing.B) {
+	server := redistest.Start(b)
+	both(b, func(b *testing.B, heeds bool) {
+		r := rivals(b, server, 1000, heeds)
+		ctx := context.Background()
+		turns(b, func() time.Duration {
+			began := time.Now()
+			if got, err := r.loader.GetMany(ctx, r.keys); err != nil || len(got) != len(r.keys) {
+				b.Fatal(len(got), err)
+			}
+			return time.Since(began)
+		}, func() time.Duration {
+			began := time.Now()
+			r.pipelined(ctx, b)
+			return time.Since(began)
+		})
+	})
+}
+
+// pipelined gets all the bare values into a map.
+func (r *rivalry) pipelined(ctx context.Context, b *testing.B) {
+	p := r.client.Pipeline()
+	cmds := make([]*redis.StringCmd, len(r.bare))
+	for i, key := range r.bare {
+		cmds[i] = p.Get(ctx, key)
+	}
+	if _, err := p.Exec(ctx); err != nil {
+		b.Fatal(err)
+	}
+	got := make(map[string]row, len(cmds))
+	for i, cmd := range cmds {
+		var v row
+		if data, err := cmd.Bytes(); err != nil || gojson.Unmarshal(data, &v) != nil {
+			b.Fatal(err)
+		}
+		got[r.keys[i]] = v
+	}
 }

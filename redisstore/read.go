@@ -16,11 +16,19 @@ func (s *Store) Get(ctx context.Context, key string) (zodiac.Record, error) {
 	if s.closed.Load() {
 		return zodiac.Record{}, errClosed
 	}
+	rec, torn, err := s.get(ctx, key)
+	if torn {
+		rec, _, err = s.get(ctx, key)
+	}
+	return rec, err
+}
+
+func (s *Store) get(ctx context.Context, key string) (rec zodiac.Record, torn bool, err error) {
 	r := newRead(ctx, key)
 	if err := s.pipeline(ctx, []redis.Cmder{r.pttl, r.get}); err != nil {
-		return zodiac.Record{}, err
+		return zodiac.Record{}, false, err
 	}
-	return r.record(ctx)
+	return r.record(ctx, &s.clock)
 }
 
 // A read is a PTTL and a GET after it.
@@ -33,26 +41,32 @@ func newRead(ctx context.Context, key string) read {
 	return read{redis.NewIntCmd(ctx, "pttl", key), redis.NewStringCmd(ctx, "get", key)}
 }
 
-func (r *read) record(ctx context.Context) (zodiac.Record, error) {
+// record returns what was read. It is torn if the key seems to have changed between PTTL and GET, so that the time left is too
+// short, or none at all: then it is to be read once more. What is torn again is as it seems.
+func (r *read) record(ctx context.Context, c *serverClock) (rec zodiac.Record, torn bool, err error) {
 	value, err := framed(ctx, r.get)
 	if err != nil {
-		return zodiac.Record{}, err
+		return rec, false, err
 	}
 	if err := r.pttl.Err(); err != nil {
-		return zodiac.Record{}, explain(timely(ctx, err))
+		return rec, false, explain(timely(ctx, err))
 	}
-	ttl, ok := left(value, r.pttl.Val())
+	pttl := r.pttl.Val()
+	ttl, ok := left(value, pttl)
 	if !ok {
-		return zodiac.Record{}, zodiac.ErrMiss
+		return rec, true, zodiac.ErrMiss
 	}
-	return record(value, ttl), nil
+	return record(value, ttl), c.torn(value, pttl), nil
 }
 
-// framed returns what GET has brought if that is a record that may be seen.
+// framed returns what GET has brought if that is a record that may be seen. What is no record of ours looks like one without
+// Data, which every Loader counts as corrupt; to who writes or asks for the lease there is nothing.
 func framed(ctx context.Context, get *redis.StringCmd) (string, error) {
 	value, err := get.Result()
 	switch {
-	case err == nil && isFrame(value) && producer(value) != nobody && !isMark(value):
+	case err == nil && !isFrame(value):
+		return foreign, nil
+	case err == nil && producer(value) != nobody && !isMark(value):
 		return value, nil
 	case err == nil, errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
 		return "", zodiac.ErrMiss
@@ -83,18 +97,23 @@ func (s *Store) GetData(ctx context.Context, key string) (zodiac.Record, error) 
 // GetMany implements [zodiac.Batcher].
 func (s *Store) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
 	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
-	s.getMany(ctx, keys, nil, records, errs)
+	places := make([]int, len(keys))
+	for i := range places {
+		places[i] = i
+	}
+	s.getSome(ctx, keys, places, records, errs)
 	return records, errs
 }
 
-// getMany is GetMany for the keys at some places, nil for all.
-func (s *Store) getMany(ctx context.Context, keys []string, places []int, records []zodiac.Record, errs []error) {
-	if places == nil {
-		places = make([]int, len(keys))
-		for i := range places {
-			places[i] = i
-		}
+// getSome is GetMany for the keys at some places.
+func (s *Store) getSome(ctx context.Context, keys []string, places []int, records []zodiac.Record, errs []error) {
+	if torn := s.getOnce(ctx, keys, places, records, errs); len(torn) > 0 {
+		s.getOnce(ctx, keys, torn, records, errs)
 	}
+}
+
+// getOnce is getSome that returns the places that are to be read once more.
+func (s *Store) getOnce(ctx context.Context, keys []string, places []int, records []zodiac.Record, errs []error) (torn []int) {
 	reads, cmds := make([]read, len(places)), make([]redis.Cmder, 0, 2*len(places))
 	for i, at := range places {
 		reads[i] = newRead(ctx, keys[at])
@@ -106,16 +125,21 @@ func (s *Store) getMany(ctx context.Context, keys []string, places []int, record
 			errs[at] = err
 			continue
 		}
-		records[at], errs[at] = reads[i].record(ctx)
+		var isTorn bool
+		if records[at], isTorn, errs[at] = reads[i].record(ctx, &s.clock); isTorn {
+			torn = append(torn, at)
+		}
 	}
+	return torn
 }
 
 // GetManyData implements [zodiac.DataReader].
 func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
 	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
+	gets := newGets(ctx, keys)
 	cmds := make([]redis.Cmder, len(keys))
-	for i, key := range keys {
-		cmds[i] = redis.NewStringCmd(ctx, "get", key)
+	for i := range gets {
+		cmds[i] = &gets[i]
 	}
 	err := s.pipelineIfOpen(ctx, cmds)
 	var again []int
@@ -124,7 +148,7 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record
 			errs[i] = err
 			continue
 		}
-		value, err := framed(ctx, cmds[i].(*redis.StringCmd))
+		value, err := framed(ctx, &gets[i])
 		switch {
 		case err != nil:
 			errs[i] = err
@@ -135,9 +159,19 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record
 		}
 	}
 	if len(again) > 0 {
-		s.getMany(ctx, keys, again, records, errs)
+		s.getSome(ctx, keys, again, records, errs)
 	}
 	return records, errs
+}
+
+// newGets returns a GET for each of keys, in few allocations.
+func newGets(ctx context.Context, keys []string) []redis.StringCmd {
+	gets, args := make([]redis.StringCmd, len(keys)), make([]any, 0, 2*len(keys))
+	for i, key := range keys {
+		args = append(args, "get", key)
+		gets[i] = *redis.NewStringCmd(ctx, args[2*i:2*i+2:2*i+2]...)
+	}
+	return gets
 }
 
 // pipelineIfOpen is pipeline for commands that may be none.

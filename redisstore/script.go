@@ -15,7 +15,10 @@ import (
 var sources embed.FS
 
 // A script is one of lua/*.lua with frame.lua in front.
-type script struct{ source, sha string }
+type script struct {
+	source, sha string
+	once        bool // a copy of the command that comes late would do harm
+}
 
 var (
 	acquireScript = newScript("acquire")
@@ -23,7 +26,7 @@ var (
 	abortScript   = newScript("abort")
 	renewScript   = newScript("renew")
 	setScript     = newScript("set")
-	addScript     = newScript("add")
+	addScript     = newScript("add").sentOnce()
 	expireScript  = newScript("expire")
 	deleteScript  = newScript("delete")
 	clearScript   = newScript("clear")
@@ -37,7 +40,12 @@ func newScript(name string) *script {
 	}
 	source := string(frame) + string(own)
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // see above
-	return &script{source, hex.EncodeToString(sum[:])}
+	return &script{source: source, sha: hex.EncodeToString(sum[:])}
+}
+
+func (s *script) sentOnce() *script {
+	s.once = true
+	return s
 }
 
 // A call is a script with its one key and its arguments.
@@ -47,15 +55,31 @@ type call struct {
 	args   []any
 }
 
+// A scriptCmd is the command that runs a script.
+type scriptCmd interface {
+	redis.Cmder
+	Slice() ([]any, error)
+}
+
+// A onceCmd is one that the client does not send again when it has had no answer.
+type onceCmd struct{ *redis.Cmd }
+
+// NoRetry implements [redis.Cmder].
+func (onceCmd) NoRetry() bool { return true }
+
 // command returns the command of c, by the script's name or in full.
-func (c *call) command(ctx context.Context, full bool) *redis.Cmd {
+func (c *call) command(ctx context.Context, full bool) scriptCmd {
 	args := make([]any, 0, 4+len(c.args))
 	if full {
 		args = append(args, "eval", c.script.source)
 	} else {
 		args = append(args, "evalsha", c.script.sha)
 	}
-	return redis.NewCmd(ctx, append(append(args, 1, c.key), c.args...)...)
+	cmd := redis.NewCmd(ctx, append(append(args, 1, c.key), c.args...)...)
+	if c.script.once {
+		return onceCmd{cmd}
+	}
+	return cmd
 }
 
 // call runs a script and returns its reply.
@@ -145,7 +169,7 @@ func (s *Store) decideSome(ctx context.Context, calls []call, todo []int, verdic
 		case err != nil:
 			verdicts[at].err = explain(err)
 		default:
-			reply, _ := cmds[i].(*redis.Cmd).Slice() // anything else has no two elements
+			reply, _ := cmds[i].(scriptCmd).Slice() // anything else has no two elements
 			verdicts[at] = s.verdict(ctx, calls[at].key, reply)
 		}
 	}

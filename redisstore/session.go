@@ -117,13 +117,13 @@ func (s *session) take(payload string) {
 	}
 }
 
-// leave ends the session if nobody needs it.
+// leave ends the session if nobody needs it. Who comes later gets another one.
 func (s *session) leave() {
 	s.hub.mu.Lock()
-	needed := s.hub.interestLocked()
+	first := !s.hub.interestLocked() && s.endLocked(context.Canceled)
 	s.hub.mu.Unlock()
-	if !needed {
-		s.lose(context.Canceled)
+	if first {
+		s.over()
 	}
 }
 
@@ -132,20 +132,31 @@ func (s *session) lose(err error) {
 	if err == nil {
 		err = errors.New("redisstore: the subscription has ended")
 	}
-	h := s.hub
-	h.mu.Lock()
+	s.hub.mu.Lock()
+	first := s.endLocked(err)
+	s.hub.mu.Unlock()
+	if first {
+		s.over()
+	}
+}
+
+// endLocked marks the end of the session, and is false if it had ended before. over has to follow, without the lock.
+func (s *session) endLocked(err error) bool {
 	if s.err != nil {
-		h.mu.Unlock()
-		return
+		return false
 	}
 	s.err = err
 	s.watchdog.Stop()
-	if h.current == s {
-		h.current = nil
+	if s.hub.current == s {
+		s.hub.current = nil
 	}
-	h.wakeAllLocked()
-	h.retryLocked()
-	h.mu.Unlock()
+	s.hub.wakeAllLocked()
+	s.hub.retryLocked()
+	return true
+}
+
+func (s *session) over() {
+	h := s.hub
 	close(s.ended)
 	s.cancel()
 	h.announce(s, zodiac.Announcement{Gap: true})

@@ -14,8 +14,18 @@
 // # Goroutines
 //
 // At rest there are none. While somebody waits for another process' fetch, or has subscribed, there is one connection with a
-// subscription and two goroutines, and for a second longer. Commands of a client that does not heed contexts (its option
-// ContextTimeoutEnabled is false) run on goroutines of their own.
+// subscription and two goroutines, and for a second longer. A command runs on its caller's goroutine, or on one of its own if the
+// client would not notice the end of the context.
+//
+// # Contexts
+//
+// A command under a context with a deadline returns soon after that, if the server stalls; a context that is cancelled before is
+// noticed at the deadline. (A Loader's calls have one, WithStoreTimeout, and it returns to callers who leave as soon as the server has
+// once been slow.) Under a context that has no deadline but can be cancelled, a command costs a goroutine, and returns soon.
+//
+// Clients whose option ContextTimeoutEnabled is false heed no deadlines. The Store sends commands of a *redis.Client
+// on the same connections as if it were true, through the hooks the client has when the Store is made; those that are added later
+// do not see them. Commands of a cluster client, or of a type with a client embedded, then cost a goroutine each; so set it.
 //
 // # What it cannot do
 //
@@ -40,13 +50,15 @@ import (
 // A Store is a [zodiac.Store] on Redis, with all optional abilities.
 type Store struct {
 	client  redis.UniversalClient
+	sender  commander                                                               // what sends the commands of client
 	owned   bool                                                                    // the client is ours to close
-	inline  bool                                                                    // the client heeds contexts
+	inline  bool                                                                    // sender heeds deadlines
 	masters func(context.Context, func(context.Context, *redis.Client) error) error // of a cluster, else nil
 	channel string
 	logger  *slog.Logger
 
 	hub     hub
+	clock   serverClock
 	closed  atomic.Bool
 	checked atomic.Bool // the server is new enough
 	stuck   atomic.Int64
@@ -86,7 +98,7 @@ func New(client redis.UniversalClient, opts ...Option) *Store {
 // TryNew is New that returns the error. client is a *redis.Client or a *redis.ClusterClient, or something that has one of these
 // embedded. Reads from replicas or from a cache in the client are refused: they would bring back what was deleted.
 func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
-	s := &Store{client: client}
+	s := &Store{client: client, sender: client}
 	var err error
 	switch c := client.(type) {
 	case nil:
@@ -98,6 +110,11 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 		}).ForEachMaster
 	case interface{ Options() *redis.Options }:
 		err = s.single(c.Options())
+		if own, ok := client.(*redis.Client); ok && err == nil && !s.inline {
+			if h := heeding(own); h != nil {
+				s.sender, s.inline = h, true
+			}
+		}
 	default:
 		err = fmt.Errorf("redisstore: a %T is neither a *redis.Client nor a *redis.ClusterClient", client)
 	}

@@ -184,7 +184,7 @@ func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 }
 
 func TestHitIsOneRoundTripAndMissThree(t *testing.T) {
-	s := store(t, client(t, redistest.Start(t), nil))
+	s := store(t, client(t, redistest.Start(t), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
 	ctx := t.Context()
 	miss := func() {
 		if _, err := s.GetData(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
@@ -261,13 +261,6 @@ func TestForeignChangesOfAKeyAreBelieved(t *testing.T) {
 	}
 	must(t, s.Client().Persist(ctx, key).Err())
 	gone("a record made persistent")
-	for _, junk := range []string{"", "junk", "z", strings.Repeat("x", 100)} {
-		must(t, s.Client().Set(ctx, key, junk, 0).Err())
-		gone("junk")
-		if _, err := s.GetData(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
-			t.Errorf("GetData of junk = %v; want ErrMiss", err)
-		}
-	}
 	for _, f := range []func() error{
 		func() error { return s.Set(ctx, key, minute("v")) },
 		func() error { _, err := s.Add(ctx, key, minute("v")); return err },

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"runtime"
 	"strconv"
 	"strings"
@@ -74,5 +75,44 @@ func TestStampsDifferThoughTimeStandsStill(t *testing.T) {
 		if late := acquire(t, s, zodiac.Ask{}); late.Token == first.Token {
 			t.Errorf("asked after Abort: the same grant %s", late.Token)
 		}
+	})
+}
+
+// The server's time stands still but where the test lets it go on.
+func TestMillisecondIsLongEnoughToBeSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := redisstore.New(redistest.Virtual(t))
+		defer s.Close()
+		ctx := t.Context()
+		r := zodiac.Record{Data: []byte("v"), TTL: time.Millisecond}
+		seen := func(what string) {
+			t.Helper()
+			if got, err := s.Get(ctx, key); err != nil || got.TTL > 2*time.Millisecond {
+				t.Errorf("Get after %s = %v left, %v; want up to 2ms", what, got.TTL, err)
+			}
+			time.Sleep(2 * time.Millisecond)
+			if _, err := s.Get(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
+				t.Errorf("Get 2ms after %s = %v; want ErrMiss", what, err)
+			}
+		}
+		must(t, s.Set(ctx, key, r))
+		seen("Set")
+		if ok, err := s.Add(ctx, key, r); !ok {
+			t.Fatal(err)
+		}
+		seen("Add")
+		must(t, s.Set(ctx, key, minute("v")))
+		if ok, err := s.Expire(ctx, key, time.Millisecond); !ok {
+			t.Fatal(err)
+		}
+		seen("Expire")
+		c := acquire(t, s, zodiac.Ask{Lease: time.Millisecond})
+		if b := acquire(t, s, zodiac.Ask{Token: asked + "2"}); c.State != zodiac.Won || b.State != zodiac.Busy {
+			t.Errorf("two Acquires = %v, %v; want won, busy", c.State, b.State)
+		}
+		if ok, err := s.Commit(ctx, key, c.Token, r); !ok {
+			t.Fatal(err)
+		}
+		seen("Commit")
 	})
 }

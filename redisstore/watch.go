@@ -18,44 +18,41 @@ var errStuck = errors.New("redisstore: 64 commands hang that nobody waits for an
 // process sends one command and returns its error. If that is errGone or errStuck, cmd is not to be looked at.
 func (s *Store) process(ctx context.Context, cmd redis.Cmder) error {
 	if s.heeds(ctx) { // without a closure
-		return timely(ctx, s.client.Process(ctx, cmd))
+		return timely(ctx, s.sender.Process(ctx, cmd))
 	}
-	return s.watch(ctx, func() error { return s.client.Process(ctx, cmd) })
+	return s.watch(ctx, func() error { return s.sender.Process(ctx, cmd) })
 }
 
 // pipeline sends commands in one go. An error means that they are not to be looked at; otherwise each has its own.
 func (s *Store) pipeline(ctx context.Context, cmds []redis.Cmder) error {
 	if s.heeds(ctx) {
-		_ = s.exec(ctx, cmds)
+		_ = send(ctx, s.sender, cmds)
 		return nil
 	}
-	if err := s.watch(ctx, func() error { return s.exec(ctx, cmds) }); untold(err) {
+	if err := s.watch(ctx, func() error { return send(ctx, s.sender, cmds) }); untold(err) {
 		return err
 	}
 	return nil
 }
 
-// exec returns the error of the first command that has one, which may be redis.Nil.
-func (s *Store) exec(ctx context.Context, cmds []redis.Cmder) error {
-	p := s.client.Pipeline()
-	for _, cmd := range cmds {
-		_ = p.Process(ctx, cmd)
-	}
-	_, err := p.Exec(ctx)
-	return err
-}
-
 // untold reports whether err comes from here, and not from the client.
 func untold(err error) bool { return errors.Is(err, errGone) || errors.Is(err, errStuck) }
 
-// heeds reports whether a command under ctx ends with it.
-func (s *Store) heeds(ctx context.Context) bool { return s.inline || ctx.Done() == nil }
+// heeds reports whether a command under ctx may run on the caller's goroutine: clients that heed contexts heed deadlines, not that a
+// context is cancelled before. Who wants that to be noticed has no deadline, or pays for a goroutine himself.
+func (s *Store) heeds(ctx context.Context) bool {
+	if ctx.Done() == nil {
+		return true
+	}
+	_, ends := ctx.Deadline()
+	return ends && s.inline
+}
 
 // errGone is in the error of a command whose caller has gone.
 var errGone = errors.New("redisstore: the command may still be carried out")
 
-// watch calls f, which sends commands. If the client does not heed contexts, f runs on a goroutine of its own, so that a
-// server that stalls does not hold the caller past ctx.
+// watch calls f, which sends commands. If the client would not notice the end of ctx, f runs on a goroutine of its own, so that a
+// server that stalls does not hold the caller past it.
 func (s *Store) watch(ctx context.Context, f func() error) error {
 	if s.heeds(ctx) {
 		return timely(ctx, f())

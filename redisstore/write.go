@@ -123,7 +123,7 @@ func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 		return 0, err
 	}
 	if s.masters == nil {
-		return s.clearNode(ctx, s.client, prefix)
+		return s.clearNode(ctx, s.sender, prefix)
 	}
 	var n atomic.Int64
 	err := s.masters(ctx, func(ctx context.Context, node *redis.Client) error {
@@ -134,13 +134,8 @@ func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	return int(n.Load()), explain(err)
 }
 
-// A processor is a client of one server, or of several.
-type processor interface {
-	Process(ctx context.Context, cmd redis.Cmder) error
-}
-
 // clearNode clears what one server holds. The scripts go by key, which may have moved meanwhile.
-func (s *Store) clearNode(ctx context.Context, node processor, prefix string) (n int, err error) {
+func (s *Store) clearNode(ctx context.Context, node commander, prefix string) (n int, err error) {
 	for cursor := uint64(0); ; {
 		scan := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", literal(prefix)+"*", "count", 1000)
 		err := s.watch(ctx, func() error { return node.Process(ctx, scan) })

@@ -26,11 +26,12 @@ lease = asked .. string.format('%010.0f', (time[1] * 1000000 + time[2] + ARGV[5]
 void, waited = false, live and waited
 local ends = now + tonumber(ARGV[2])
 if there then
-  -- Who has asked PTTL and not yet GET subtracts deadline - dies: it must not become less once the key outlives its record.
-  if dies ~= 0 and deadline > dies then ends = math.max(ends, deadline) end
+  local later = math.max(ends, deadline)
+  -- Who has asked PTTL and not yet GET subtracts deadline - dies. If that becomes less here, life has to be what is left.
+  if dies ~= 0 and deadline > math.max(ends, dies) then life = math.max(1, dies - now - 1) end
   deadline = ends
   write()
-  if dies ~= 0 and deadline > dies then expire() end
+  if dies ~= 0 and later > dies then expire() end
 else
   producer, dies, deadline, life, mark = NOBODY, 0, ends, 0, false
   redis.call('SET', key, frame())

@@ -8,9 +8,10 @@ if not live then
 end
 void = true
 if producer == NOBODY then
-  write()
+  save()
 else
   producer, dies, life, mark = NOBODY, 0, 0, false
+  redis.call('DEL', key) -- a full server allows the SET then
   redis.call('SET', key, frame())
   expire()
 end

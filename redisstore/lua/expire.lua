@@ -2,6 +2,5 @@
 if not there or mark then return {0, 0} end
 life = tonumber(ARGV[1])
 dies = life > 0 and now + life or 0
-write()
-expire()
+save()
 return {1, 0}

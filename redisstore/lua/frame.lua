@@ -21,7 +21,15 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease, producer, dies, deadline, life, flags = NOBODY, NOBODY, 0, 0, 0, 0
 local foreign = true
 local head = redis.pcall('GETRANGE', key, 0, 63)
-if type(head) == 'string' and #head == 64 and string.sub(head, 1, 1) == 'z' then
+-- Text is never taken for a frame: its numbers would begin with a byte of 32 or more. And nobody may wait for what no grant is.
+local function isFrame()
+  if type(head) ~= 'string' or #head ~= 64 or not string.find(head, '^z[0-7]') then return false end
+  if math.max(string.byte(head, 47), string.byte(head, 53), string.byte(head, 59)) >= 32 then return false end
+  local grant, by = string.sub(head, 3, 24), string.sub(head, 25, 46)
+  return (grant == NOBODY or string.find(grant, '^[%w_%-]+$') and string.find(string.sub(grant, 13), '^%d+$')) and
+    (by == NOBODY or string.find(by, '^[%w_%-]+$'))
+end
+if isFrame() then
   foreign = false
   flags = string.byte(head, 2) - 48
   lease, producer = string.sub(head, 3, 24), string.sub(head, 25, 46)
@@ -39,13 +47,21 @@ end
 -- write puts the fields in front of the payload.
 local function write() redis.call('SETRANGE', key, 0, frame()) end
 
--- expire makes the key end when the fields say so. Redis keeps a key until the end of its last millisecond.
+-- expire makes the key end when the fields say so. Redis keeps a key until the end of its last millisecond, and removes it at once
+-- if that is the present one.
 local function expire()
   if producer ~= NOBODY and dies == 0 then
     redis.call('PERSIST', key)
   else
     redis.call('PEXPIREAT', key, math.max(dies, deadline) - 1)
   end
+end
+
+-- save is both for a key that is there, also when the server is full: then it refuses what may need memory, unless the script has
+-- written before. The expiry needs none; in its last millisecond a key has it.
+local function save()
+  if math.max(dies, deadline) - 1 > now or dies == 0 then expire() end
+  write()
 end
 
 -- wake tells those who wait for the lease that it is over: 1 = told, 2 = refused, 3 = to be told by the caller.
@@ -70,7 +86,7 @@ end
 local function leave()
   if there then
     lease, void, waited = NOBODY, false, false
-    write()
+    save()
   else
     redis.call('DEL', key)
   end

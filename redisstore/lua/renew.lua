@@ -3,7 +3,6 @@ if not live or lease ~= ARGV[1] then return {0, 0} end
 local ends = now + tonumber(ARGV[2])
 if ends > deadline then
   deadline = ends
-  write()
-  if not there or dies ~= 0 and deadline > dies then expire() end
+  save()
 end
 return {1, 0}

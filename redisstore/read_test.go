@@ -1,0 +1,129 @@
+package redisstore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+	"github.com/zodiac-go/zodiac/redisstore"
+)
+
+// A tear is a client that does something between the PTTL and the GET of a read, as another client can.
+type tear struct {
+	s  *redisstore.Store
+	do func()
+}
+
+// between returns a tear with a client of its own.
+func between(t *testing.T, server *redistest.Server) *tear {
+	t.Helper()
+	b := &tear{}
+	c := client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = true })
+	c.AddHook(b)
+	b.s = redisstore.New(c)
+	return b
+}
+
+// read is a Get with do in the middle.
+func (b *tear) read(t *testing.T, do func()) (zodiac.Record, error) {
+	t.Helper()
+	b.do = do
+	r, err := b.s.Get(t.Context(), key)
+	if b.do != nil {
+		t.Fatal("nothing was done in between")
+	}
+	return r, err
+}
+
+// readMany is read with GetMany.
+func (b *tear) readMany(t *testing.T, do func()) ([]zodiac.Record, []error) {
+	t.Helper()
+	b.do = do
+	return b.s.GetMany(t.Context(), []string{key})
+}
+
+func (b *tear) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (b *tear) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (b *tear) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		do := b.do
+		if do == nil || cmds[0].Name() != "pttl" {
+			return next(ctx, cmds)
+		}
+		b.do = nil
+		if err := next(ctx, cmds[:1]); err != nil {
+			return err
+		}
+		do()
+		return next(ctx, cmds[1:])
+	}
+}
+
+func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
+	server := redistest.Start(t)
+	s := store(t, client(t, server, nil))
+	torn := between(t, server)
+	ctx := t.Context()
+	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
+	short := zodiac.Record{Data: []byte("v"), TTL: 5 * time.Second}
+	var c zodiac.Claim
+	for name, tt := range map[string]struct {
+		before, between func()
+		left            time.Duration
+	}{
+		"while a Set ends it": {
+			func() { must(t, s.Set(ctx, key, forever)) },
+			func() { must(t, s.Set(ctx, key, minute("v"))) },
+			time.Minute,
+		},
+		"while Expire ends it": {
+			func() { must(t, s.Set(ctx, key, forever)) },
+			func() { _, err := s.Expire(ctx, key, time.Minute); must(t, err) },
+			time.Minute,
+		},
+		"while a lease outlives it": {
+			func() { must(t, s.Set(ctx, key, short)) },
+			func() {
+				r, err := s.Get(ctx, key)
+				must(t, err)
+				acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: 20 * time.Second})
+			},
+			short.TTL,
+		},
+		"while a lease is renewed": {
+			func() {
+				must(t, s.Set(ctx, key, short))
+				r, err := s.Get(ctx, key)
+				must(t, err)
+				c = acquire(t, s, zodiac.Ask{Seen: r.Version})
+			},
+			func() { _, err := s.Renew(ctx, key, c.Token, 20*time.Second); must(t, err) },
+			short.TTL,
+		},
+		"while it is committed": {
+			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, zodiac.Ask{}) },
+			func() { _, err := s.Commit(ctx, key, c.Token, minute("v")); must(t, err) },
+			time.Minute,
+		},
+		"while it is committed for ever": {
+			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, zodiac.Ask{}) },
+			func() { _, err := s.Commit(ctx, key, c.Token, forever); must(t, err) },
+			zodiac.Forever,
+		},
+	} {
+		tt.before()
+		if r, err := torn.read(t, tt.between); err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
+			t.Errorf("%s: Get = %v left, %v; want %v", name, r.TTL, err, tt.left)
+		}
+		tt.before()
+		many, errs := torn.readMany(t, tt.between)
+		if r, err := many[0], errs[0]; err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
+			t.Errorf("%s: GetMany = %v left, %v; want %v", name, r.TTL, err, tt.left)
+		}
+	}
+}
