@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -108,7 +109,7 @@ func (c *Cache[K, V]) commitResult(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 	j := &f.Job
 	r, s := &j.result, j.shared
 	rec, mark := Record{Data: s.data, TTL: r.life}, false
-	c.checkTags(f)
+	fresh := c.checkTags(f)
 	switch {
 	case r.verdict == skip, r.verdict == drop, f.Kind == flight.Forced && (r.verdict != store || s.fault != nil):
 		rec, mark = c.skipMark(), true
@@ -132,7 +133,9 @@ func (c *Cache[K, V]) commitResult(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 		s.before = s.started
 		return c.settled(j, voided, OutcomeVoid)
 	}
-	s.before = everyone
+	if s.before = everyone; !fresh { // the store's fence knows nothing of tags
+		s.before = s.started
+	}
 	if c.near != nil {
 		c.fillResult(f, mark)
 	}
@@ -149,19 +152,26 @@ func (c *Cache[K, V]) commitResult(f *flight.Flight[tier.Key[K], job[K, V]]) Out
 	}
 }
 
-// checkTags refuses a result if one of its tags was deleted since the fetch began. This comes after the seal: nobody joins any
-// more, so whoever has joined began before such a deletion had returned.
-func (c *Cache[K, V]) checkTags(f *flight.Flight[tier.Key[K], job[K, V]]) {
+// checkTags refuses a result if one of its tags was deleted since the fetch began, or may have been: then it returns false, also of a
+// result that is not to be stored anyway. This comes after the seal: nobody joins any more, so whoever has joined began before
+// such a deletion had returned.
+func (c *Cache[K, V]) checkTags(f *flight.Flight[tier.Key[K], job[K, V]]) (fresh bool) {
 	r, s := &f.Job.result, f.Job.shared
-	if r.verdict != store || s.fault != nil || len(c.set.tags) == 0 && c.set.tagsFunc == nil {
-		return
+	if len(c.set.tags) == 0 && c.set.tagsFunc == nil {
+		return true
 	}
-	switch current, err := c.current(s.lease.values, &s.budget, &s.tags); {
+	if _, unknown := errors.AsType[*StoreError](s.fault); unknown {
+		return false
+	}
+	current, err := c.current(s.lease.values, &s.budget, &s.tags)
+	switch {
+	case r.verdict != store || s.fault != nil:
 	case err != nil:
 		s.fault = &StoreError{Loader: c.set.name, Op: "GetMany", Err: err}
 	case !current:
 		r.verdict = refuse
 	}
+	return err == nil && current
 }
 
 // unstored is the outcome of a result that may not be stored though nobody said to skip it.
