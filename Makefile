@@ -5,9 +5,10 @@ SHELL := bash
 # Nothing built here is shipped, and stamping fails in a checkout that belongs to another user.
 export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
-# How long make fuzz stays on each target (30s, 100000x), and what make bench passes on.
+# How long make fuzz stays on each target (30s, 100000x), and what make bench and make herd pass on.
 FUZZTIME ?= 5s
 BENCHFLAGS ?=
+HERDFLAGS ?=
 
 # The modules of our own code: the root and those nested in it.
 NESTED := $(patsubst %/go.mod,%,$(filter-out tools/go.mod,$(wildcard */go.mod)))
@@ -16,7 +17,7 @@ MODULES := . $(NESTED)
 # golangci-lint refuses code for a newer Go than built it, so the key has Go's version besides its own.
 LINT := $(CURDIR)/.bin/$(shell (go env GOVERSION; cat tools/go.mod tools/go.sum) | cksum | cut -d' ' -f1)/golangci-lint
 
-.PHONY: check test deps vet lint fmt tidy short race nested fuzz smoke cover bench help
+.PHONY: check test deps vet lint fmt tidy short race nested fuzz smoke cover bench herd help
 
 ## check: the quick one, before every commit
 check: vet lint tidy short
@@ -84,9 +85,11 @@ fuzz:
 			{ grep -qx '    context deadline exceeded' "$$log"; echo 'Its time is over: no finding.'; }; \
 	done
 
-## smoke: the program of the README runs
-smoke:
+## smoke: the program of the README and the other examples run
+smoke: deps
 	go run ./examples/quickstart
+	go run ./examples/service
+	go run ./examples/redis
 
 ## cover: the share of statements that tests reach; details in cover.out
 cover:
@@ -96,6 +99,10 @@ cover:
 ## bench: zodiac and its peers side by side, with BENCHFLAGS
 bench:
 	cd benchmarks && go run . $(BENCHFLAGS)
+
+## herd: processes, faults and a checker, in some five minutes, with HERDFLAGS; -docs docs writes what docs/ shows
+herd: deps
+	go run ./internal/herd/cmd $(HERDFLAGS)
 
 ## help: this list
 help:

@@ -12,7 +12,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// A Cache keeps values of type V by keys of type K, in memory. It is what a [Loader] is made of, and by itself for
+// A Cache keeps values of type V by keys of type K, in memory or in a store. It is what a [Loader] is made of, and by itself for
 // values that the caller stores, or fetches with a function given at the call ([Cache.GetOrFetch]).
 //
 // A Cache is safe for concurrent use. Make it with [NewCache]; the zero Cache is not usable.

@@ -13,12 +13,31 @@
 // Values are kept in memory, at most [WithCapacity] of them; a policy of its own decides which go. Memory shares values
 // with its readers, who must not change them, unless [WithClone] makes copies.
 //
+// # Stores
+//
+// [WithStore] keeps values where other processes find them: package redisstore has a [Store] on Redis, memstore one in the
+// process, and storetest checks one that you write.
+//
+//	users := zodiac.NewLoader(fetchUser, zodiac.WithTTL(60), zodiac.WithName("users"), zodiac.WithStore(redisstore.New(client)))
+//
+// However many processes ask for a key, one of them fetches it, under a lease that the store lends and that is renewed while the fetch
+// runs; the others are woken when it has. A value is stored only if its lease is still the current one and nothing was invalidated in
+// between. Each caller gets a copy of its own, decoded by [WithCodec]. A record that cannot be read is a miss.
+//
+// If the store fails or stalls, callers get their values all the same, one fetch at a time for each key and process, and the [Observer]
+// is told; [FailClosed] makes its faults theirs. Methods that write return a [*StoreError]; then the write may have been
+// carried out, or may be later.
+//
+// [WithMemory] keeps values in memory too, in front of the store. What any process invalidates leaves the memory of this one at once, of the
+// others as soon as the store announces it, and within two seconds where that cannot be heard.
+//
 // # Freshness
 //
 // An entry lives for [WithTTL], counted from when it is stored, and is gone at its expiry. (Only a process that was
 // stopped, or starved of its timers for 80 ms, may serve one past it, until they have run.) Delete, Set, DeleteTags and
 // Clear make the fetches void that run at that moment: those who already wait get what they bring, but it is never stored,
-// and nobody who asks later gets it. So once an invalidation has returned, no later Get returns anything older.
+// and nobody who asks later gets it. So once an invalidation has returned, no later Get returns anything older; over a store, in
+// no process.
 //
 // # Absent, nil, zero, None
 //
@@ -47,10 +66,11 @@
 // # Goroutines and timers
 //
 // A fetch runs on a goroutine of its own, which [Cache.Close] waits for. There is no other goroutine: expired entries are
-// taken out by a timer, which is armed only while there are entries that expire. A loader that is never closed leaks
-// nothing.
+// taken out by a timer, which is armed only while there are entries that expire. A loader in memory that is never closed leaks
+// nothing. Over a store there are also goroutines for what goes on in the background, and with WithMemory a subscription: Close ends
+// them, and frees the loader's name.
 //
 // # What it does not do
 //
-// It keeps values in this process only. It does not bound memory in bytes. It does not retry the function.
+// It does not bound memory in bytes. It does not retry the function, nor writes to a store.
 package zodiac

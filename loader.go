@@ -58,6 +58,9 @@ func (l *Loader[K, V]) target() any {
 // The other errors are [ErrNone] for what is known not to exist, [ErrMiss] under ReadOnly, a *[PanicError] if the function
 // or one of an option panicked, [ErrCycle] to a function that would wait for itself, and [ErrClosed]. A key without text
 // (see [KeyError]) is fetched on the caller's goroutine, and the Observer told.
+//
+// Over a store, Get also waits for another process that fetches the key, as long as [WithWait] says; then it may return [ErrBusy].
+// Its faults do not reach the caller without [FailClosed].
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	absent := false
 	state := stateOf(ctx)

@@ -115,10 +115,10 @@ type sharedLimit struct {
 	limit time.Duration
 }
 
-// limitGrain is by how much a shared limit may be too long.
+// limitGrain is by how much a shared limit may be too short.
 const limitGrain = 20 * time.Millisecond
 
-// limit returns a context that ends limit after began, or up to limitGrain later; and how to free it, which may be nil.
+// limit returns a context that ends limit after began, or up to limitGrain earlier; and how to free it, which may be nil.
 func (l *limits) limit(ctx context.Context, began time.Time, limit time.Duration) (context.Context, context.CancelFunc) {
 	if ctx.Done() != nil {
 		return context.WithTimeout(ctx, limit)
@@ -140,7 +140,7 @@ func (l *limits) renew(began time.Time, limit time.Duration) *sharedLimit {
 	if s := l.last.Load(); s != nil && s.limit == limit && began.Before(s.until) {
 		return s
 	}
-	ctx, stop := context.WithDeadline(context.Background(), began.Add(limit+limitGrain))
+	ctx, stop := context.WithDeadline(context.Background(), began.Add(limit))
 	s := &sharedLimit{ctx, stop, began.Add(limitGrain), limit}
 	l.last.Store(s)
 	return s

@@ -32,7 +32,7 @@ type Stats struct {
 	Stored      uint64 // its result, a None included, was stored
 	Void        uint64 // an invalidation came in between, all callers had left, or it took too long
 	Skipped     uint64 // its result was not to be stored: SkipIf, or a lifetime of nothing
-	Unleased    uint64 // nothing was to be or could be stored: NoWrite, or too many tags
+	Unleased    uint64 // nothing was to be or could be stored: NoWrite, too many tags, a fault of the store or codec, WithWait over
 	FetchErrors uint64 // it failed or panicked
 
 	Evicted uint64 // live entries that made room for others
@@ -124,8 +124,8 @@ const (
 	// EventFetch says that a function called on behalf of the cache has returned. Took is how long it ran, Outcome what became of
 	// the result, Err its error.
 	EventFetch EventKind = iota
-	// EventFault says that something kept a value out of the cache that its caller has all the same: the key has no text, or the
-	// value too many tags. Err says what.
+	// EventFault says that something kept a value out of the cache that its caller has all the same: the key has no text, the
+	// value too many tags, or the store or the codec failed. Err says what.
 	EventFault
 )
 

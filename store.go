@@ -70,8 +70,8 @@ type Record struct {
 //
 // A lease is on a key, whether or not that has a record, which stays readable. It is live while it has a token and its time
 // is not over. It becomes void by Set, Delete and Clear, by an Add that stores, and by anything that removes the key behind
-// the Store's back: a void lease still counts as live to those who ask for it, unless the key is gone, but nothing can be
-// stored under it. The time left of a lease never grows but by Renew.
+// the Store's back: nothing can be stored under it any more. After Clear it still counts as live to those who ask for it, until
+// its holder ends it or its time is over; otherwise it is gone, and nobody waits for it. The time left of a lease never grows but by Renew.
 type Leaser interface {
 	// Acquire asks for the lease on key.
 	//
@@ -158,9 +158,9 @@ type Batcher interface {
 // A Waker is a Store that can tell when a lease ends. Without it, those who wait for a lease ask again and again, after 2 to
 // 50 milliseconds.
 type Waker interface {
-	// Wake returns a channel that receives when a live lease on key has ended by Commit, Abort or a write, at any time after
-	// Wake was called, or may have ended; and a function to be called once that is no longer of interest. It does not block,
-	// and reports no errors: to be told is a hint, which may be late, lost, or wrong.
+	// Wake returns a channel that receives when a live lease on key has ended by Commit, Abort or a write, or may have ended, at any
+	// time after Acquire was called with Wake's channel at hand and answered Busy; and a function to be called once that is
+	// no longer of interest. It does not block, and reports no errors: to be told is a hint, which may be late, lost, or wrong.
 	Wake(ctx context.Context, key string) (<-chan struct{}, func())
 }
 

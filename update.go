@@ -24,7 +24,10 @@ const updateTries = 16
 // the same key, nor wait for a fetch that does: that is not seen as a cycle. Tags given to an earlier Set of the key are
 // gone, as after a Set.
 //
-// The other errors are ctx's, [ErrClosed], a *[KeyError], a *[SettingError] for too many tags, and a *[PanicError] of a
+// Over a store every try takes the lease of the key by force; a store that lends none cannot keep other processes from writing in
+// between.
+//
+// The other errors are ctx's, a *[StoreError], [ErrClosed], a *[KeyError], a *[SettingError] for too many tags, and a *[PanicError] of a
 // function of an option.
 func (c *Cache[K, V]) Update(ctx context.Context, key K, fn func(old V, ok bool) (V, error)) (V, error) {
 	return c.update(ctx, "Update", key, false, fn)

@@ -15,7 +15,8 @@ import (
 // absent afterwards.
 //
 // In memory Set does not block and does not look at ctx. The error is [ErrClosed], a *[KeyError], a *[SettingError], or a
-// *[PanicError] of a function of an option; then nothing was changed.
+// *[PanicError] of a function of an option; over a store also a *[CodecError], or one that matches [ErrTooLarge]. Then nothing was
+// changed. After a *[StoreError] the value may be stored, now or later.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
 	return c.setAs(ctx, "Set", key, value, opts)
 }
@@ -135,7 +136,8 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 
 // Delete removes the entries of keys and returns how many there were; fetches of the keys that run are void. Once it has
 // returned, no Get that begins later returns an older value. For keys without text the error has a *[KeyError] each; the
-// others are deleted. On a closed cache it is [ErrClosed]. In memory Delete does not block and does not look at ctx.
+// others are deleted. On a closed cache it is [ErrClosed]. In memory Delete does not block and does not look at ctx. Over a store the
+// error may be a *[StoreError]: then call it again until it returns nil; only then the promise holds for all processes.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	n := 0
 	var errs []error
@@ -173,7 +175,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 // DeleteTags removes every entry of this cache that has any of the tags, for a price that does not depend on how many those
 // are: they are absent at once, and go when they are met or their time is over. Until then they count in Len. Fetches whose
 // result would have one of the tags, or may have it, are void. Tags are compared as they are; no character has a meaning.
-// The only error is [ErrClosed].
+// The error is [ErrClosed], or a *[StoreError] like that of Delete.
 func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	if c.closed.Load() {
 		return ErrClosed
@@ -198,7 +200,8 @@ func (c *Cache[K, V]) hasTag(tags []string) bool {
 	return false
 }
 
-// Clear removes all entries and returns how many were alive. Fetches that run are void. The only error is [ErrClosed].
+// Clear removes all entries and returns how many were alive: in the store, if there is one. Fetches that run are void. The error is
+// [ErrClosed], or a *[StoreError] like that of Delete. Over a store with many entries it takes as long as ctx allows.
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	if c.closed.Load() {
 		return 0, ErrClosed

@@ -1,0 +1,101 @@
+package zodiac_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+// Values that other processes are to find go into a store. With redisstore.New(client) in place of memstore.New() this is what
+// several instances of a program do.
+func ExampleWithStore() {
+	store := memstore.New()
+	defer store.Close()
+	ctx := context.Background()
+	fetch := func(_ context.Context, id int64) (string, error) {
+		fmt.Println("fetching", id)
+		return fmt.Sprint("user ", id), nil
+	}
+
+	for range 2 { // two instances, one after the other
+		users := zodiac.NewLoader(fetch, zodiac.WithName("users"), zodiac.WithTTL(60), zodiac.WithStore(store))
+		name, err := users.Get(ctx, 42)
+		fmt.Println(name, err)
+		users.Close(ctx)
+	}
+	// Output:
+	// fetching 42
+	// user 42 <nil>
+	// user 42 <nil>
+}
+
+// Memory in front of a store serves hits without asking it. What is deleted anywhere leaves every memory.
+func ExampleWithMemory() {
+	store := memstore.New()
+	defer store.Close()
+	ctx := context.Background()
+	fetch := func(_ context.Context, id int64) (string, error) { return fmt.Sprint("user ", id), nil }
+	users := zodiac.NewLoader(fetch, zodiac.WithName("users"), zodiac.WithTTL(3600),
+		zodiac.WithStore(store), zodiac.WithMemory(60))
+	defer users.Close(ctx)
+
+	name, err := users.Get(ctx, 42)
+	fmt.Println(name, err)
+	n, err := users.Delete(ctx, 42)
+	fmt.Println(n, err)
+	// Output:
+	// user 42 <nil>
+	// 1 <nil>
+}
+
+// A store that is down costs its callers nothing but the fetch. Who would rather have an error says so.
+func ExampleFailClosed() {
+	store := memstore.New()
+	defer store.Close()
+	faults := chaos.New(store)
+	faults.Fail(errors.New("connection refused"))
+	ctx := context.Background()
+	fetch := func(_ context.Context, id int64) (string, error) { return fmt.Sprint("user ", id), nil }
+
+	open := zodiac.NewLoader(fetch, zodiac.WithName("open"), zodiac.WithStore(faults.Store()))
+	fmt.Println(open.Get(ctx, 42))
+	closed := zodiac.NewLoader(fetch, zodiac.WithName("closed"), zodiac.WithStore(faults.Store()), zodiac.FailClosed())
+	_, err := closed.Get(ctx, 42)
+	if fault, ok := errors.AsType[*zodiac.StoreError](err); ok {
+		fmt.Println(fault.Loader, fault.Op, fault.Err)
+	}
+	// Output:
+	// user 42 <nil>
+	// closed Get connection refused
+}
+
+// indented is a Codec of encoding/json's, for people who look into the store.
+type indented struct{}
+
+func (indented) Name() string                             { return "json-indented" }
+func (indented) Marshal(v any) ([]byte, error)            { return json.MarshalIndent(v, "", "  ") }
+func (indented) Unmarshal(data []byte, pointer any) error { return json.Unmarshal(data, pointer) }
+
+// A Codec turns values into bytes. Its name is in every record, so that records of another codec are misses rather than mistakes.
+func ExampleWithCodec() {
+	store := memstore.New()
+	defer store.Close()
+	ctx := context.Background()
+	fetch := func(_ context.Context, id int64) ([]int64, error) { return []int64{id, id * id}, nil }
+	squares := zodiac.NewLoader(fetch, zodiac.WithName("squares"), zodiac.WithStore(store), zodiac.WithCodec(indented{}))
+	defer squares.Close(ctx)
+
+	for range 2 {
+		fmt.Println(squares.Get(ctx, 7))
+	}
+	fmt.Println(squares.Stats().HitStore)
+	// Output:
+	// [7 49] <nil>
+	// [7 49] <nil>
+	// 1
+}

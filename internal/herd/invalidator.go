@@ -1,0 +1,57 @@
+package herd
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// playInvalidator writes the origin and deletes the key, for each key every so often.
+func playInvalidator(ctx context.Context, o *orders, log *Log, ready func() (int64, error)) error {
+	client := &originClient{address: o.Origin, proc: o.Proc}
+	c, err := open(o.Mode, &o.Scenario, o.Redis, client.read)
+	if err != nil {
+		return err
+	}
+	begin, err := ready()
+	if err != nil {
+		return err
+	}
+	var keys sync.WaitGroup
+	for key := range uint32(o.Scenario.Keys) {
+		keys.Go(func() { invalidate(ctx, o, log, client, c, key, begin) })
+	}
+	keys.Wait()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(c.Close(closing), client.Close())
+}
+
+// invalidate does it for one key. The keys' turns are spread evenly; a turn that is late does not make up for those missed.
+func invalidate(ctx context.Context, o *orders, log *Log, client *originClient, c cache, key uint32, begin int64) {
+	every := o.Scenario.Invalidate.Nanoseconds()
+	at := begin + every*int64(key)/int64(o.Scenario.Keys)
+	for until := begin + o.Scenario.Duration.Nanoseconds(); at < until && sleepUntil(ctx, at); {
+		invalidateOnce(ctx, log, client, c, key)
+		for now := Now(); at <= now; {
+			at += every
+		}
+	}
+}
+
+func invalidateOnce(ctx context.Context, log *Log, client *originClient, c cache, key uint32) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	a, err := client.ask(ctx, askWrite, key)
+	if err != nil {
+		return
+	}
+	e := Event{Kind: Delete, Key: key, Version: a.Value.Version, Start: Now()}
+	e.Code = code(c.Delete(ctx, key))
+	e.End = Now()
+	log.Add(e)
+	if e.Version%8 == 0 { // see what this process itself gets
+		get(ctx, log, c, key)
+	}
+}
