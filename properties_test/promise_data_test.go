@@ -148,8 +148,11 @@ func counted[V any](t *testing.T, what string, l *zodiac.Loader[int, V]) {
 	t.Helper()
 	absent, _ := l.SetIfAbsent(bg, key, *new(V))
 	touched, _ := l.Touch(bg, key)
-	if absent || !touched || l.Len() != 1 {
-		t.Errorf("%s: SetIfAbsent %v, Touch %v, Len %d; want false, true, 1", what, absent, touched, l.Len())
+	if absent || !touched {
+		t.Errorf("%s: SetIfAbsent %v, Touch %v; want false, true", what, absent, touched)
+	}
+	if n := l.Len(); n != 1 && l.Stats().HitStore == 0 { // over a store Len is about memory only
+		t.Errorf("%s: Len %d; want 1", what, n)
 	}
 }
 

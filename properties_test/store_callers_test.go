@@ -271,3 +271,33 @@ func TestP29_CloseLeavesNoLeaseAndNoWrite(t *testing.T) {
 		p.none(1)
 	})
 }
+
+// P29: a Close that gives up used to leave the leases of its fetches behind, since what gives them back was refused as something new.
+// The same goes for a lease that is granted after Close gave up.
+func TestP29_CloseThatGivesUpFreesItsLeases(t *testing.T) {
+	for name, slow := range map[string]bool{"held": false, "asked": true} {
+		t.Run(name, func(t *testing.T) {
+			onProcesses(t, 2, config{}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				p.closed = true
+				if slow {
+					p.faults[0].Delay(100*time.Millisecond, chaos.Acquire)
+				}
+				mine := a.get(key)
+				ctx, cancel := context.WithCancel(bg)
+				cancel()
+				if err := a.Close(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("Close = %v", err)
+				}
+				mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				theirs := b.get(key)
+				b.call(key).returns(2)
+				theirs.hasID(2)
+				p.begun(1)
+				p.none(1)
+			})
+		})
+	}
+}
