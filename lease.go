@@ -42,7 +42,7 @@ func (l *lease) grant(token string, sent time.Time, p time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		l.abort(token)
+		l.r.last(l.values, l.aborting(token)) // nobody waits, and Close may take no tasks any more
 		return false
 	}
 	l.token = token
@@ -143,31 +143,39 @@ func (l *lease) end() (token string, live bool) {
 	return l.token, !l.lost && time.Now().Before(l.deadline)
 }
 
-// giveUp is close in the background.
-func (l *lease) giveUp() { l.r.tasks.run(l.close) }
+// giveUp is close in the background. It is one task: Close may refuse others once it has begun to wait for this one.
+func (l *lease) giveUp() { l.r.tasks.run(func() { l.giveBack(l.r.last) }) }
 
 // close ends the lease, if that is still to be done, and gives it back.
-func (l *lease) close() {
+func (l *lease) close() { l.giveBack(l.r.later) }
+
+// giveBack is close, with run to send what is to be sent.
+func (l *lease) giveBack(run func(context.Context, func(context.Context))) {
 	if token, _ := l.end(); token != "" {
-		l.abort(token)
+		run(l.values, l.aborting(token))
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.held != nil {
-		l.release(l.held)
-		l.held = nil
+	held := l.held
+	l.held = nil
+	l.mu.Unlock()
+	if held != nil {
+		run(l.values, releasing(held))
 	}
 }
 
-func (l *lease) release(h Held) {
-	l.r.later(l.values, func(ctx context.Context) { _ = h.Release(ctx) }) // else it ends by itself
+func (l *lease) release(h Held) { l.r.later(l.values, releasing(h)) }
+
+func releasing(h Held) func(context.Context) {
+	return func(ctx context.Context) { _ = h.Release(ctx) } // else it ends by itself
 }
 
 // abort gives back a grant in the background, or all grants of a token that was asked with. Without an answer they end by
 // themselves.
-func (l *lease) abort(token string) {
-	l.r.later(l.values, func(ctx context.Context) {
+func (l *lease) abort(token string) { l.r.later(l.values, l.aborting(token)) }
+
+func (l *lease) aborting(token string) func(context.Context) {
+	return func(ctx context.Context) {
 		_, err := l.r.leaser.Abort(ctx, l.key, token)
 		l.r.breaker.saw(err)
-	})
+	}
 }

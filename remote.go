@@ -192,9 +192,12 @@ func (r *remote) newBudget() budget { return budget{r.timeout} }
 
 // later runs a command that nobody waits for but Close.
 func (r *remote) later(ctx context.Context, command func(context.Context)) {
-	r.tasks.run(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
-		defer cancel()
-		command(ctx)
-	})
+	r.tasks.run(func() { r.last(ctx, command) })
+}
+
+// last runs a command whose caller does not matter any more.
+func (r *remote) last(ctx context.Context, command func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.timeout)
+	defer cancel()
+	command(ctx)
 }

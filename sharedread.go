@@ -210,14 +210,16 @@ func (c *engine[K, V]) noneOf(got *found) error { return c.set.nones.byText(stri
 func (c *engine[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V], error) {
 	rec := &got.parsed
 	created := c.clock.Now() - int64(max(0, got.read.Sub(rec.created)))
-	e := c.mem.NewEntry(place, created, c.near != nil && (rec.kind != recordValue || len(rec.tags) > 0))
-	if d := e.Detail(); d != nil && c.near != nil {
+	e := c.mem.NewEntry(place, created, rec.kind == recordNone || c.near != nil && (rec.kind == recordNil || len(rec.tags) > 0))
+	if d := e.Detail(); d != nil {
 		d.Nil = rec.kind == recordNil
 		if rec.kind == recordNone {
 			d.None = c.noneOf(got)
 		}
-		for _, t := range rec.tags {
-			d.Tags = append(d.Tags, c.tags.label(t.name).Tag())
+		if c.near != nil {
+			for _, t := range rec.tags {
+				d.Tags = append(d.Tags, c.tags.label(t.name).Tag())
+			}
 		}
 	}
 	if rec.kind != recordValue {

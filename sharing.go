@@ -347,18 +347,25 @@ func (s *sharing) skipMark() Record {
 	return Record{Data: rec.appendTo(nil), TTL: min(s.c.remote.lease, firstGrant), Mark: true}
 }
 
-// current reports whether no tag of the result was deleted since the fetch began. It is asked after the seal: nobody joins any
-// more, so whoever has joined began before such a deletion had returned.
-func (s *sharing) current() bool {
-	if s.fault != nil || len(s.c.own) == 0 && !s.c.tagged {
+// checkTags refuses a result if one of its tags was deleted since the fetch began, or may have been: then it returns false, also of a
+// result that is not to be stored anyway. This comes after the seal: nobody joins any more, so whoever has joined began before
+// such a deletion had returned.
+func (s *sharing) checkTags(v *verdict) (fresh bool) {
+	if len(s.c.own) == 0 && !s.c.tagged {
 		return true
+	}
+	if _, unknown := errors.AsType[*StoreError](s.fault); unknown {
+		return false
 	}
 	current, err := s.c.current(s.lease.values, &s.budget, &s.tags)
-	if err != nil {
+	switch {
+	case *v != store || s.fault != nil:
+	case err != nil:
 		s.fault = &StoreError{Loader: s.c.name, Op: "GetMany", Err: err}
-		return true
+	case !current:
+		*v = refuse
 	}
-	return current
+	return err == nil && current
 }
 
 // A fate is what became of a result that was to be stored.
@@ -374,9 +381,7 @@ const (
 // settle stores the result of a sealed flight, or notes for other processes that it may not be stored. v says what was found out
 // about the result, and life how long it lives.
 func (s *sharing) settle(v *verdict, life time.Duration) fate {
-	if *v == store && !s.current() {
-		*v = refuse
-	}
+	fresh := s.checkTags(v)
 	rec := Record{Data: s.data, TTL: life}
 	mark := *v == skip || *v == drop || s.kind == flight.Forced && (*v != store || s.fault != nil)
 	if mark {
@@ -396,7 +401,9 @@ func (s *sharing) settle(v *verdict, life time.Duration) fate {
 		}
 		return fateVoid
 	}
-	s.before = everyone
+	if s.before = everyone; !fresh { // the store's fence knows nothing of tags
+		s.before = s.started
+	}
 	if s.kind == flight.Forced {
 		_ = s.c.announceKeys(s.lease.values, &s.budget, s.key) // whoever did not hear it has what WithMemory allows
 	}

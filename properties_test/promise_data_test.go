@@ -16,24 +16,25 @@ import (
 
 // P22: a miss, a nil, a zero value and a None are four things, by every way in and out, for every kind of type.
 func TestP22_MissNilZeroAndNoneAreToldApart(t *testing.T) {
-	t.Run("int", func(t *testing.T) { p22(t, 0, 5) })
-	t.Run("string", func(t *testing.T) { p22(t, "", "x") })
-	t.Run("bool", func(t *testing.T) { p22(t, false, true) })
-	t.Run("struct", func(t *testing.T) { p22(t, place{}, place{1, "x"}) })
-	t.Run("slice", func(t *testing.T) { p22(t, nil, []int{}, []int{1}) })
-	t.Run("map", func(t *testing.T) { p22(t, nil, map[int]int{}, map[int]int{1: 1}) })
-	t.Run("func", func(t *testing.T) { p22[func()](t, nil) })
-	t.Run("chan", func(t *testing.T) { p22[chan int](t, nil) })
-	t.Run("pointer", func(t *testing.T) { p22(t, nil, new(int)) })
-	t.Run("interface", func(t *testing.T) { p22[any](t, nil, 0, (*int)(nil)) })
-	t.Run("error", func(t *testing.T) { p22[error](t, nil, zodiac.ErrMiss, error((*zodiac.PanicError)(nil))) })
+	t.Run("int", func(t *testing.T) { p22(t, nil, 0, 5) })
+	t.Run("string", func(t *testing.T) { p22(t, nil, "", "x") })
+	t.Run("bool", func(t *testing.T) { p22(t, nil, false, true) })
+	t.Run("struct", func(t *testing.T) { p22(t, nil, place{}, place{1, "x"}) })
+	t.Run("slice", func(t *testing.T) { p22(t, nil, nil, []int{}, []int{1}) })
+	t.Run("map", func(t *testing.T) { p22(t, nil, nil, map[int]int{}, map[int]int{1: 1}) })
+	t.Run("func", func(t *testing.T) { p22[func()](t, nil, nil) })
+	t.Run("chan", func(t *testing.T) { p22[chan int](t, nil, nil) })
+	t.Run("pointer", func(t *testing.T) { p22(t, nil, nil, new(int)) })
+	t.Run("interface", func(t *testing.T) { p22[any](t, nil, nil, 0, (*int)(nil)) })
+	t.Run("error", func(t *testing.T) { p22[error](t, nil, nil, zodiac.ErrMiss, error((*zodiac.PanicError)(nil))) })
 }
 
 // p22 puts each of values in by every way, into a loader that stores nil, and looks at it by every way.
-func p22[V any](t *testing.T, values ...V) {
+func p22[V any](t *testing.T, opts zodiac.Options, values ...V) *zodiac.Loader[int, V] {
+	t.Helper()
 	var v V
 	var err error
-	l := zodiac.NewLoader(func(context.Context, int) (V, error) { return v, err }, zodiac.CacheNil())
+	l := zodiac.NewLoader(func(context.Context, int) (V, error) { return v, err }, opts, zodiac.CacheNil())
 	for i, want := range values {
 		kind := kindOf(want)
 		ways := map[string]func() error{
@@ -66,6 +67,7 @@ func p22[V any](t *testing.T, values ...V) {
 	}
 	err = errors.New("must not be called again")
 	none(t, "a fetch", l, zodiac.ErrNone)
+	return l
 }
 
 // kindOf says it in other words than the library: only pointers and interfaces can be Go's None.
@@ -146,8 +148,11 @@ func counted[V any](t *testing.T, what string, l *zodiac.Loader[int, V]) {
 	t.Helper()
 	absent, _ := l.SetIfAbsent(bg, key, *new(V))
 	touched, _ := l.Touch(bg, key)
-	if absent || !touched || l.Len() != 1 {
-		t.Errorf("%s: SetIfAbsent %v, Touch %v, Len %d; want false, true, 1", what, absent, touched, l.Len())
+	if absent || !touched {
+		t.Errorf("%s: SetIfAbsent %v, Touch %v; want false, true", what, absent, touched)
+	}
+	if n := l.Len(); n != 1 && l.Stats().HitStore == 0 { // over a store Len is about memory only
+		t.Errorf("%s: Len %d; want 1", what, n)
 	}
 }
 

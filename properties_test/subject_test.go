@@ -75,9 +75,10 @@ type config struct {
 	clone      bool
 	capacity   int
 	under      zodiac.Store  // nil: memory alone
-	front      time.Duration // in front of the store, or 0
-	noModes    bool          // not part of the loader: no flagged context is made
-	neverClose bool          // likewise: the loader is left to the collector
+	front      time.Duration // memory in front of the store, or 0
+	more       []zodiac.Option
+	noModes    bool // not part of the loader: no flagged context is made
+	neverClose bool // likewise: the loader is left to the collector
 }
 
 func (c config) hasNil() bool { return c.values == "box" }
@@ -274,7 +275,7 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 	add(c.capacity != 0, func() zodiac.Option { return zodiac.WithCapacity(c.capacity) })
 	add(c.under != nil, func() zodiac.Option { return zodiac.WithStore(c.under) })
 	add(c.front != 0, func() zodiac.Option { return zodiac.WithMemory(c.front) })
-	return opts
+	return append(opts, c.more...)
 }
 
 // An origin is where values come from. Each call of a loader's function waits here until the test says what it returns.

@@ -1,0 +1,298 @@
+package properties_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+// P1, P2, P4 (iii), P6, P9: an invalidation in one process while another fetches. Who waited before gets what is fetched; who comes
+// later goes round and gets something newer, also where he joined the fetch that was under way; and nothing old is stored.
+func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
+	needsModes(t)
+	for _, inv := range invalidations {
+		for began, begin := range beginners {
+			for _, early := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%s/%v", inv.name, began, early), func(t *testing.T) {
+					onProcesses(t, 2, config{tags: []string{"s"}}, func(p *processes) {
+						a, b := p.all[0], p.all[1]
+						old := a.get(key, begin)
+						running := a.call(key)
+						if err := inv.do(b); err != nil {
+							t.Fatal(err)
+						}
+						late, elsewhere := a.get(key), b.get(key)
+						if early {
+							running.returns(1)
+						}
+						p.begun(2)
+						if !early {
+							running.returns(1)
+						}
+						old.hasID(1)
+						for range 3 { // who polls, and who went round
+							p.soon()
+							p.begun(2)
+						}
+						for _, young := range []*caller{late, elsewhere} {
+							if r := young.result(); r.err != nil || r.val.id != 2 && r.val.id != inv.leaves {
+								t.Errorf("%s after %s returned %v; want 2, or %d", young.name, inv.name, r, inv.leaves)
+							}
+						}
+						p.none(1)
+						if s := a.Stats(); s.Void+s.Unleased == 0 {
+							t.Errorf("Stats() = %+v; want one that was void, or stored nothing", s)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// P1, at rest: what was stored is not read again once an invalidation anywhere has returned, be there memory in front or not, and
+// once its announcement was heard (P8).
+func TestP1_StoredValuesAreNotReadAfterAnInvalidation(t *testing.T) {
+	for _, inv := range invalidations {
+		t.Run(inv.name, func(t *testing.T) {
+			onProcesses(t, 3, config{tags: []string{"s"}}, func(p *processes) {
+				p.stored(1)
+				if inv.name == "SetIfAbsent" {
+					only(p.all[0].Delete(bg, key))
+				}
+				if err := inv.do(p.all[1]); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				p.none(1)
+				want := inv.leaves
+				if inv.name == "Add" {
+					want = 100
+				}
+				for _, s := range p.all {
+					young := s.get(key)
+					if want == 0 {
+						s.call(key).returns(2)
+						want = 2
+					}
+					young.hasID(want)
+				}
+			})
+		})
+	}
+}
+
+// P3: whatever removes the key behind everybody's back voids the fetch that is under way.
+func TestP3_ForeignDeleteVoidsAFetch(t *testing.T) {
+	onProcesses(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		old := a.get(key)
+		running := a.call(key)
+		p.foreignDelete(entryKey)
+		young := b.get(key)
+		b.call(key).returns(2)
+		young.hasID(2)
+		late := a.get(key)
+		running.returns(1)
+		old.hasID(1)
+		late.hasID(2)
+		p.none(1)
+		p.counted(0, statsOf("Fetched Void HitStore HitStore"))
+	})
+}
+
+// P3, where the key comes back before the fetch ends.
+func TestP3_ForeignDeleteVoidsAFetchThoughTheKeyIsThereAgain(t *testing.T) {
+	onProcesses(t, 3, config{}, func(p *processes) {
+		a, b, c := p.all[0], p.all[1], p.all[2]
+		old := a.get(key)
+		first := a.call(key)
+		p.foreignDelete(entryKey)
+		young := b.get(key)
+		second := b.call(key)
+		first.returns(1) // while b has the lease
+		old.hasID(1)
+		p.none(1)
+		third := c.get(key)
+		p.soon()
+		c.calls() // b's lease lives on
+		second.returns(2)
+		young.hasID(2)
+		p.soon()
+		third.hasID(2)
+	})
+}
+
+// P4 (i): a record found by asking for the lease is for those who joined before the ask was sent.
+func TestP4_RecordFoundByAskingIsForThoseWhoCameBefore(t *testing.T) {
+	for _, g := range grounds[:3] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				p.faults[0].Delay(20*time.Millisecond, chaos.Acquire)
+				early := a.get(key)
+				time.Sleep(10 * time.Millisecond)
+				b.set(key, 1) // now a's ask will find it
+				time.Sleep(10 * time.Millisecond)
+				early.hasID(1)
+
+				// Again, and after the ask was carried out the record is deleted: who comes now must not be told of it.
+				b.Delete(bg, key)
+				p.faults[0].Heal()
+				p.faults[0].Observe(func(c chaos.Call) {
+					if c.Op == chaos.Acquire {
+						b.Set(bg, key, value{id: 3})
+					}
+				})
+				first := a.get(key)
+				first.hasID(3)
+				p.faults[0].Observe(nil)
+				a.calls()
+			})
+		})
+	}
+}
+
+// P4 (ii): what was committed is for everyone who joined, in whatever process.
+func TestP4_CommittedValueIsForEveryoneWhoJoined(t *testing.T) {
+	onProcesses(t, 3, config{}, func(p *processes) {
+		first := p.all[0].get(key)
+		running := p.all[0].call(key)
+		var others []*caller
+		for _, s := range p.all {
+			for range 5 {
+				time.Sleep(time.Millisecond)
+				others = append(others, s.get(key))
+			}
+		}
+		running.returns(1)
+		first.hasID(1)
+		p.soon()
+		all(others, valueOf(1))
+		for _, s := range p.all {
+			s.calls()
+		}
+	})
+}
+
+// P4 (iv): an error is everyone's who joined; waiters in another process fetch for themselves.
+func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
+	onProcesses(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		mine := a.getters(5)
+		running := a.call(key)
+		theirs := b.getters(5)
+		running.fails(errGone)
+		all(mine, outcome{kind: gotError, err: errGone})
+		p.soon()
+		b.call(key).fails(errNotFound)
+		all(theirs, outcome{kind: gotError, err: errNotFound}) // P18: one fetch for all five
+	})
+}
+
+// P7: entries whose tag has lost its generation are of no use.
+func TestP7_LostGenerationInvalidates(t *testing.T) {
+	for _, g := range grounds[:3] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{tags: []string{"s"}}, func(p *processes) {
+				p.stored(1)
+				p.foreignDelete("zodiac::%tag:subject:s")
+				p.none(1)
+				c := p.all[1].get(key)
+				p.all[1].call(key).returns(2)
+				c.hasID(2)
+				p.all[0].get(key).hasID(2)
+				if n := p.all[0].Stats().Invalid + p.all[1].Stats().Invalid; n == 0 {
+					t.Error("nothing was counted as Invalid")
+				}
+			})
+		})
+	}
+}
+
+// P8: memory in front of a store whose announcements are lost serves an entry no longer than WithMemory says.
+func TestP8_MemoryInFrontServesNoLongerThanItsTime(t *testing.T) {
+	for _, g := range grounds[3:] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				p.stored(1)
+				p.faults[1].Fail(errGone, chaos.Announce)
+				if err := b.Set(bg, key, value{id: 2}); err == nil {
+					t.Error("Set returned nil though others were not told")
+				}
+				b.get(key).hasID(2)
+				a.get(key).hasID(1) // nobody told it
+				time.Sleep(g.front)
+				a.get(key).hasID(2)
+			})
+		})
+	}
+}
+
+// P8: a process that is cut off from announcements does not use its memory, and uses it again once it hears.
+func TestP8_MemoryIsNotUsedWhileNothingIsHeard(t *testing.T) {
+	for _, g := range grounds[3:] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				p.stored(1)
+				p.faults[0].Fail(errGone, chaos.Subscribe)
+				p.faults[0].Cut()
+				synctest.Wait()
+				b.set(key, 2)
+				a.get(key).hasID(2)
+				b.set(key, 3)
+				a.get(key).hasID(3)
+				hits := a.Stats().HitMemory
+				p.faults[0].Heal()
+				time.Sleep(time.Second)
+				a.get(key).hasID(3)
+				a.get(key).hasID(3)
+				if s := a.Stats(); s.HitMemory != hits+1 {
+					t.Errorf("%d hits in memory once it hears again; want 1", s.HitMemory-hits)
+				}
+				b.set(key, 4)
+				synctest.Wait()
+				a.get(key).hasID(4)
+			})
+		})
+	}
+}
+
+// P9: a read that was under way when an invalidation came does not fill memory.
+func TestP9_ReadBeforeAnInvalidationFillsNothing(t *testing.T) {
+	for _, g := range grounds[3:] {
+		for _, inv := range invalidations {
+			t.Run(fmt.Sprint(g.name, "/", inv.name), func(t *testing.T) {
+				g.play(t, 2, config{tags: []string{"s"}}, func(p *processes) {
+					a, b := p.all[0], p.all[1]
+					a.set(key, 1)
+					synctest.Wait()
+					slow := make(chan struct{})
+					p.faults[0].Observe(func(c chaos.Call) {
+						if c.Op == chaos.GetMany { // the tag comes with it
+							<-slow
+						}
+					})
+					// The reply is read from the store at once, but comes late.
+					early := a.get(key)
+					close(slow)
+					p.faults[0].Observe(nil)
+					early.hasID(1)
+					if inv.name == "SetIfAbsent" {
+						only(b.Delete(bg, key))
+					}
+					if err := inv.do(b); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					p.none(1)
+				})
+			})
+		}
+	}
+}
