@@ -40,14 +40,16 @@ func (l *lease) ask(seen string, force bool) Ask {
 // given back and grant returns false.
 func (l *lease) grant(token string, sent time.Time, p time.Duration) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ended {
-		l.r.last(l.values, l.aborting(token)) // nobody waits, and Close may take no tasks any more
-		return false
+	ended := l.ended
+	if !ended {
+		l.token = token
+		l.start(sent, p)
 	}
-	l.token = token
-	l.start(sent, p)
-	return true
+	l.mu.Unlock()
+	if ended {
+		l.r.last(l.values, l.aborting(token)) // nobody waits, and Close may take no tasks any more
+	}
+	return !ended
 }
 
 // guarded notes what a Guard has lent. It is renewed and released with the lease, or by itself where the store lends none.
