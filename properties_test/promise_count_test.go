@@ -63,6 +63,7 @@ type watch struct {
 }
 
 func (w *watch) fetch(ctx context.Context, key int) (int, error) {
+	time.Sleep(1) // until the excuses of this very moment are noted
 	w.mu.Lock()
 	w.running[key]++
 	if w.running[key] > 1+w.excused[key] && w.wrong == "" {
@@ -70,7 +71,7 @@ func (w *watch) fetch(ctx context.Context, key int) (int, error) {
 	}
 	w.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { w.excuse(key) }) // it is told to stop: nobody waits for it
-	time.Sleep(w.takes)
+	time.Sleep(w.takes - 1)
 	stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
