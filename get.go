@@ -52,8 +52,9 @@ type distant[V any] struct {
 	key, full string // of the store
 	began     uint64 // by Cache.order
 	budget    budget
-	seen      string   // the Version of the record that was of no use
-	entry     Entry[V] // what was read
+	seen      string    // the Version of the record that was of no use
+	entry     *Entry[V] // what was read, if that is wanted: see detailed
+	detailed  bool
 
 	// spare returns what others fetched while the store did not answer them. It may be older than an invalidation that came before
 	// this Get; so it is for the case that the store does not answer this one either.

@@ -46,7 +46,9 @@ type many[K comparable, V any] struct {
 // A wanted is one key of a GetMany, with all K that have its text.
 type wanted[K comparable, V any] struct {
 	get  getting[K, V]
+	far  distant[V]
 	keys []K
+	one  [1]K // most have one
 }
 
 // distinct returns each key once, and rejects those without text.
@@ -54,8 +56,11 @@ func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
 	state := stateOf(ctx)
 	all := make([]*wanted[K, V], 0, len(keys))
 	seen := make(map[tier.Key[K]]*wanted[K, V], len(keys))
-	for _, key := range keys {
-		w := &wanted[K, V]{get: m.l.e.newGet(ctx, key, state, Mode{}), keys: []K{key}}
+	places := make([]wanted[K, V], len(keys))
+	for i, key := range keys {
+		w := &places[i]
+		w.get, w.one[0] = m.l.e.newGet(ctx, key, state, Mode{}), key
+		w.get.far, w.keys = &w.far, w.one[:]
 		var err error
 		if w.get.place, err = m.l.e.placeOf(key, "GetMany"); err != nil {
 			m.failed.Rejected = append(m.failed.Rejected, err)

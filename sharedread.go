@@ -97,7 +97,7 @@ func (c *core) readLong(ctx context.Context, b *budget, key string) (got found, 
 
 // completeTags parses a record that was read, and reads the generations of its tags that were not read with it.
 func (c *core) completeTags(ctx context.Context, b *budget, got *found) error {
-	if got.parse(); got.bad != nil || len(got.parsed.tags) == 0 {
+	if got.parse(time.Now()); got.bad != nil || len(got.parsed.tags) == 0 {
 		return nil
 	}
 	var missing []string
@@ -150,9 +150,12 @@ func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a an
 		g.far.seen = got.record.Version
 		return a, false
 	}
-	if g.far.entry = c.describeRecord(e, got); c.set.validIf != nil {
+	if c.set.validIf != nil || g.far.detailed {
+		g.far.entry = c.describeRecord(e, got)
+	}
+	if c.set.validIf != nil {
 		valid := false
-		if a.err = c.guard("ValidIf", func() { valid = c.set.validIf(g.key, g.far.entry) }); a.err != nil {
+		if a.err = c.guard("ValidIf", func() { valid = c.set.validIf(g.key, *g.far.entry) }); a.err != nil {
 			c.count(failed, g.sinks)
 			return a, true
 		}
@@ -204,12 +207,17 @@ func (c *engine[K, V]) slideRecord(g *getting[K, V], got *found) {
 }
 
 // noneOf returns the error that readers of a None get: one of NoneIf's, if its text still matches.
-func (c *engine[K, V]) noneOf(got *found) error { return c.set.nones.byText(string(got.parsed.payload)) }
+func (c *engine[K, V]) noneOf(got *found) error {
+	return c.set.nones.byText(string(got.parsed.payload))
+}
 
 // decode returns the entry of a record. It is ready for memory, but for its expiry.
 func (c *engine[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V], error) {
 	rec := &got.parsed
-	created := c.clock.Now() - int64(max(0, got.read.Sub(rec.created)))
+	var created int64
+	if c.near != nil {
+		created = c.clock.Now() - int64(max(0, got.read.Sub(rec.created)))
+	}
 	e := c.mem.NewEntry(place, created, rec.kind == recordNone || c.near != nil && (rec.kind == recordNil || len(rec.tags) > 0))
 	if d := e.Detail(); d != nil {
 		d.Nil = rec.kind == recordNil
@@ -237,9 +245,9 @@ func (c *engine[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V]
 }
 
 // describeRecord returns the snapshot of a record whose value was decoded.
-func (c *engine[K, V]) describeRecord(e *tier.Entry[K, V], got *found) Entry[V] {
+func (c *engine[K, V]) describeRecord(e *tier.Entry[K, V], got *found) *Entry[V] {
 	rec := &got.parsed
-	d := Entry[V]{Value: e.Value, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
+	d := &Entry[V]{Value: e.Value, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
 	if d.Left != Forever {
 		d.Left -= time.Duration(c.clock.Now() - got.sent)
 	}
@@ -287,9 +295,11 @@ func (c *engine[K, V]) peekShared(g *getting[K, V], long bool) (a answer[V], ok 
 	if err := c.begin(g); err != nil {
 		return answer[V]{err: err}, false
 	}
+	g.far.detailed = long
 	if e := c.usable(&g.place, g.sinks); e != nil {
 		if a, ok = c.open(g, e); ok {
-			g.far.entry = c.describe(e)
+			d := c.describe(e)
+			g.far.entry = &d
 			return a, a.err == nil || isNone(a.err)
 		}
 	}
@@ -321,7 +331,7 @@ func (c *engine[K, V]) entryShared(g *getting[K, V]) (Entry[V], bool, error) {
 	if !ok {
 		return Entry[V]{}, false, a.err
 	}
-	d := g.far.entry
+	d := *g.far.entry
 	d.Value = a.value
 	return d, true, a.err
 }
@@ -331,9 +341,10 @@ func (c *engine[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]
 	b := &all[0].get.far.budget
 	keys := make([]string, len(all), len(all)+len(c.set.tags))
 	gots := make([]found, len(all))
+	epoch, sent := c.tags.epoch.Load(), c.clock.Now()
 	for i, w := range all {
 		keys[i] = w.get.far.key
-		gots[i].mark, gots[i].epoch, gots[i].sent = c.mark(keys[i]), c.tags.epoch.Load(), c.clock.Now()
+		gots[i].mark, gots[i].epoch, gots[i].sent = c.mark(keys[i]), epoch, sent
 	}
 	records, err := c.remote.askMany(ctx, b, append(keys, c.remote.tagKeys(c.set.tags)...))
 	if err != nil {
@@ -341,10 +352,11 @@ func (c *engine[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]
 	}
 	own := gensOf(c.set.tags, records[len(all):])
 	late := make(map[string]bool)
+	read := time.Now()
 	for i := range gots {
 		gots[i].record, gots[i].tags = records[i], own
 		if records[i].Version != "" {
-			gots[i].parse()
+			gots[i].parse(read)
 		}
 		for _, t := range gots[i].parsed.tags {
 			if _, known := own[t.name]; !known {
@@ -366,8 +378,8 @@ func (c *engine[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]
 }
 
 // parse parses a record that was read just now.
-func (got *found) parse() {
-	got.read = time.Now()
+func (got *found) parse(now time.Time) {
+	got.read = now
 	got.bad = parseRecord(got.record.Data, &got.parsed)
 }
 
