@@ -14,12 +14,6 @@ import (
 	"github.com/zodiac-go/zodiac/memstore"
 )
 
-// A process is a loader over a store that others share, as if it were in a process of its own.
-type process struct {
-	*zodiac.Loader[string, string]
-	calls atomic.Int32
-}
-
 // An origin has rows that processes fetch.
 type origin struct {
 	mu   sync.Mutex

@@ -242,7 +242,7 @@ func (s *sharing) waitForGuard(look func() (found bool)) bool {
 		sent := time.Now()
 		held, got, err := s.tryGuard()
 		if err != nil {
-			s.c.storeFault(s.ctx, s.of, "TryAcquire of WithGuard", err)
+			_ = s.c.storeFault(s.ctx, s.of, "TryAcquire of WithGuard", err) // keeps nobody from fetching
 			return true
 		}
 		if got && !s.lease.guarded(held, sent) {
@@ -392,7 +392,7 @@ func (s *sharing) settle(v *verdict, life time.Duration) fate {
 	}
 	ok, err := s.commit(rec)
 	if err != nil {
-		s.c.storeFault(s.ctx, s.of, "Commit", err) //nolint:errcheck // the caller has the value
+		_ = s.c.storeFault(s.ctx, s.of, "Commit", err) // the caller has the value
 	}
 	if !ok || err != nil {
 		s.before = s.started
@@ -420,7 +420,7 @@ func (s *sharing) remember(err error, began int64, life time.Duration) {
 	}
 	rec := record{kind: recordErrorMark, created: s.c.clock.Time(began), payload: []byte(err.Error())}
 	if _, err := s.commit(Record{Data: rec.appendTo(nil), TTL: life, Mark: true}); err != nil {
-		s.c.storeFault(s.ctx, s.of, "Commit", err) //nolint:errcheck // the caller has the function's error
+		_ = s.c.storeFault(s.ctx, s.of, "Commit", err) // the caller has the function's error
 	}
 }
 

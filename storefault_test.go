@@ -293,7 +293,7 @@ func TestErrorIsRememberedForAllProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}
 		all := processes(t, o, 2, zodiac.WithErrorTTL(5))
-		if _, err := all[0].Get(t.Context(), "k"); err != errNotThere {
+		if _, err := all[0].Get(t.Context(), "k"); !same(err, errNotThere) {
 			t.Fatalf("Get = %v", err)
 		}
 		_, err := all[1].Get(t.Context(), "k")
@@ -478,7 +478,7 @@ func TestStoreOptionsThatContradictEachOtherAreReported(t *testing.T) {
 		"WithSliding":      append([]zodiac.Option{zodiac.WithMemory(1), zodiac.WithSliding()}, over...),
 		"WithCapacity":     append([]zodiac.Option{zodiac.WithCapacity(1)}, over...),
 		"WithMaxBytes: -1": append([]zodiac.Option{zodiac.WithMaxBytes(-1)}, over...),
-		"the codec's name": append([]zodiac.Option{zodiac.WithCodec(oddCodec{})}, over...),
+		"no good":          append([]zodiac.Option{zodiac.WithCodec(oddCodec{})}, over...),
 		"neither":          append([]zodiac.Option{zodiac.WithWait(1, 7)}, over...),
 	} {
 		l, err := zodiac.TryNewLoader(fetch, opts...)

@@ -47,25 +47,15 @@ func WithMemory[P Period](p P) Option {
 // WithCodec sets how values become bytes in a store. By default it is [JSON].
 func WithCodec(codec Codec) Option {
 	return option(func(c *config) {
-		switch {
-		case codec == nil:
+		if codec == nil {
 			c.fault("WithCodec", errors.New("the codec is nil"))
-		case !isCodecName(codec.Name()):
-			c.fault("WithCodec", fmt.Errorf("the codec's name %q is not 1 to 32 letters, digits, '-', '_', '.' and '+'", codec.Name()))
-		default:
-			c.far.codec = codec
+			return
 		}
+		if err := checkCodecName(codec.Name()); err != nil {
+			c.fault("WithCodec", err)
+		}
+		c.far.codec = codec
 	})
-}
-
-func isCodecName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '+') {
-			return false
-		}
-	}
-	return 1 <= len(s) && len(s) <= 32
 }
 
 // WithLease sets for how long a process has a key to itself while it fetches. The lease is renewed as long as the fetch runs, so it
@@ -189,8 +179,14 @@ func (c *config) checkNoStore() {
 		name  string
 		given bool
 	}{
-		{"WithMemory", f.memory != 0}, {"WithCodec", f.codec != nil}, {"WithLease", f.lease != 0}, {"WithWait", f.waitGiven},
-		{"WithGuard", f.guard != nil}, {"WithStoreTimeout", f.timeout != 0}, {"FailClosed", f.failClosed}, {"WithMaxBytes", f.maxBytes != 0},
+		{"WithMemory", f.memory != 0},
+		{"WithCodec", f.codec != nil},
+		{"WithLease", f.lease != 0},
+		{"WithWait", f.waitGiven},
+		{"WithGuard", f.guard != nil},
+		{"WithStoreTimeout", f.timeout != 0},
+		{"FailClosed", f.failClosed},
+		{"WithMaxBytes", f.maxBytes != 0},
 	} {
 		if o.given {
 			c.fault(o.name, errors.New("needs WithStore; in memory alone it has no meaning"))

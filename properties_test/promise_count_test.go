@@ -63,7 +63,7 @@ type watch struct {
 }
 
 func (w *watch) fetch(ctx context.Context, key int) (int, error) {
-	time.Sleep(1) // until the excuses of this very moment are noted
+	time.Sleep(time.Nanosecond) // until the excuses of this very moment are noted
 	w.mu.Lock()
 	w.running[key]++
 	if w.running[key] > 1+w.excused[key] && w.wrong == "" {
@@ -71,7 +71,7 @@ func (w *watch) fetch(ctx context.Context, key int) (int, error) {
 	}
 	w.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { w.excuse(key) }) // it is told to stop: nobody waits for it
-	time.Sleep(w.takes - 1)
+	time.Sleep(w.takes - time.Nanosecond)
 	stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,6 +1,9 @@
 package flight
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // begunVoid begins a flight of a key and makes it void.
 func begunVoid(t *testing.T, g *group, key string) *keyFlight {
@@ -118,7 +121,7 @@ func TestShareJoinsButBeginsNothing(t *testing.T) {
 		t.Error("Share joined a void flight")
 	}
 	g.Close()
-	if _, err := g.Share("a", 0, Plain, nil, nil); err != ErrClosed {
+	if _, err := g.Share("a", 0, Plain, nil, nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("Share after Close: %v", err)
 	}
 }
