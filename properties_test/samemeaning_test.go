@@ -3,6 +3,7 @@ package properties_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,11 @@ func TestSameMeaning(t *testing.T) {
 	needsModes(t)
 	for _, of := range [][2]string{{"int", "int64"}, {"struct", "box"}, {"withKey", "box"}, {"string", "int64"}} {
 		t.Run(of[0], func(t *testing.T) {
-			checkMore(t, 2, func(t *rapid.T) {
+			runs := 0
+			rapid.Check(t, func(t *rapid.T) {
+				if runs++; runs > sameRuns && flag.Lookup("rapid.checks").Value.String() == "100" {
+					return // a run is dear; who asks for more than the default gets more
+				}
 				c := drawConfig(t, of[0], of[1])
 				c.errorTTL, c.capacity, c.neverClose = 0, 0, false
 				rapid.SyncTest(t, func(t *rapid.T) { runFleet(t, c) })
@@ -44,6 +49,9 @@ func TestSameMeaning(t *testing.T) {
 		})
 	}
 }
+
+// sameRuns is how many histories TestSameMeaning runs of each kind by default.
+const sameRuns = 12
 
 // A peer is one way of keeping values: one process, or more over one store, and the function they call.
 type peer struct {
