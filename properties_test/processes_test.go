@@ -1,7 +1,6 @@
 package properties_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,14 +173,6 @@ func (p *processes) counted(i int, want zodiac.Stats) {
 	got.Missed = 0 // of peeking
 	if got != want {
 		p.t.Errorf("process %d: Stats() = %+v; want %+v", i, got, want)
-	}
-}
-
-func withTimeout(d time.Duration) func(context.Context) context.Context {
-	return func(ctx context.Context) context.Context {
-		ctx, cancel := context.WithTimeout(ctx, d)
-		context.AfterFunc(ctx, cancel)
-		return ctx
 	}
 }
 

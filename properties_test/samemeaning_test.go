@@ -87,8 +87,6 @@ func (v virtualTB) Cleanup(f func()) { v.t.Cleanup(f) }
 // process hides that a store has a loader of this name already: names are taken for each Store.
 type process struct{ *memstore.Store }
 
-type redisProcess struct{ *redisstore.Store }
-
 func runFleet(t *rapid.T, c config) {
 	f := &fleet{config: c, t: t}
 	f.join("memory", 0, nil)
