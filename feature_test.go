@@ -1,4 +1,4 @@
-// What FEATURES asks of a loader in memory, and the tests that fail without it. Tests are beside the file that keeps the
+// What FEATURES asks of a loader, and the tests that fail without it. Tests are beside the file that keeps the
 // promise (loader.go: loader_test.go); those below had no better place, and are followed by what all tests use.
 //
 //	A1 typed loader around a function     TestGetCachesWhatTheFunctionReturns, TestGetHasTheSignatureOfTheFunction, TestLoaderOverALoader
@@ -31,6 +31,27 @@
 //	                                      TestEveryCallAfterCloseGetsErrClosed
 //	H1 stats                              TestStatsArePartitionsOfGetsAndFetches, TestCollectStatsCountsTheCallsOfItsContext
 //	H2 hooks                              TestObserverIsToldOfEveryFetchAndNoHit, TestFaultsAreLoggedAsWarnings
+//
+// Over a store:
+//
+//	A4 set, touch, delete, clear …        TestMutationsOverAStore, properties_test: TestSameMeaning
+//	A6 many at once                       TestGetManyAsksAStoreOnce
+//	A8 names                              TestNamesAreUniqueOverAStore
+//	B6 serializers: JSON                  FuzzJSON, ExampleWithCodec
+//	B7 copies                             properties_test: TestP21
+//	B8 corrupt or foreign bytes           TestCorruptRecordsAreMissesThatGetOverwritten, FuzzParseRecord
+//	C4 prefix, version                    TestNamesAreUniqueOverAStore, FuzzStoreKeysDoNotCollide
+//	C5 tags                               TestTagsOverAStore
+//	D2 Redis: single, Sentinel, Cluster   redisstore
+//	D8 one conformance suite              storetest
+//	E2 one fetch across processes         TestProcessesShareOneFetch, internal/herd
+//	E3 a waiter takes over                TestKilledProcessIsReplacedWhenItsLeaseEnds, TestAbandonedFetchLetsAnotherProcessFetch
+//	E4 waiting limit                      TestWaitingForAnotherProcessEnds
+//	E5 Redlock                            lease
+//	E6 late writers do not win            TestNoProcessReadsWhatIsOlderThanADelete, properties_test: TestP1, TestP2
+//	I1 memory in front of a store         TestMemoryInFrontOfAStoreIsNotUsedWhileNothingIsHeard, properties_test: TestP8, TestP9
+//	I4 breaker                            TestGetFetchesWhileTheStoreIsDown, TestStalledStoreHoldsACallerNoLongerThanItsTimeoutAllows
+//	I8 chaos                              storetest/chaos
 package zodiac_test
 
 import (

@@ -245,6 +245,14 @@ func TestTagsOverAStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			get(all[0], 3)
+			if err := all[0].DeleteTags(ctx, "is-v"); err != nil {
+				t.Fatal(err)
+			}
+			for _, absent := range []bool{true, false} {
+				if ok, err := all[1].SetIfAbsent(ctx, "k", "w"); ok != absent || err != nil {
+					t.Errorf("SetIfAbsent beside a record whose tag was deleted = %v, %v; want %v", ok, err, absent)
+				}
+			}
 		})
 	}
 }

@@ -136,7 +136,27 @@ func (c *engine[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) 
 		_, err := c.readForWrite(ctx, w, &d)
 		return errors.Is(err, ErrMiss), c.writeError(ctx, w.key, "Get", noMiss(err))
 	}
-	return c.addDraft(ctx, w, &d)
+	added, err := c.addDraft(ctx, w, &d)
+	if added || err != nil {
+		return added, err
+	}
+	if _, err := c.readForWrite(ctx, w, &d); !errors.Is(err, ErrMiss) {
+		return false, err
+	}
+	return c.replaceUseless(ctx, w, &d)
+}
+
+// replaceUseless stores a record in place of one that counts as absent: a tag of it was deleted, or it cannot be read.
+func (c *engine[K, V]) replaceUseless(ctx context.Context, w *write[K, V], d *draft) (bool, error) {
+	l := lease{r: c.remote, key: d.key, values: context.WithoutCancel(ctx)}
+	defer l.close()
+	if err := c.lockShared(ctx, w, d, &l); err != nil {
+		return false, err
+	}
+	if _, err := c.readForWrite(ctx, w, d); !errors.Is(err, ErrMiss) {
+		return false, err
+	}
+	return c.commitUpdate(ctx, w, d, &l, true)
 }
 
 // addDraft stores a record if there is none.

@@ -55,7 +55,6 @@ func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
 // A watch counts the functions that run, and those for whose running on there is an excuse.
 type watch struct {
 	takes time.Duration
-	apart bool // functions run in several processes
 
 	mu      sync.Mutex // guards the fields below
 	running map[int]int
@@ -67,11 +66,6 @@ func (w *watch) fetch(ctx context.Context, key int) (int, error) {
 	time.Sleep(time.Nanosecond) // until the excuses of this very moment are noted
 	w.mu.Lock()
 	w.running[key]++
-	if w.apart { // the other one's end, which was seen elsewhere at this instant, is to be seen here too
-		w.mu.Unlock()
-		time.Sleep(time.Microsecond)
-		w.mu.Lock()
-	}
 	if w.running[key] > 1+w.excused[key] && w.wrong == "" {
 		w.wrong = fmt.Sprintf("%d functions run for key %d, and only %d of them have an excuse", w.running[key], key, w.excused[key])
 	}

@@ -30,8 +30,7 @@ import (
 //   - Len, and everything about capacity: they are about memory.
 //   - Which hits are of memory, and which of the store: their sum is compared.
 //   - After a fetch that was skipped nobody stores for a second, and what it was to replace is gone: see [fleet.afterSkip].
-//   - A record whose tag was deleted stays where it is: it makes SetIfAbsent false, it is counted by Delete and Clear, and again and
-//     again as Invalid.
+//   - A record whose tag was deleted stays where it is: it is counted by Delete and Clear, and again and again as Invalid.
 //   - Where there is memory in front of a store, ValidIf is asked about the entries of both, and may refuse both.
 func TestSameMeaning(t *testing.T) {
 	needsModes(t)
@@ -374,9 +373,6 @@ func (f *fleet) doSetNone(*rapid.T) {
 func (f *fleet) doSetIfAbsent(*rapid.T) {
 	key, v := f.key(), f.draws().drawValue()
 	opts, ttl, tags := f.draws().setOptions(true)
-	if f.gone {
-		f.drop(key)
-	}
 	f.do(fmt.Sprintf("SetIfAbsent(%d, %v, ttl %v, tags %v)", key, v, ttl, tags), func(ctx context.Context, s subject) string {
 		ok, err := s.SetIfAbsent(ctx, key, v, opts...)
 		return fmt.Sprintf("%v, %s", ok, text(err))

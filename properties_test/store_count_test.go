@@ -39,7 +39,7 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					}
 				}()
 				synctest.Test(t, func(t *testing.T) {
-					w := &watch{running: map[int]int{}, excused: map[int]int{}, apart: true, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
+					w := &watch{running: map[int]int{}, excused: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
 					_, open := g.shared(t)
 					var ls []*zodiac.Loader[int, int]
 					for range 3 {

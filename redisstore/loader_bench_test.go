@@ -152,3 +152,34 @@ func (r *rivalry) pipelined(ctx context.Context, b *testing.B) {
 		got[r.keys[i]] = v
 	}
 }
+
+// BenchmarkLoaderMemoryHit measures a hit in memory in front of Redis beside one in memory alone.
+func BenchmarkLoaderMemoryHit(b *testing.B) {
+	server := redistest.Start(b)
+	ctx := context.Background()
+	c := client(b, server, nil)
+	fetch := func(_ context.Context, id int64) (row, error) { return row{ID: id}, nil }
+	opts := zodiac.Options{zodiac.WithName("hits"), zodiac.WithTTL(3600)}
+	alone := zodiac.NewLoader(fetch, opts)
+	front := zodiac.NewLoader(fetch, opts, zodiac.WithStore(store(b, c)), zodiac.WithMemory(1800))
+	defer alone.Close(ctx)
+	defer front.Close(ctx)
+	for front.Stats().HitMemory == 0 { // until what others invalidate is heard
+		if _, err := front.Get(ctx, 0); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	hits := func(l *zodiac.Loader[int64, row]) time.Duration {
+		began := time.Now()
+		for i := range int64(100_000) {
+			if _, err := l.Get(ctx, i%1000); err != nil {
+				b.Error(err)
+			}
+		}
+		return time.Since(began)
+	}
+	hits(alone)
+	hits(front)
+	turns(b, func() time.Duration { return hits(front) }, func() time.Duration { return hits(alone) })
+}
