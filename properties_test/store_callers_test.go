@@ -102,7 +102,7 @@ func TestP15_KilledHolderIsReplaced(t *testing.T) {
 				p.faults[0].Stall() // nothing that it sends arrives any more
 				killed := time.Now()
 				theirs := b.get(key)
-				for len(b.o.calls) == 0 && time.Since(killed) < 10*time.Second {
+				for b.o.waiting() == 0 && time.Since(killed) < 10*time.Second {
 					time.Sleep(time.Millisecond)
 					synctest.Wait()
 				}

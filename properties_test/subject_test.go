@@ -342,6 +342,13 @@ func (o *origin) await(ctx context.Context, key int, via string) (value, error) 
 	}
 }
 
+// waiting returns how many calls the test has not looked at.
+func (o *origin) waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.calls)
+}
+
 var errQuit = errors.New("the test is over")
 
 func newOrigin() *origin { return &origin{quit: make(chan struct{})} }
