@@ -277,9 +277,6 @@ func (r *leaseRun) acquire(ask zodiac.Ask, lost bool) func() string {
 		g := &grant{asked: ask.Token}
 		r.all = append(r.all, g)
 		ends := r.now.Add(ask.Lease)
-		if _, is := r.store.(redisClient); is && f.alive(r.now) && !f.forever && f.deadline.After(f.dies) && f.deadline.After(ends) {
-			ends = f.deadline // Redis does not set it back while its record lives
-		}
 		if f.leased(r.now) {
 			r.stopWaiting() // taken by force: nobody is told
 		}
