@@ -55,7 +55,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	made := &Cache[K, V]{engine[K, V]{
 		core: core{
 			name: s.name, observer: s.observer, logger: s.logger, clock: coarse.New(), tags: newTagSpace(),
-			own: s.tags, tagged: s.tagsFunc != nil, recalls: s.life.failed != 0,
+			own: s.tags, tagged: s.tagsFunc != nil,
 		},
 		hits:    newStriped(),
 		flights: flight.NewGroup[tier.Key[K], job[K, V]](s.far.store != nil),

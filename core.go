@@ -23,9 +23,8 @@ type core struct {
 	counts counters
 	closed atomic.Bool
 
-	remote  *remote       // nil without WithStore
-	near    *near         // of memory in front of a store; nil if there is none
-	order   atomic.Uint64 // counts what happens over a store: see sharing
-	bare    bareWrites    // of a store that lends no leases
-	recalls bool          // WithErrorTTL
+	remote *remote       // nil without WithStore
+	near   *near         // of memory in front of a store; nil if there is none
+	order  atomic.Uint64 // counts what happens over a store: see sharing
+	bare   bareWrites    // of a store that lends no leases
 }

@@ -134,7 +134,7 @@ func (c *engine[K, V]) addShared(ctx context.Context, w *write[K, V], value *V) 
 	}
 	if d.drop {
 		_, err := c.readForWrite(ctx, w, &d)
-		return errors.Is(err, ErrMiss), c.writeError(ctx, w.key, "Get", noMiss(err))
+		return errors.Is(err, ErrMiss), noMiss(err)
 	}
 	added, err := c.addDraft(ctx, w, &d)
 	if added || err != nil {

@@ -1,4 +1,5 @@
-// Package redisstore keeps zodiac's records in Redis 7.0 or later, alone, with Sentinel, or as a Cluster. Valkey should do, but is not tested.
+// Package redisstore keeps zodiac's records in Redis 7.0 or later, alone, with Sentinel, or as a Cluster. Valkey should do, but is
+// not tested.
 //
 //	store := redisstore.New(redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true}))
 //	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store), zodiac.WithTTL(60))
