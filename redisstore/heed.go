@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -44,12 +45,18 @@ func (d detour) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipe
 	return func(ctx context.Context, cmds []redis.Cmder) error { return send(ctx, d.client, cmds) }
 }
 
-// send sends commands in one go, and returns the error of the first that has one, which may be redis.Nil.
+// send sends commands in one go, and returns the error of the first that has one, which may be redis.Nil. A hook that ends the
+// pipeline by an error, and leaves the commands without, would make them look like empty values: then all have it.
 func send(ctx context.Context, c commander, cmds []redis.Cmder) error {
 	p := c.Pipeline()
-	if err := p.BatchProcess(ctx, cmds...); err != nil {
-		return err
+	err := p.BatchProcess(ctx, cmds...)
+	if err == nil {
+		_, err = p.Exec(ctx)
 	}
-	_, err := p.Exec(ctx)
+	if err != nil && !slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		for _, cmd := range cmds {
+			cmd.SetErr(err)
+		}
+	}
 	return err
 }

@@ -81,7 +81,7 @@ func (s *Store) GetData(ctx context.Context, key string) (zodiac.Record, error) 
 		return zodiac.Record{}, errClosed
 	}
 	get := redis.NewStringCmd(ctx, "get", key)
-	if err := s.process(ctx, get); untold(err) {
+	if err := s.gathered(ctx, get); untold(err) {
 		return zodiac.Record{}, err
 	}
 	value, err := framed(ctx, get)

@@ -8,7 +8,9 @@
 //
 // # What is sent
 //
-// A hit is one command in one round trip; PTTL goes with it where the time left matters. A miss is three round trips: the
+// A hit is one command in one round trip; PTTL goes with it where the time left matters. If more than four callers read at the same
+// time, those who come together share a pipeline, under the values of the first one's context; nobody waits for others to come. A
+// pipeline that fails is read again command by command. On a cluster each read is sent by itself. A miss is three round trips: the
 // read, a script that takes the lease, and one that stores the result and ends the lease. Everything about a key is in that key,
 // so that whoever deletes it, with whatever client, voids the lease too. docs/redis-frame.md describes the bytes.
 //
@@ -58,13 +60,14 @@ type Store struct {
 	channel string
 	logger  *slog.Logger
 
-	hub     hub
-	clock   serverClock
-	closed  atomic.Bool
-	checked atomic.Bool // the server is new enough
-	stuck   atomic.Int64
-	refused atomic.Uint64
-	report  sync.Once
+	hub      hub
+	gatherer gatherer
+	clock    serverClock
+	closed   atomic.Bool
+	checked  atomic.Bool // the server is new enough
+	stuck    atomic.Int64
+	refused  atomic.Uint64
+	report   sync.Once
 }
 
 var (

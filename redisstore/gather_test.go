@@ -1,0 +1,218 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+)
+
+// A throng is readers of one Store who come together.
+type throng struct {
+	t     *testing.T
+	s     *Store
+	sizes []int        // of the pipelines that were sent, one after another
+	alone atomic.Int32 // commands that were not in one
+
+	pipelines func(ctx context.Context) error // instead of sending them, if not nil
+}
+
+func (th *throng) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (th *throng) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "get" {
+			th.alone.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (th *throng) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "get" {
+			th.sizes = append(th.sizes, len(cmds))
+			if th.pipelines != nil {
+				return th.pipelines(ctx)
+			}
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// crowded calls f in virtual time, with a Store that has records "0" to "99" under keys of these names, and more callers than may
+// send their own commands.
+func crowded(t *testing.T, f func(th *throng)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := redistest.Virtual(t)
+		th := &throng{t: t, s: New(c)}
+		for i := range 100 {
+			if err := th.s.Set(context.Background(), fmt.Sprint(i), zodiac.Record{Data: fmt.Append(nil, i), TTL: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.AddHook(th)
+		th.s.gatherer.callers.Store(maxAlone)
+		f(th)
+		if n := th.s.gatherer.callers.Load(); n != maxAlone {
+			t.Errorf("%d callers are said to be under way, want %d", n, maxAlone)
+		}
+	})
+}
+
+// lead begins a batch, whose first command is the caller's.
+func (th *throng) lead() (*batch, *redis.StringCmd) {
+	th.t.Helper()
+	cmd := redis.NewStringCmd(context.Background(), "get", "0")
+	b, first := th.s.gatherer.join(cmd)
+	if !first {
+		th.t.Fatal("a batch was begun before")
+	}
+	return b, cmd
+}
+
+// read starts n readers of keys from "1" on, and returns what they wait for: each is to get its own record.
+func (th *throng) read(ctx context.Context, n int) (check func()) {
+	errs := make(chan error, n)
+	for i := 1; i <= n; i++ {
+		go func() {
+			r, err := th.s.GetData(ctx, fmt.Sprint(i))
+			if err == nil && string(r.Data) != fmt.Sprint(i) {
+				err = fmt.Errorf("the reader of key %d got %q", i, r.Data)
+			}
+			errs <- err
+		}()
+	}
+	synctest.Wait()
+	return func() {
+		th.t.Helper()
+		for range n {
+			if err := <-errs; err != nil {
+				th.t.Error(err)
+			}
+		}
+	}
+}
+
+func TestReadersWhoComeTogetherShareAPipeline(t *testing.T) {
+	crowded(t, func(th *throng) {
+		b, own := th.lead()
+		check := th.read(context.Background(), maxBatch) // the last of them is one too many, and begins a batch of its own
+		if len(th.sizes) != 0 || th.alone.Load() != 1 {
+			t.Errorf("before the batch is sent, there were pipelines of %v, and %d commands by themselves; want 1", th.sizes, th.alone.Load())
+		}
+		th.s.gatherer.close(b)
+		th.s.sendBatch(context.Background(), b)
+		check()
+		if own.Val() == "" || len(th.sizes) != 1 || th.sizes[0] != maxBatch || th.alone.Load() != 1 {
+			t.Errorf("pipelines of %v, and %d by themselves; want one of %d, and 1", th.sizes, th.alone.Load(), maxBatch)
+		}
+	})
+}
+
+func TestReaderWithoutCompanySendsOneCommand(t *testing.T) {
+	crowded(t, func(th *throng) {
+		th.read(context.Background(), 1)()
+		th.s.gatherer.callers.Store(0)
+		th.lead() // a batch that this one does not wait for
+		th.read(context.Background(), 1)()
+		if len(th.sizes) != 0 || th.alone.Load() != 2 {
+			t.Errorf("pipelines of %v, and %d commands by themselves; want 2", th.sizes, th.alone.Load())
+		}
+		th.s.gatherer.callers.Store(maxAlone)
+	})
+}
+
+func TestBatchThatFailsIsReadOneByOne(t *testing.T) {
+	broken := errors.New("broken")
+	for name, pipelines := range map[string]func(context.Context) error{
+		"by an error":     func(context.Context) error { return broken },
+		"by a panic":      func(context.Context) error { panic(broken) },
+		"by its deadline": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			crowded(t, func(th *throng) {
+				th.pipelines = pipelines
+				b, own := th.lead()
+				check := th.read(context.Background(), 3)
+				th.s.gatherer.close(b)
+				began := time.Now()
+				func() {
+					defer func() { _ = recover() }() // it is the first caller's
+					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+					defer cancel()
+					th.s.sendBatch(ctx, b)
+				}()
+				check()
+				if own.Err() == nil || th.alone.Load() != 3 || time.Since(began) > time.Second {
+					t.Errorf("the first has the error %v; %d by themselves, after %v; want an error, 3, and a second at most",
+						own.Err(), th.alone.Load(), time.Since(began))
+				}
+			})
+		})
+	}
+}
+
+func TestReplyThatIsAnErrorIsNotReadAgain(t *testing.T) {
+	crowded(t, func(th *throng) {
+		b, _ := th.lead()
+		res := make(chan error)
+		go func() {
+			_, err := th.s.GetData(context.Background(), "absent")
+			res <- err
+		}()
+		synctest.Wait()
+		th.s.gatherer.close(b)
+		th.s.sendBatch(context.Background(), b)
+		if err := <-res; !errors.Is(err, zodiac.ErrMiss) || th.alone.Load() != 0 {
+			t.Errorf("GetData() = %v after %d commands more, want ErrMiss and none", err, th.alone.Load())
+		}
+	})
+}
+
+func TestNobodyIsHeldByABatch(t *testing.T) {
+	crowded(t, func(th *throng) {
+		hang := make(chan struct{})
+		th.pipelines = func(context.Context) error { <-hang; return nil }
+		b, _ := th.lead()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		defer cancel()
+		res := make(chan error)
+		go func() {
+			_, err := th.s.GetData(ctx, "1")
+			res <- err
+		}()
+		synctest.Wait()
+		th.s.gatherer.close(b)
+		began := time.Now()
+		go th.s.sendBatch(context.Background(), b)
+		if err := <-res; !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Millisecond {
+			t.Errorf("GetData() = %v after %v, want its deadline's error after 10 ms", err, time.Since(began))
+		}
+		close(hang)
+		<-b.over
+	})
+}
+
+func TestFirstOfABatchWhoLeavesTakesNobodyAlong(t *testing.T) {
+	crowded(t, func(th *throng) {
+		b, _ := th.lead()
+		check := th.read(context.Background(), 3)
+		th.s.gatherer.close(b)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		th.s.sendBatch(ctx, b)
+		check()
+		if th.alone.Load() != 0 {
+			t.Errorf("%d commands were sent once more", th.alone.Load())
+		}
+	})
+}
