@@ -46,7 +46,7 @@ func (r *remote) probe(report func(error)) {
 func (r *reads) init() {
 	r.seed = maphash.MakeSeed()
 	for i := range r.shards {
-		r.shards[i].lines = make(map[string]*readLine)
+		r.shards[i].next = make(map[string]*sharedRead)
 	}
 }
 

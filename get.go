@@ -44,21 +44,26 @@ type getting[K comparable, V any] struct {
 	refused *tier.Entry[K, V] // the entry that ValidIf did not want
 	within  *flight.Link      // the flight it is a part of
 
-	far *distant[V] // over a store
+	far distant[K, V] // over a store
 }
 
 // A distant is what a Get over a store has beyond one in memory.
-type distant[V any] struct {
+type distant[K comparable, V any] struct {
 	key, full string // of the store
 	began     uint64 // by Cache.order
 	budget    budget
 	seen      string    // the Version of the record that was of no use
 	entry     *Entry[V] // what was read, if that is wanted: see detailed
 	detailed  bool
+	spare     *spare[K, V]
+}
 
-	// spare returns what others fetched while the store did not answer them. It may be older than an invalidation that came before
-	// this Get; so it is for the case that the store does not answer this one either.
-	spare func() answer[V]
+// A spare is what others fetched while the store did not answer them. It may be older than an invalidation that came before
+// this Get; so it is for the case that the store does not answer this one either.
+type spare[K comparable, V any] struct {
+	f   *flight.Flight[tier.Key[K], job[K, V]]
+	err error
+	as  counter
 }
 
 func (c *engine[K, V]) newGet(ctx context.Context, key K, state *callState, also Mode) getting[K, V] {
@@ -270,7 +275,8 @@ func (g *getting[K, V]) kind() (kind flight.Kind, joins func(*flight.Flight[tier
 	}
 	if g.inner.has(noRead) { // what others began may be made of what this caller does not want read
 		kind = flight.Forced
-		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return g.inner.sameRules(f.Job.ctx.inner) }
+		inner := g.inner // not g, which would be on the heap for every Get
+		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return inner.sameRules(f.Job.ctx.inner) }
 	}
 	if g.mode.NoWrite {
 		kind = flight.Aside

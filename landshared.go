@@ -1,8 +1,6 @@
 package zodiac
 
 import (
-	"time"
-
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -141,19 +139,19 @@ func (c *engine[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key
 			if !only.down {
 				return a, as, false
 			}
-			g.far.spare = func() answer[V] { return c.take(g, f, err, as) }
+			g.far.spare = &spare[K, V]{f, err, as}
 			return a, as, false
 		}
 	}
 	if err == nil && s.got != nil {
-		a, ok = c.openRecord(g, s.got, hitStore)
+		a, ok = c.openRecord(g, s.got, nil, hitStore)
 		return a, numCounters, ok
 	}
-	return c.take(g, f, err, as), as, true
+	return c.take(f, err, as), as, true
 }
 
 // take returns what a caller gets of the result of a flight.
-func (c *engine[K, V]) take(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
+func (c *engine[K, V]) take(f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
 	s, r := f.Job.shared, &f.Job.result
 	switch {
 	case err != nil:
@@ -163,23 +161,20 @@ func (c *engine[K, V]) take(g *getting[K, V], f *flight.Flight[tier.Key[K], job[
 	case c.near != nil || s.data == nil:
 		a.value, a.err = c.cloned(r.entry.Value)
 	default:
-		a.value, a.err = c.ownCopy(g, s.data)
+		a.value, a.err = c.ownCopy(s.data)
 	}
 	return a
 }
 
 // ownCopy decodes a result that was just encoded, for one of those who share it.
-func (c *engine[K, V]) ownCopy(g *getting[K, V], data []byte) (V, error) {
-	var got found
-	if err := parseRecord(data, &got.parsed); err != nil {
-		var zero V
-		return zero, err
+func (c *engine[K, V]) ownCopy(data []byte) (v V, err error) {
+	var rec record
+	if err = parseRecord(data, &rec); err == nil {
+		err = c.decode(&rec, &v)
 	}
-	got.read = time.Now()
-	e, err := c.decode(&g.place, &got)
 	if err != nil {
 		var zero V
 		return zero, err
 	}
-	return e.Value, nil
+	return v, nil
 }

@@ -3,6 +3,7 @@ package zodiac
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"sync"
 
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -19,137 +20,209 @@ const manyAtOnce = 16
 // there is returned and the rest are errors. The map is never nil, except that a closed Loader returns nil and ErrClosed.
 func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	m := many[K, V]{l: l, values: make(map[K]V, len(keys))}
-	all := m.distinct(ctx, keys)
-	if g := l.e.newGet(ctx, *new(K), stateOf(ctx), Mode{}); g.bypasses() {
+	m.base = l.e.newGet(ctx, *new(K), stateOf(ctx), Mode{})
+	if l.e.remote != nil {
+		m.base.far.began, m.base.far.budget = l.e.order.Add(1), l.e.remote.newBudget()
+	}
+	all := m.distinct(keys)
+	switch {
+	case m.base.bypasses():
 		m.bypass(all)
-	} else if l.e.closed.Load() {
+	case l.e.closed.Load():
 		return nil, ErrClosed
-	} else {
-		missing := m.read(all)
-		if l.e.remote != nil {
-			missing = m.readStore(ctx, missing)
-		}
-		m.load(missing)
+	default:
+		m.load(m.readStore(m.read(all)))
 	}
 	return m.values, m.failed.orNil()
 }
 
-// A many is one GetMany.
+// A many is one GetMany. Most keys are hits, which leave nothing behind but their values.
 type many[K comparable, V any] struct {
-	l *Loader[K, V]
+	l       *Loader[K, V]
+	base    getting[K, V] // without a key
+	baseFar distant[K, V]
+	get     getting[K, V] // of the key that is looked at: see at
+	far     distant[K, V]
+	got     found // likewise
+	room    []V   // see space
 
 	mu     sync.Mutex // guards the fields below
 	values map[K]V
 	failed ManyError[K]
 }
 
-// A wanted is one key of a GetMany, with all K that have its text.
+// A wanted is one key of a GetMany.
 type wanted[K comparable, V any] struct {
-	get  getting[K, V]
-	far  distant[V]
-	keys []K
-	one  [1]K // most have one
+	key     K
+	place   tier.Key[K]
+	name    string            // of the store
+	refused *tier.Entry[K, V] // see getting
+	rare    *rarity[K]        // nil for most
+}
+
+// A rarity is what few keys have.
+type rarity[K comparable] struct {
+	full string // see distant
+	also []K    // others with the key's text
+}
+
+func (w *wanted[K, V]) rarity() *rarity[K] {
+	if w.rare == nil {
+		w.rare = new(rarity[K])
+	}
+	return w.rare
+}
+
+// A lacking is a key that was found nowhere.
+type lacking[K comparable, V any] struct {
+	*wanted[K, V]
+	get getting[K, V]
 }
 
 // distinct returns each key once, and rejects those without text.
-func (m *many[K, V]) distinct(ctx context.Context, keys []K) []*wanted[K, V] {
-	state := stateOf(ctx)
-	all := make([]*wanted[K, V], 0, len(keys))
-	seen := make(map[tier.Key[K]]*wanted[K, V], len(keys))
-	places := make([]wanted[K, V], len(keys))
-	for i, key := range keys {
-		w := &places[i]
-		w.get, w.one[0] = m.l.e.newGet(ctx, key, state, Mode{}), key
-		w.get.far, w.keys = &w.far, w.one[:]
-		var err error
-		if w.get.place, err = m.l.e.placeOf(key, "GetMany"); err != nil {
+func (m *many[K, V]) distinct(keys []K) []wanted[K, V] {
+	all := make([]wanted[K, V], 0, len(keys))
+	table := make([]int, 1<<bits.Len(uint(2*len(keys)))) // by hash, with open addressing: places in all, counted from 1
+	for _, key := range keys {
+		w, err := m.locate(key)
+		if err != nil {
 			m.failed.Rejected = append(m.failed.Rejected, err)
 			continue
 		}
-		id := w.get.place
-		if first := seen[id]; first != nil {
-			first.keys = append(first.keys, key)
+		at := w.place.Hash % uint64(len(table))
+		for table[at] != 0 && all[table[at]-1].place != w.place {
+			at = (at + 1) % uint64(len(table))
+		}
+		if table[at] != 0 {
+			rare := all[table[at]-1].rarity()
+			rare.also = append(rare.also, key)
 			continue
 		}
-		seen[id] = w
 		all = append(all, w)
+		table[at] = len(all)
 	}
 	return all
 }
 
+func (m *many[K, V]) locate(key K) (w wanted[K, V], err error) {
+	w.key = key
+	if w.place, err = m.l.e.placeOf(key, "GetMany"); err != nil || m.l.e.remote == nil {
+		return w, err
+	}
+	var full string
+	if w.name, full, err = m.l.e.storeKey(&w.place, key, "GetMany"); full != "" {
+		w.rarity().full = full
+	}
+	return w, err
+}
+
+// at returns the Get of a key, until the next call.
+func (m *many[K, V]) at(w *wanted[K, V]) *getting[K, V] {
+	m.get = m.base
+	m.get.key, m.get.place, m.get.refused, m.get.far.key = w.key, w.place, w.refused, w.name
+	if w.rare != nil {
+		m.get.far.full = w.rare.full
+	}
+	return &m.get
+}
+
 // bypass calls the function for each key in turn, on the caller's goroutine, as Bypass promises.
-func (m *many[K, V]) bypass(all []*wanted[K, V]) {
-	for _, w := range all {
-		v, err := m.l.e.bypass(&w.get, m.l.fetch)
-		m.add(w, v, err)
+func (m *many[K, V]) bypass(all []wanted[K, V]) {
+	for i := range all {
+		v, err := m.l.e.bypass(m.at(&all[i]), m.l.fetch)
+		m.add(&all[i], v, err)
 	}
 }
 
-// read takes what memory has, and returns the rest.
-func (m *many[K, V]) read(all []*wanted[K, V]) (missing []*wanted[K, V]) {
-	for _, w := range all {
-		if m.l.e.remote != nil {
-			if err := m.l.e.begin(&w.get); err != nil { // the text was made before
-				m.add(w, *new(V), err)
-				continue
-			}
-		}
-		if a, ok := m.l.e.read(&w.get); ok {
+// read takes what memory has, and returns the rest, which replaces all.
+func (m *many[K, V]) read(all []wanted[K, V]) (rest []wanted[K, V]) {
+	if m.l.e.remote != nil && m.l.e.near == nil {
+		return all
+	}
+	rest = all[:0]
+	for i := range all {
+		w := &all[i]
+		g := m.at(w)
+		if a, ok := m.l.e.read(g); ok {
 			m.add(w, a.value, a.err)
 		} else {
-			missing = append(missing, w)
+			w.refused = g.refused
+			rest = append(rest, *w)
 		}
 	}
-	return missing
+	return rest
 }
 
 // readStore takes what the store has, which it is asked for in one go, and returns the rest.
-func (m *many[K, V]) readStore(ctx context.Context, all []*wanted[K, V]) (missing []*wanted[K, V]) {
-	if len(all) == 0 || all[0].get.mode.NoRead {
-		return all
+func (m *many[K, V]) readStore(all []wanted[K, V]) (rest []lacking[K, V]) {
+	e := &m.l.e
+	var h harvest
+	var err error
+	if asks := e.remote != nil && len(all) > 0 && !m.base.mode.NoRead; asks {
+		names := make([]string, len(all), len(all)+len(e.own))
+		for i := range all {
+			names[i] = all[i].name
+		}
+		h, err = e.readRecords(m.base.ctx, &m.base.far.budget, names)
 	}
-	gots, err := m.l.e.readRecords(ctx, all)
-	for i, w := range all {
+	for i := range all {
+		w := &all[i]
+		g := m.at(w)
 		var a answer[V]
 		var ok bool
 		switch {
 		case err != nil:
-			a, ok = m.l.e.unread(&w.get, err)
-		case gots[i].record.Version != "":
-			a, ok = m.l.e.openRecord(&w.get, &gots[i], hitStore)
+			a, ok = e.unread(g, err)
+		case h.has(i):
+			m.got = h.found(i)
+			a, ok = e.openRecord(g, &m.got, m.space(), hitStore)
 		}
 		if ok {
 			m.add(w, a.value, a.err)
 		} else {
-			missing = append(missing, w)
+			rest = append(rest, lacking[K, V]{w, *g})
 		}
 	}
-	return missing
+	return rest
+}
+
+// space returns where to decode a value into that is not for memory. Each has one of its own, for good: it may point into itself.
+func (m *many[K, V]) space() *V {
+	if m.l.e.near != nil {
+		return nil
+	}
+	const together = 64
+	if len(m.room) == 0 {
+		m.room = make([]V, together)
+	}
+	v := &m.room[0]
+	m.room = m.room[1:]
+	return v
 }
 
 // load fetches what is missing.
-func (m *many[K, V]) load(missing []*wanted[K, V]) {
+func (m *many[K, V]) load(missing []lacking[K, V]) {
 	if len(missing) == 1 {
-		m.fetch(missing[0])
+		m.fetch(&missing[0])
 		return
 	}
 	var wg sync.WaitGroup
 	places := make(chan struct{}, manyAtOnce)
-	for _, w := range missing {
+	for i := range missing {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			m.fetch(w)
+			m.fetch(&missing[i])
 		})
 	}
 	wg.Wait()
 }
 
 // fetch gets one key. If a function of an option exits the goroutine, which is ours, the key has failed.
-func (m *many[K, V]) fetch(w *wanted[K, V]) {
+func (m *many[K, V]) fetch(w *lacking[K, V]) {
 	var v V
 	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.l.e.set.name})
-	defer func() { m.add(w, v, err) }()
+	defer func() { m.add(w.wanted, v, err) }()
 	if m.l.e.remote != nil {
 		v, err = m.l.e.loadShared(&w.get, m.l.fetch)
 	} else {
@@ -159,21 +232,25 @@ func (m *many[K, V]) fetch(w *wanted[K, V]) {
 
 // add takes down what a Get of the key returned.
 func (m *many[K, V]) add(w *wanted[K, V], v V, err error) {
-	for i, key := range w.keys {
-		if i > 0 && err == nil { // every K of the text gets a value of its own, as a Get of it would
+	m.put(w.key, v, err)
+	if w.rare == nil {
+		return
+	}
+	for _, key := range w.rare.also {
+		if err == nil { // every K of the text gets a value of its own, as a Get of it would
 			v, err = m.l.e.cloned(v)
 		}
-		m.put(key, v, err, w.get.mode.NoFetch)
+		m.put(key, v, err)
 	}
 }
 
-func (m *many[K, V]) put(key K, v V, err error, readOnly bool) {
+func (m *many[K, V]) put(key K, v V, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case err == nil:
 		m.values[key] = v
-	case isNone(err), readOnly && errors.Is(err, ErrMiss):
+	case isNone(err), m.base.mode.NoFetch && errors.Is(err, ErrMiss):
 	default:
 		m.failed.add(key, err)
 	}

@@ -17,13 +17,10 @@ type reads struct {
 const readShards = 32
 
 type readShard struct {
-	mu    sync.Mutex // guards the field below, and what it leads to
-	lines map[string]*readLine
-	_     [48]byte // keeps a neighbour's mutex off this cache line
+	mu   sync.Mutex             // guards the field below
+	next map[string]*sharedRead // of each key that is read: what is to be read after that, or nil
+	_    [48]byte               // keeps a neighbour's mutex off this cache line
 }
-
-// A readLine is what goes on for one key: a read runs, and another may wait for its end.
-type readLine struct{ next *sharedRead }
 
 // A sharedRead is one read and what came of it.
 type sharedRead struct {
@@ -45,16 +42,13 @@ type found struct {
 	read    time.Time // when the answer came
 }
 
-// A readFunc sends the command, or commands, of one read. Its context does not end with any caller's.
-type readFunc func(ctx context.Context, b *budget) (found, error)
-
-// read returns what read returns, for this caller alone or for several. The caller's own read runs on its goroutine, under its
-// context and its budget b; what others share runs on a goroutine that r starts, under a budget of its own, and ends with none of them.
-func (r *remote) read(ctx context.Context, key string, b *budget, read readFunc) (found, error) {
-	run, l := r.reads.enter(key)
-	if l != nil {
-		defer r.leaveRead(ctx, key, l, read)
-		return read(ctx, b)
+// readOrShare is readRecord for this caller alone or for several. The caller's own read runs on its goroutine, under its context and
+// its budget b; what others share runs on a goroutine of its own, under a budget of its own, and ends with none of them.
+func (c *core) readOrShare(ctx context.Context, b *budget, key string) (found, error) {
+	run, first := c.remote.reads.enter(key)
+	if first {
+		defer c.leaveRead(ctx, key)
+		return c.readRecord(ctx, b, key)
 	}
 	began := time.Now()
 	select {
@@ -66,55 +60,57 @@ func (r *remote) read(ctx context.Context, key string, b *budget, read readFunc)
 	return run.got, run.err
 }
 
-// enter returns the read that a caller shares; or, if it is to perform one itself, the line of the key.
-func (r *reads) enter(key string) (*sharedRead, *readLine) {
+// enter returns the read that a caller shares; or none, if it is the first and to perform one itself.
+func (r *reads) enter(key string) (run *sharedRead, first bool) {
 	s := r.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lines[key]
-	if l == nil {
-		l = new(readLine)
-		s.lines[key] = l
-		return nil, l
+	run, runs := s.next[key]
+	if !runs {
+		s.next[key] = nil
+		return nil, true
 	}
-	if l.next == nil {
-		l.next = &sharedRead{done: make(chan struct{})}
+	if run == nil {
+		run = &sharedRead{done: make(chan struct{})}
+		s.next[key] = run
 	}
-	return l.next, nil
+	return run, false
 }
 
-// perform runs a read on a goroutine of its own, and whatever waits behind it.
-func (r *remote) perform(ctx context.Context, key string, l *readLine, run *sharedRead, read readFunc) {
-	ctx = context.WithoutCancel(ctx)
-	perform := func() {
-		b := r.newBudget()
-		run.got, run.err = read(ctx, &b)
-		close(run.done)
-		r.leaveRead(ctx, key, l, read)
-	}
-	if r.tasks.run(perform) {
-		return
-	}
-	run.err = ErrClosed
-	close(run.done)
-	r.leaveRead(ctx, key, l, read)
-}
-
-// leaveRead ends a read of a line, and begins the next one if somebody waits for it.
-func (r *remote) leaveRead(ctx context.Context, key string, l *readLine, read readFunc) {
-	s := r.reads.shard(key)
+// leave ends a read, and returns the next one of the key if somebody waits for it.
+func (r *reads) leave(key string) (next *sharedRead) {
+	s := r.shard(key)
 	s.mu.Lock()
-	next := l.next
-	l.next = nil
-	if next == nil {
-		delete(s.lines, key)
+	defer s.mu.Unlock()
+	if next = s.next[key]; next == nil {
+		delete(s.next, key)
+	} else {
+		s.next[key] = nil
 	}
-	s.mu.Unlock()
-	if next != nil {
-		r.perform(ctx, key, l, next, read)
-	}
+	return next
 }
 
 func (r *reads) shard(key string) *readShard {
 	return &r.shards[maphash.String(r.seed, key)%readShards]
+}
+
+// leaveRead ends a read, and begins the next one, on a goroutine of its own, if somebody waits for it.
+func (c *core) leaveRead(ctx context.Context, key string) {
+	run := c.remote.reads.leave(key)
+	if run == nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	perform := func() {
+		b := c.remote.newBudget()
+		run.got, run.err = c.readRecord(ctx, &b, key)
+		close(run.done)
+		c.leaveRead(ctx, key)
+	}
+	if c.remote.tasks.run(perform) {
+		return
+	}
+	run.err = ErrClosed
+	close(run.done)
+	c.leaveRead(ctx, key)
 }

@@ -177,6 +177,9 @@ func parseRecord(data []byte, r *record) error {
 	return p.fault()
 }
 
+// mayHaveTags reports whether a record has tags, if it can be parsed.
+func mayHaveTags(data []byte) bool { return len(data) >= recordMin && data[2]&recordHasTags != 0 }
+
 // codecName returns the name in b, without an allocation if it is the default codec's.
 func codecName(b []byte) string {
 	if string(b) == jsonName {

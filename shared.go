@@ -42,9 +42,6 @@ func (c *engine[K, V]) share(g *getting[K, V], f *flight.Flight[tier.Key[K], job
 
 // begin finds the store's key for a Get, and takes down when it began.
 func (c *engine[K, V]) begin(g *getting[K, V]) (err error) {
-	if g.far == nil {
-		g.far = new(distant[V])
-	}
 	g.far.began, g.far.budget = c.order.Add(1), c.remote.newBudget()
 	g.far.key, g.far.full, err = c.storeKey(&g.place, g.key, "Get")
 	return err

@@ -14,11 +14,11 @@ import (
 
 // readStore reads the store for a Get. ok is false if it has nothing that this caller may use.
 func (c *engine[K, V]) readStore(g *getting[K, V]) (a answer[V], ok bool) {
-	got, err := c.remote.read(g.ctx, g.far.key, &g.far.budget, c.reader(g.far.key))
+	got, err := c.readOrShare(g.ctx, &g.far.budget, g.far.key)
 	if err != nil {
 		return c.unread(g, err)
 	}
-	return c.openRecord(g, &got, hitStore)
+	return c.openRecord(g, &got, nil, hitStore)
 }
 
 // unread is the answer, if that is one, where the store gave none.
@@ -38,7 +38,7 @@ func (c *engine[K, V]) unread(g *getting[K, V], err error) (a answer[V], ok bool
 		return answer[V]{err: bad}, true
 	}
 	if g.far.spare != nil {
-		if a = g.far.spare(); a.err != nil && !isNone(a.err) {
+		if a = c.take(g.far.spare.f, g.far.spare.err, g.far.spare.as); a.err != nil && !isNone(a.err) {
 			c.count(failed, g.sinks)
 		} else {
 			c.count(shared, g.sinks)
@@ -64,11 +64,6 @@ func (c *core) skipped(skipped bool) {
 	} else {
 		c.log(slog.LevelInfo, "zodiac: the store answers again")
 	}
-}
-
-// reader returns how a record is read for several callers.
-func (c *core) reader(key string) readFunc {
-	return func(ctx context.Context, b *budget) (found, error) { return c.readRecord(ctx, b, key) }
 }
 
 // readRecord reads a record, and the generations of its tags.
@@ -135,7 +130,8 @@ func (c *core) usableRecord(full string, sinks []*counters, got *found) bool {
 }
 
 // openRecord returns what the reader gets of a record, puts it into memory, and counts the hit as n. ok is false if it is of no use.
-func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a answer[V], ok bool) {
+// What is not for memory is decoded into *v, a zero value that nobody else has; or a new one, if v is nil.
+func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, v *V, n counter) (a answer[V], ok bool) {
 	if c.expired(got) {
 		return a, false
 	}
@@ -143,15 +139,22 @@ func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a an
 		g.far.seen = got.record.Version
 		return a, false
 	}
-	e, err := c.decode(&g.place, got)
-	if err != nil {
+	var e *tier.Entry[K, V]
+	switch {
+	case c.near != nil:
+		e = c.entryFor(&g.place, got)
+		v = &e.Value
+	case v == nil:
+		v = new(V)
+	}
+	if err := c.decode(&got.parsed, v); err != nil {
 		c.count(corrupt, g.sinks)
 		c.fault(g.ctx, g.key, err)
 		g.far.seen = got.record.Version
 		return a, false
 	}
 	if c.set.validIf != nil || g.far.detailed {
-		g.far.entry = c.describeRecord(e, got)
+		g.far.entry = c.describeRecord(v, got)
 	}
 	if c.set.validIf != nil {
 		valid := false
@@ -165,10 +168,10 @@ func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, n counter) (a an
 			return a, false
 		}
 	}
-	if c.near != nil {
+	if e != nil {
 		c.fill(&g.place, g.far.key, e, got)
 	}
-	return c.deliver(g, e, got, n)
+	return c.deliver(g, v, got, n)
 }
 
 // expired reports whether a record has expired since it was read, as far as that is known.
@@ -178,16 +181,16 @@ func (c *core) expired(got *found) bool {
 }
 
 // deliver is the end of openRecord.
-func (c *engine[K, V]) deliver(g *getting[K, V], e *tier.Entry[K, V], got *found, n counter) (a answer[V], ok bool) {
+func (c *engine[K, V]) deliver(g *getting[K, V], v *V, got *found, n counter) (a answer[V], ok bool) {
 	if got.parsed.kind == recordNone {
 		a.err = c.noneOf(got)
 	} else if c.near != nil {
-		if a.value, a.err = c.cloned(e.Value); a.err != nil {
+		if a.value, a.err = c.cloned(*v); a.err != nil {
 			c.count(failed, g.sinks)
 			return a, true
 		}
 	} else {
-		a.value = e.Value
+		a.value = *v
 	}
 	c.count(n, g.sinks)
 	c.slideRecord(g, got)
@@ -200,8 +203,9 @@ func (c *engine[K, V]) slideRecord(g *getting[K, V], got *found) {
 	if life == 0 || g.mode.NoWrite || got.record.TTL > life-life/8 {
 		return
 	}
+	key := g.far.key
 	c.remote.later(g.ctx, func(ctx context.Context) {
-		_, err := c.remote.store.Expire(ctx, g.far.key, life)
+		_, err := c.remote.store.Expire(ctx, key, life)
 		c.remote.breaker.saw(err)
 	})
 }
@@ -211,8 +215,8 @@ func (c *engine[K, V]) noneOf(got *found) error {
 	return c.set.nones.byText(string(got.parsed.payload))
 }
 
-// decode returns the entry of a record. It is ready for memory, but for its expiry.
-func (c *engine[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V], error) {
+// entryFor returns the entry of a record, without its value. In front of a store it is ready for memory, but for its expiry.
+func (c *engine[K, V]) entryFor(place *tier.Key[K], got *found) *tier.Entry[K, V] {
 	rec := &got.parsed
 	var created int64
 	if c.near != nil {
@@ -230,24 +234,28 @@ func (c *engine[K, V]) decode(place *tier.Key[K], got *found) (*tier.Entry[K, V]
 			}
 		}
 	}
+	return e
+}
+
+// decode sets *v, which is zero, to the value of a record. After an error, which is a *CodecError, *v is not to be used.
+func (c *engine[K, V]) decode(rec *record, v *V) error {
 	if rec.kind != recordValue {
-		return e, nil
+		return nil
 	}
 	var err error
-	bug := c.guarded("WithCodec", func() { err = c.remote.codec.Unmarshal(rec.payload, &e.Value) })
-	if bug != nil {
+	if bug := c.guarded("WithCodec", func() { err = c.remote.codec.Unmarshal(rec.payload, v) }); bug != nil {
 		err = bug
 	}
 	if err != nil {
-		return nil, &CodecError{Loader: c.name, Op: "Unmarshal", Codec: rec.codec, Err: err}
+		return &CodecError{Loader: c.name, Op: "Unmarshal", Codec: rec.codec, Err: err}
 	}
-	return e, nil
+	return nil
 }
 
 // describeRecord returns the snapshot of a record whose value was decoded.
-func (c *engine[K, V]) describeRecord(e *tier.Entry[K, V], got *found) *Entry[V] {
+func (c *engine[K, V]) describeRecord(v *V, got *found) *Entry[V] {
 	rec := &got.parsed
-	d := &Entry[V]{Value: e.Value, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
+	d := &Entry[V]{Value: *v, Created: rec.created, Age: max(0, got.read.Sub(rec.created)), Left: got.record.TTL}
 	if d.Left != Forever {
 		d.Left -= time.Duration(c.clock.Now() - got.sent)
 	}
@@ -322,7 +330,7 @@ func (c *engine[K, V]) peekStore(g *getting[K, V], long bool) (answer[V], bool) 
 	if err != nil {
 		return c.unread(g, err)
 	}
-	return c.openRecord(g, &got, hitStore)
+	return c.openRecord(g, &got, nil, hitStore)
 }
 
 // entryShared is Entry over a store.
@@ -336,45 +344,69 @@ func (c *engine[K, V]) entryShared(g *getting[K, V]) (Entry[V], bool, error) {
 	return d, true, a.err
 }
 
-// readRecords is readRecord for many keys: in one go, and, if there are tags, a second one. A record that is absent has no Version.
-func (c *engine[K, V]) readRecords(ctx context.Context, all []*wanted[K, V]) ([]found, error) {
-	b := &all[0].get.far.budget
-	keys := make([]string, len(all), len(all)+len(c.set.tags))
-	gots := make([]found, len(all))
-	epoch, sent := c.tags.epoch.Load(), c.clock.Now()
-	for i, w := range all {
-		keys[i] = w.get.far.key
-		gots[i].mark, gots[i].epoch, gots[i].sent = c.mark(keys[i]), epoch, sent
-	}
-	records, err := c.remote.askMany(ctx, b, append(keys, c.remote.tagKeys(c.set.tags)...))
-	if err != nil {
-		return nil, err
-	}
-	own := gensOf(c.set.tags, records[len(all):])
-	late := make(map[string]bool)
-	read := time.Now()
-	for i := range gots {
-		gots[i].record, gots[i].tags = records[i], own
-		if records[i].Version != "" {
-			gots[i].parse(read)
+// A harvest is what reading many records in one go has brought.
+type harvest struct {
+	records []Record   // one that is absent has no Version
+	marks   []fillMark // of memory; none without memory in front
+	tags    tagGens    // of those that were read
+	epoch   uint64     // see found
+	sent    int64
+	read    time.Time
+}
+
+// readRecords is readRecord for many keys.
+func (c *core) readRecords(ctx context.Context, b *budget, keys []string) (h harvest, err error) {
+	h.epoch, h.sent = c.tags.epoch.Load(), c.clock.Now()
+	if c.near != nil {
+		for _, key := range keys {
+			h.marks = append(h.marks, c.mark(key))
 		}
-		for _, t := range gots[i].parsed.tags {
-			if _, known := own[t.name]; !known {
+	}
+	records, err := c.remote.askMany(ctx, b, append(keys, c.remote.tagKeys(c.own)...))
+	if err != nil {
+		return h, err
+	}
+	h.records, h.tags, h.read = records[:len(keys)], gensOf(c.own, records[len(keys):]), time.Now()
+	if late := h.lateTags(); len(late) > 0 {
+		more, err := c.remote.readTags(ctx, b, late)
+		if err != nil {
+			return h, err
+		}
+		h.tags = h.tags.with(more)
+	}
+	return h, nil
+}
+
+// lateTags returns the tags of the records that were not read with them.
+func (h *harvest) lateTags() []string {
+	late := make(map[string]bool)
+	for i := range h.records {
+		var rec record
+		if data := h.records[i].Data; !mayHaveTags(data) || parseRecord(data, &rec) != nil {
+			continue
+		}
+		for _, t := range rec.tags {
+			if _, known := h.tags[t.name]; !known {
 				late[t.name] = true
 			}
 		}
 	}
-	if len(late) > 0 {
-		more, err := c.remote.readTags(ctx, b, slices.Collect(maps.Keys(late)))
-		if err != nil {
-			return nil, err
-		}
-		own = own.with(more)
+	return slices.Collect(maps.Keys(late))
+}
+
+// has reports whether a key has a record.
+func (h *harvest) has(i int) bool { return i < len(h.records) && h.records[i].Version != "" }
+
+// found returns a record as readRecord would.
+func (h *harvest) found(i int) found {
+	got := found{record: h.records[i], tags: h.tags, epoch: h.epoch, sent: h.sent}
+	if h.marks != nil {
+		got.mark = h.marks[i]
 	}
-	for i := range gots {
-		gots[i].compare(own)
+	if got.parse(h.read); got.bad == nil {
+		got.compare(h.tags)
 	}
-	return gots, nil
+	return got
 }
 
 // parse parses a record that was read just now.

@@ -220,8 +220,8 @@ func (c *engine[K, V]) entryOf(ctx context.Context, w *write[K, V], d *draft, go
 	if !c.usableRecord(d.full, nil, got) {
 		return nil, ErrMiss
 	}
-	e, err := c.decode(&w.place, got)
-	if err != nil {
+	e := c.entryFor(&w.place, got)
+	if err := c.decode(&got.parsed, &e.Value); err != nil {
 		c.count(corrupt, nil)
 		c.fault(ctx, w.key, err)
 		return nil, ErrMiss

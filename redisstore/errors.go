@@ -20,7 +20,7 @@ var (
 // hints says what to do about what a server may answer, by the word it begins with.
 var hints = []struct{ word, hint string }{
 	{"READONLY", "this is a replica: give the address of the master, or use redis+sentinel://"},
-	{"NOPERM", "the user needs get, pttl, time, scan, info, ping, eval, evalsha, getrange, setrange, set, strlen, del, pexpireat, " +
+	{"NOPERM", "the user needs get, mget, pttl, time, scan, info, ping, eval, evalsha, getrange, setrange, set, strlen, del, pexpireat, " +
 		"persist, publish and subscribe (on Cluster spublish and ssubscribe), on the keys zodiac:* and the store's channel"},
 	{"NOAUTH", "give the client a user name and password"},
 	{"WRONGPASS", "user name or password are wrong"},

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -64,14 +65,24 @@ func (r *read) record(ctx context.Context, c *serverClock) (rec zodiac.Record, t
 func framed(ctx context.Context, get *redis.StringCmd) (string, error) {
 	value, err := get.Result()
 	switch {
-	case err == nil && !isFrame(value):
-		return foreign, nil
-	case err == nil && producer(value) != nobody && !isMark(value):
-		return value, nil
-	case err == nil, errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
+	case err == nil:
+		return visible(value)
+	case errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
 		return "", zodiac.ErrMiss
 	default:
 		return "", explain(timely(ctx, err))
+	}
+}
+
+// visible is framed for a value.
+func visible(value string) (string, error) {
+	switch {
+	case !isFrame(value):
+		return foreign, nil
+	case producer(value) == nobody || isMark(value):
+		return "", zodiac.ErrMiss
+	default:
+		return value, nil
 	}
 }
 
@@ -136,19 +147,12 @@ func (s *Store) getOnce(ctx context.Context, keys []string, places []int, record
 // GetManyData implements [zodiac.DataReader].
 func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
 	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
-	gets := newGets(ctx, keys)
-	cmds := make([]redis.Cmder, len(keys))
-	for i := range gets {
-		cmds[i] = &gets[i]
+	read := s.mget
+	if s.masters != nil { // keys of one MGET are to be of one slot
+		read = s.gets
 	}
-	err := s.pipelineIfOpen(ctx, cmds)
 	var again []int
-	for i := range keys {
-		if err != nil {
-			errs[i] = err
-			continue
-		}
-		value, err := framed(ctx, &gets[i])
+	read(ctx, keys, func(i int, value string, err error) {
 		switch {
 		case err != nil:
 			errs[i] = err
@@ -157,21 +161,63 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record
 		default:
 			records[i] = record(value, 0)
 		}
-	}
+	})
 	if len(again) > 0 {
 		s.getSome(ctx, keys, again, records, errs)
 	}
 	return records, errs
 }
 
-// newGets returns a GET for each of keys, in few allocations.
-func newGets(ctx context.Context, keys []string) []redis.StringCmd {
-	gets, args := make([]redis.StringCmd, len(keys)), make([]any, 0, 2*len(keys))
+// gets reads each key by a GET, in one pipeline, and calls found with what framed says of it.
+func (s *Store) gets(ctx context.Context, keys []string, found func(i int, value string, err error)) {
+	cmds := make([]redis.Cmder, len(keys))
 	for i, key := range keys {
-		args = append(args, "get", key)
-		gets[i] = *redis.NewStringCmd(ctx, args[2*i:2*i+2:2*i+2]...)
+		cmds[i] = redis.NewStringCmd(ctx, "get", key)
 	}
-	return gets
+	err := s.pipelineIfOpen(ctx, cmds)
+	for i, cmd := range cmds {
+		if err != nil {
+			found(i, "", err)
+			continue
+		}
+		value, err := framed(ctx, cmd.(*redis.StringCmd))
+		found(i, value, err)
+	}
+}
+
+// maxMget is how many keys one MGET has: the server does nothing else meanwhile.
+const maxMget = 256
+
+// mget is gets with few commands, which is less work for both ends.
+func (s *Store) mget(ctx context.Context, keys []string, found func(i int, value string, err error)) {
+	var cmds []redis.Cmder
+	for some := range slices.Chunk(keys, maxMget) {
+		args := make([]any, 1, 1+len(some))
+		args[0] = "mget"
+		for _, key := range some {
+			args = append(args, key)
+		}
+		cmds = append(cmds, redis.NewSliceCmd(ctx, args...))
+	}
+	err := s.pipelineIfOpen(ctx, cmds)
+	for i := range keys {
+		if err != nil {
+			found(i, "", err)
+			continue
+		}
+		values, err := cmds[i/maxMget].(*redis.SliceCmd).Result()
+		if err != nil {
+			found(i, "", explain(timely(ctx, err)))
+			continue
+		}
+		value, ok := values[i%maxMget].(string)
+		if !ok { // absent, or no string
+			found(i, "", zodiac.ErrMiss)
+			continue
+		}
+		value, err = visible(value)
+		found(i, value, err)
+	}
 }
 
 // pipelineIfOpen is pipeline for commands that may be none.

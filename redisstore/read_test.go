@@ -2,6 +2,9 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -125,5 +128,41 @@ func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
 		if r, err := many[0], errs[0]; err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
 			t.Errorf("%s: GetMany = %v left, %v; want %v", name, r.TTL, err, tt.left)
 		}
+	}
+}
+
+func TestManyKeysAreEachAsOne(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
+	ctx := t.Context()
+	var keys []string
+	for i := range 600 { // more than one command reads
+		key := fmt.Sprint("zodiac::many:", i)
+		keys = append(keys, key)
+		switch i % 6 {
+		case 0, 1:
+			must(t, s.Set(ctx, key, minute(key)))
+		case 2:
+			must(t, s.Client().Set(ctx, key, "not ours", 0).Err())
+		case 3:
+			must(t, s.Client().RPush(ctx, key, "a list").Err())
+		case 4:
+			c, err := s.Acquire(ctx, key, zodiac.Ask{Token: fmt.Sprintf("token-of-%010d", i), Lease: time.Minute})
+			if err != nil || c.State != zodiac.Won {
+				t.Fatalf("Acquire() = %v, %v", c.State, err)
+			}
+		}
+	}
+	_, _ = s.GetManyData(ctx, keys) // pipelines have a connection now
+	commands, trips := spent(t, s, func() {
+		records, errs := s.GetManyData(ctx, keys)
+		for i, key := range keys {
+			want, wantErr := s.GetData(ctx, key)
+			if !reflect.DeepEqual(records[i], want) || !errors.Is(errs[i], wantErr) {
+				t.Errorf("GetManyData()[%d] = %v, %v; GetData says %v, %v", i, records[i], errs[i], want, wantErr)
+			}
+		}
+	})
+	if commands["mget"] != 3 || trips != 1+len(keys) {
+		t.Errorf("%d MGETs, and %d round trips; want 3 and %d", commands["mget"], trips, 1+len(keys))
 	}
 }
