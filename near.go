@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -43,8 +45,9 @@ type near struct {
 
 	mu        sync.Mutex      // guards the fields below
 	index     map[keyHash]any // *tier.Key of the cache
-	tags      map[keyHash]string
-	sweepAt   int // number of keys in the index at which to look for those that memory has nothing for
+	sweepAt   int             // number of keys in the index at which to look for those that memory has nothing for
+	tags      map[keyHash]weak.Pointer[tier.Label]
+	tagsAt    int // number of tags at which to look for those that no entry has
 	listening bool
 	closed    bool
 	sub, lost uint64 // the subscription that is heard, and the last one that was lost
@@ -63,7 +66,11 @@ func hashKey(key string) keyHash {
 }
 
 func newNear(life time.Duration, news Announcer) *near {
-	n := &near{life: life, news: news, index: make(map[keyHash]any), tags: make(map[keyHash]string), sweepAt: firstIndexSweep}
+	n := &near{
+		life: life, news: news,
+		index: make(map[keyHash]any), sweepAt: firstIndexSweep,
+		tags: make(map[keyHash]weak.Pointer[tier.Label]), tagsAt: firstSweep,
+	}
 	for i := range n.stripes {
 		n.stripes[i].Store(1)
 	}
@@ -174,20 +181,24 @@ func (n *near) note(h keyHash, place any, empty func(any) bool) {
 	n.index[h] = place
 }
 
-// noteTags takes down which tags the hashes of their keys stand for.
+// noteTags takes down which tags the hashes of their keys stand for, until no entry has them.
 func (n *near) noteTags(r *remote, tags []tier.Tag) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if len(n.tags) >= n.tagsAt {
+		maps.DeleteFunc(n.tags, func(_ keyHash, l weak.Pointer[tier.Label]) bool { return l.Value() == nil })
+		n.tagsAt = max(firstSweep, 2*len(n.tags))
+	}
 	for _, t := range tags {
-		n.tags[hashKey(r.keys.tag(t.Label.Name))] = t.Label.Name
+		n.tags[hashKey(r.keys.tag(t.Label.Name))] = weak.Make(t.Label)
 	}
 }
 
-func (n *near) tag(h keyHash) (string, bool) {
+// tag returns the label of a tag, or nil if no entry has it.
+func (n *near) tag(h keyHash) *tier.Label {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	name, ok := n.tags[h]
-	return name, ok
+	return n.tags[h].Value()
 }
 
 func (n *near) place(h keyHash) (any, bool) {
@@ -312,8 +323,8 @@ func (c *core) hearKey(h keyHash) {
 // hearTag makes the entries with a tag invalid. As with keys, the epoch moves first.
 func (c *core) hearTag(h keyHash) {
 	c.tags.epoch.Add(1)
-	if name, known := c.near.tag(h); known {
-		c.tags.delete([]string{name})
+	if l := c.near.tag(h); l != nil {
+		c.tags.delete([]string{l.Name})
 	}
 }
 
