@@ -337,6 +337,7 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 		if d.record.TTL = got.record.TTL; d.record.TTL != Forever {
 			d.record.TTL = max(shortest, d.record.TTL-time.Since(read))
 		}
+		d.record.Version = got.record.Version // what is left is rounded down: a counter that often changes would end early
 	}
 	committed, err = c.commitUpdate(ctx, w, &d, &l, there)
 	return value, committed, err

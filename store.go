@@ -25,7 +25,7 @@ type Store interface {
 	// Get returns the record of key, or ErrMiss.
 	Get(ctx context.Context, key string) (Record, error)
 
-	// Set stores r, whatever is there, and makes a lease on key void. It uses r's Data and TTL; Version and Mark are the store's.
+	// Set stores r, whatever is there, and makes a lease on key void. It uses r's Data and TTL only.
 	Set(ctx context.Context, key string, r Record) error
 
 	// Add is Set if key is absent; otherwise it changes nothing and returns false. Only if it stores is a lease made void.
@@ -57,7 +57,7 @@ type Record struct {
 	TTL time.Duration
 
 	// Version tells one production of the record from another: it is the store's, never empty in a record returned, and another
-	// after every Set, Add and Commit, but not after Expire.
+	// after every Set, Add and Commit, but not after Expire. Given to Commit, it is that of the record which this one continues.
 	Version string
 
 	// Mark says, given to Commit, that nothing is to be found under the key, and only those who ask for its lease get to see the
@@ -87,7 +87,8 @@ type Leaser interface {
 	// this token, or void. Whether its time is over does not matter while nobody else took it. A second Commit of
 	// a token stores nothing; it returns true if what the first one stored is still there. A void lease ends.
 	//
-	// If r is a Mark, the key holds no record afterwards, an old one goes too.
+	// If r is a Mark, the key holds no record afterwards, an old one goes too. If r has the Version of the record that is there,
+	// it ends when that one would have; a store that cannot do this goes by TTL, which is what was left when it was read.
 	Commit(ctx context.Context, key, token string, r Record) (bool, error)
 
 	// Abort ends the lease of a token and returns whether it was live and not void. A record that is there stays as it is. The

@@ -92,7 +92,11 @@ func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) 
 		s.end(key, c)
 		return false, nil
 	}
-	s.put(key, &cell{version: token, mark: r.Mark, dies: after(now, r.TTL), data: data})
+	dies := after(now, r.TTL)
+	if r.Version != "" && r.Version == c.version && c.alive(now) {
+		dies = c.dies
+	}
+	s.put(key, &cell{version: token, mark: r.Mark, dies: dies, data: data})
 	s.wake(key)
 	return true, nil
 }

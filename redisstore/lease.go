@@ -93,7 +93,7 @@ func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) 
 	if r.Mark {
 		mark = "1"
 	}
-	return s.decide(ctx, commitScript, key, grant, s.inScript(), ms, mark, blob(r.Data))
+	return s.decide(ctx, commitScript, key, grant, s.inScript(), ms, mark, blob(r.Data), r.Version)
 }
 
 // Abort implements [zodiac.Leaser].

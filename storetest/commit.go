@@ -1,6 +1,11 @@
 package storetest
 
-import "github.com/zodiac-go/zodiac"
+import (
+	"fmt"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+)
 
 // commitRules are about Commit.
 var commitRules = []rule{
@@ -33,6 +38,26 @@ var commitRules = []rule{
 		p.wantData(p.key("long"), "data")
 		if left := p.wantData(p.key("forever"), "data").TTL; left != zodiac.Forever {
 			p.errorf("TTL %v; want Forever", left)
+		}
+	}},
+	{"CommitContinues", "A Commit with the Version of the record that is there keeps its end, or goes by TTL.", leaser, func(p *probe) {
+		for _, old := range []time.Duration{long, zodiac.Forever} {
+			key := p.key(fmt.Sprint(old))
+			version := p.set(key, "old", old)
+			p.commitRecord(key, p.win(key, askSeen(long, version)), zodiac.Record{Data: []byte("new"), TTL: long / 4, Version: version}, true)
+			left := p.wantData(key, "new").TTL
+			about := func(d time.Duration) bool { return left <= d && left >= d/2 }
+			if !about(old) && !about(long/4) {
+				p.errorf("%v are left after a Commit that gave %v and continues a record of %v", left, long/4, old)
+			}
+		}
+	}},
+	{"CommitOfAnotherVersionGoesByTTL", "Only the Version of the record that is there says when a new one ends.", leaser, func(p *probe) {
+		version := p.set(p.key("k"), "older", long)
+		token := p.win(p.key("k"), askSeen(long, p.set(p.key("k"), "old", long)))
+		p.commitRecord(p.key("k"), token, zodiac.Record{Data: []byte("new"), TTL: long / 4, Version: version}, true)
+		if left := p.wantData(p.key("k"), "new").TTL; left > long/4+slack {
+			p.errorf("%v are left; want %v", left, long/4)
 		}
 	}},
 	{"CommitOfShortTTLIsAnError", "A time to live under a millisecond is an error, and changes nothing.", leaser, func(p *probe) {

@@ -72,10 +72,15 @@ local function wake(channel)
   return type(reply) == 'table' and reply.err and 2 or 1
 end
 
--- store makes blob, of which the first 64 bytes are blank, the record of the key, and ends a lease.
-local function store(id, ttl, isMark, blob)
+-- store makes blob, of which the first 64 bytes are blank, the record of the key, and ends a lease. It dies after ttl, unless ends
+-- says when.
+local function store(id, ttl, isMark, blob, ends)
   lease, producer, dies, deadline, life = NOBODY, id, 0, 0, tonumber(ttl)
-  if life > 0 then dies = now + life end
+  if ends then
+    dies, life = ends, math.max(0, ends - now)
+  elseif life > 0 then
+    dies = now + life
+  end
   void, waited, mark = false, false, isMark
   redis.call('SET', key, blob)
   write()
