@@ -173,6 +173,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	stranger := func(t *testing.T) *redisstore.Store {
 		return redisstore.New(client(t, redistest.Start(t, "--requirepass", "p"), nil))
 	}
+	mistaken := func(t *testing.T) *redisstore.Store {
+		return redisstore.New(client(t, redistest.Start(t, "--requirepass", "p"), func(o *redis.Options) { o.Password = "q" }))
+	}
 	node := func(t *testing.T) *redisstore.Store {
 		return redisstore.New(client(t, redistest.Start(t, "--cluster-enabled", "yes"), nil))
 	}
@@ -185,6 +188,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"replica", replica, "address of the master"},
 		{"limited", limited, "zodiac:*"},
 		{"stranger", stranger, "user name and password"},
+		{"mistaken", mistaken, "are wrong"},
 		{"node", node, "no node serves"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
