@@ -9,6 +9,7 @@
 package properties_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,19 @@ func checkMore(t *testing.T, times int, prop func(*rapid.T)) {
 	for range times {
 		rapid.Check(t, prop)
 	}
+}
+
+// checkFewer is rapid.Check of a property that is dear: it is run that often, unless somebody asks for more than the default.
+func checkFewer(t *testing.T, times int, prop func(*rapid.T)) {
+	t.Helper()
+	runs, failed := 0, false
+	rapid.Check(t, func(t *rapid.T) {
+		if runs++; runs > times && !failed && flag.Lookup("rapid.checks").Value.String() == "100" {
+			return
+		}
+		defer func() { failed = failed || t.Failed() }() // what failed is run again, and made smaller
+		prop(t)
+	})
 }
 
 // needsModes skips a test that would make the first flagged context.

@@ -20,10 +20,14 @@ type model struct {
 	flights []*flight // those that callers wait for, in order of their beginning
 	started []*flight // those whose function has just started: the machine looks for its call
 	stats   []*zodiac.Stats
+	over    *storage // nil: memory alone
 }
 
 func newModel(c config, collectors int) *model {
 	m := &model{config: c, entries: map[int]*entry{}, failed: map[int]failure{}}
+	if c.under != nil {
+		m.over = newStorage(c)
+	}
 	for range collectors + 1 {
 		m.stats = append(m.stats, new(zodiac.Stats))
 	}
@@ -69,6 +73,7 @@ type flight struct {
 	expiry time.Duration
 	old    *entry // what was there when it started
 	alone  bool   // it found no place among the others: nobody joins it, and it does not write
+	sharingModel
 }
 
 type kind string
@@ -91,6 +96,14 @@ type part struct {
 	direct bool    // it is in the function, on its own goroutine
 	done   bool
 	got    outcome
+
+	// Over a store.
+	order   int  // when its Get began
+	many    bool // it is of a GetMany
+	refused *nearEntry
+	seen    *entry // the record that was of no use
+	// maybeSeen is one that it has perhaps met.
+	maybeSeen *entry
 }
 
 // An outcome is what a caller gets.
@@ -123,6 +136,7 @@ func (m *model) count(sinks []int, field func(*zodiac.Stats) *uint64) {
 	}
 }
 
+func hitStore(s *zodiac.Stats) *uint64    { return &s.HitStore }
 func hitMemory(s *zodiac.Stats) *uint64   { return &s.HitMemory }
 func shared(s *zodiac.Stats) *uint64      { return &s.Shared }
 func fetched(s *zodiac.Stats) *uint64     { return &s.Fetched }
@@ -155,7 +169,9 @@ func (m *model) live(key int) *entry {
 // meet is live for those operations that take out an entry whose tag was deleted.
 func (m *model) meet(key int, sinks []int) *entry {
 	if e := m.entries[key]; e != nil && e.gone && m.now < e.expiry {
-		delete(m.entries, key)
+		if m.over == nil {
+			delete(m.entries, key)
+		}
 		m.count(sinks, invalid)
 	}
 	return m.live(key)
@@ -181,18 +197,32 @@ func (m *model) read(key int, sinks []int, use bool) (outcome, bool) {
 	if e == nil {
 		return outcome{}, false
 	}
-	if m.validIf && e.none == nil && !e.val.valid() {
+	if m.refuses(e) {
 		m.count(sinks, invalid)
 		return outcome{}, false
 	}
 	m.count(sinks, hitMemory)
-	if use && m.sliding && e.life != never && e.expiry-m.now <= e.life-e.life/8 {
+	if use {
+		m.slide(e)
+	}
+	return m.outcomeOf(e), true
+}
+
+// refuses is ValidIf.
+func (m *model) refuses(e *entry) bool { return m.validIf && e.none == nil && !e.val.valid() }
+
+// slide is what use of an entry does to its life.
+func (m *model) slide(e *entry) {
+	if m.sliding && e.life != never && e.expiry-m.now <= e.life-e.life/8 {
 		e.expiry = m.now + e.life
 	}
+}
+
+func (m *model) outcomeOf(e *entry) outcome {
 	if e.none != nil {
-		return m.noneOutcome(e.none), true
+		return m.noneOutcome(e.none)
 	}
-	return outcome{kind: gotValue, val: e.val}, true
+	return outcome{kind: gotValue, val: e.val}
 }
 
 func (m *model) noneOutcome(err error) outcome {
@@ -204,7 +234,13 @@ func (m *model) noneOutcome(err error) outcome {
 
 // peek is Peek and Entry.
 func (m *model) peek(key int, sinks []int) (outcome, bool) {
-	o, ok := m.read(key, sinks, false)
+	var o outcome
+	var ok bool
+	if m.over != nil {
+		o, ok = m.peekShared(key, sinks)
+	} else {
+		o, ok = m.read(key, sinks, false)
+	}
 	if !ok {
 		m.count(sinks, missed)
 	}
@@ -222,6 +258,12 @@ func (m *model) get(p *part) {
 	if p.mode.NoRead && p.mode.NoWrite && !p.mode.NoFetch {
 		p.direct = true
 		m.count(p.sinks, bypassed)
+		return
+	}
+	if m.over != nil {
+		m.over.order++
+		p.order = m.over.order
+		m.getShared(p, p.many)
 		return
 	}
 	if !p.mode.NoRead {
@@ -245,21 +287,41 @@ func (m *model) get(p *part) {
 
 // join puts a part into a flight that it may share, or begins one.
 func (m *model) join(p *part) {
-	k := plain
-	switch {
-	case p.mode.NoWrite:
-		k = aside
-	case p.mode.NoRead || p.picky():
-		k = forced
+	f := m.joinable(p.key, p.kind())
+	if f != nil && !p.fits(f) {
+		f = nil
 	}
-	f := m.joinable(p.key, k)
-	if f == nil || p.picky() && !sameRules(p.deep, f.leader.deep) {
-		f = &flight{key: p.key, kind: k, via: p.via, leader: p}
+	if f == nil && m.over != nil && p.kind() == plain {
+		f = m.joinLast(p.key)
+	}
+	if f == nil {
+		f = &flight{key: p.key, kind: p.kind(), via: p.via, leader: p}
+		f.seen = p.seen
+		m.enter(p, f)
 		m.begin(f)
+		return
 	}
+	m.enter(p, f)
+}
+
+func (m *model) enter(p *part, f *flight) {
 	f.joined = append(f.joined, p)
 	p.flight = f
 }
+
+// kind is the kind of the flights that p begins.
+func (p *part) kind() kind {
+	switch {
+	case p.mode.NoWrite:
+		return aside
+	case p.mode.NoRead || p.picky():
+		return forced
+	}
+	return plain
+}
+
+// fits reports whether p can do with what f's function sees.
+func (p *part) fits(f *flight) bool { return !p.picky() || sameRules(p.deep, f.leader.deep) }
 
 // picky reports whether loaders within are to fetch anew: what others began may be made of something older.
 func (p *part) picky() bool {
@@ -309,6 +371,19 @@ func (m *model) start(f *flight) {
 	}
 	f.void = f.alone
 	f.waits, f.expiry, f.old = false, never, m.entries[f.key]
+	if m.over != nil {
+		m.startShared(f)
+		return
+	}
+	m.call(f)
+}
+
+// call is the beginning of a flight's function.
+func (m *model) call(f *flight) {
+	if m.over != nil {
+		m.over.order++
+		f.began = m.over.order
+	}
 	if m.timeout != 0 {
 		f.expiry = m.now + m.timeout
 	}
@@ -328,6 +403,9 @@ func (m *model) voidIf(key int, which func(*flight) bool) {
 func (m *model) invalidate(key int) {
 	m.voidIf(key, func(*flight) bool { return true })
 	delete(m.failed, key)
+	if m.over != nil {
+		m.forget(key)
+	}
 }
 
 // finish takes a flight off the list, and starts the one that waited for that.
@@ -347,19 +425,33 @@ func (m *model) leave(p *part) {
 	f.joined = slices.DeleteFunc(f.joined, func(q *part) bool { return q == p })
 	m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
 	if len(f.joined) == 0 {
-		m.finish(f)
+		m.abandon(f)
+	}
+}
+
+// abandon ends a flight whose function has not returned.
+func (m *model) abandon(f *flight) {
+	had := m.over != nil && m.holds(f)
+	m.finish(f)
+	if m.over != nil {
+		m.abandonShared(f, had)
 	}
 }
 
 // expire ends a flight because its function takes too long.
 func (m *model) expire(f *flight) {
+	f.before = everyone
 	m.deliver(f, outcome{kind: gotTimeout}, failed)
-	m.finish(f)
+	m.abandon(f)
 }
 
 // land is the return of a flight's function: callers get the outcome, and memory the value, if the flight is not void and
 // somebody still waits.
 func (m *model) land(f *flight, r plan, began time.Duration) {
+	if m.over != nil {
+		m.landShared(f, r, began)
+		return
+	}
 	o, err, kept := m.judge(f, r, began)
 	may := !f.void && !f.over
 	write := func(do func()) {
@@ -411,6 +503,10 @@ func rememberable(err error) bool {
 // deliver gives an outcome to all who joined. Where it is somebody's value, the one who began it has not shared but fetched.
 func (m *model) deliver(f *flight, o outcome, as func(*zodiac.Stats) *uint64) {
 	for _, p := range f.joined {
+		if !m.entitled(p, f) {
+			m.goRound(p)
+			continue
+		}
 		if p == f.leader && o.kind != gotTimeout && (o.kind == gotValue || o.kind == gotNone) {
 			m.end(p, o, fetched)
 		} else {
@@ -507,17 +603,24 @@ func (m *model) newEntry(e entry) *entry {
 }
 
 func (m *model) put(key int, e *entry) {
+	m.remove(key)
 	m.entries[key] = e
-	delete(m.failed, key)
 }
 
 func (m *model) remove(key int) {
 	delete(m.entries, key)
 	delete(m.failed, key)
+	if m.over != nil {
+		delete(m.over.marks, key)
+	}
 }
 
 // store is Set and SetNone: e is nil if the value has no lifetime.
 func (m *model) store(key int, e *entry) {
+	if m.over != nil {
+		m.storeShared(key, e)
+		return
+	}
 	m.invalidate(key)
 	if e == nil {
 		m.remove(key)
@@ -527,6 +630,9 @@ func (m *model) store(key int, e *entry) {
 }
 
 func (m *model) setIfAbsent(key int, v value, given time.Duration, tags []string) bool {
+	if m.over != nil {
+		return m.setIfAbsentShared(key, m.valueEntry(v, m.now, given, tags))
+	}
 	if m.live(key) != nil {
 		return false
 	}
@@ -555,6 +661,9 @@ func (m *model) add(key int, delta int64) value {
 		given := slices.DeleteFunc(slices.Clone(was.tags), func(t string) bool { return m.tagsFunc && slices.Contains(made, t) })
 		e = m.valueEntry(v, m.now, m.defaultTTL(), given)
 		e.expiry, e.life = was.expiry, was.life
+		if m.over != nil {
+			e.expiry, e.life = max(was.expiry, m.now+time.Millisecond), m.defaultTTL()
+		}
 	}
 	m.store(key, e)
 	return v
@@ -569,9 +678,16 @@ func (m *model) touch(key int, given time.Duration) bool {
 	if e.none != nil {
 		again = m.noneEntry(e.none, e.created, given, nil)
 	}
-	if again == nil {
+	switch {
+	case again == nil && m.over != nil:
+		m.store(key, nil)
+		return false
+	case again == nil:
 		m.remove(key)
 		return false // nothing lives longer now
+	case m.over != nil: // the record is as it was
+		again.life = e.life
+		m.forget(key)
 	}
 	again.tags, again.touched = e.tags, e
 	m.put(key, again)
@@ -581,11 +697,17 @@ func (m *model) touch(key int, given time.Duration) bool {
 func (m *model) delete(keys []int) int {
 	n := 0
 	for _, key := range keys {
-		if m.live(key) != nil {
+		if m.live(key) != nil || m.over != nil && m.record(key) != nil {
 			n++
 		}
 		m.invalidate(key)
 		m.remove(key)
+		if m.over != nil {
+			m.endLease(key)
+		}
+	}
+	if m.over != nil {
+		m.goOn()
 	}
 	return n
 }
@@ -596,6 +718,9 @@ func (m *model) deleteTags(tags []string) {
 	}
 	for _, e := range m.entries {
 		e.gone = e.gone || hit(e.tags)
+	}
+	if len(tags) > 0 && m.over != nil {
+		m.forgetAll()
 	}
 	if len(tags) > 0 && (m.tagsFunc || hit(m.tags)) {
 		m.invalidateAll()
@@ -610,6 +735,9 @@ func (m *model) invalidateAll() {
 }
 
 func (m *model) clear() int {
+	if m.over != nil {
+		return m.clearShared()
+	}
 	n, _ := m.length()
 	m.invalidateAll()
 	m.entries = map[int]*entry{}

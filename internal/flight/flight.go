@@ -317,7 +317,9 @@ func (g *Group[K, J]) Finish(f *Flight[K, J], err error) (next *Flight[K, J]) {
 	s := f.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return g.end(s, f, err)
+	next = g.end(s, f, err)
+	s.uncount(f) // whoever is told now, and tries again, must not find one more running than there is
+	return next
 }
 
 // Returned reports that f's function has returned and its goroutine is about to end. Drain waits for that.
@@ -330,17 +332,24 @@ func (g *Group[K, J]) Returned(f *Flight[K, J]) {
 
 func (g *Group[K, J]) returned(f *Flight[K, J]) {
 	s := f.shard
-	if l := f.counted; l != nil {
-		f.counted = nil
-		if l.running--; l.last == f {
-			l.last = nil
-		}
-		s.tidy(l)
-	}
+	s.uncount(f)
 	if s.running--; s.running == 0 && s.idle != nil {
 		close(s.idle)
 		s.idle = nil
 	}
+}
+
+// uncount takes the function of f off those that run.
+func (s *shard[K, J]) uncount(f *Flight[K, J]) {
+	l := f.counted
+	if l == nil {
+		return
+	}
+	f.counted = nil
+	if l.running--; l.last == f {
+		l.last = nil
+	}
+	s.tidy(l)
 }
 
 // Fail gives err to the callers of f without waiting for the function, which runs for nobody from now on. If next is

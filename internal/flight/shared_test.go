@@ -61,6 +61,23 @@ func TestSealedFlightOfASharedGroupIsNotJoined(t *testing.T) {
 	}
 }
 
+func TestFunctionOfAFinishedFlightDoesNotRunAnyMore(t *testing.T) {
+	g := NewGroup[string, int](true)
+	first := begunVoid(t, g, "a")
+	second := begunVoid(t, g, "a")
+	g.Finish(first, nil) // its goroutine has not ended: Returned comes later
+	f, lead := join(t, g, "a", 0, Plain, nil)
+	if f == second || !lead {
+		t.Error("who was told by the older flight, and tries again, joined the younger, which is void, though only one function runs")
+	}
+	g.Returned(first)
+	endFlight(g, second)
+	endFlight(g, f)
+	if n := len(g.shard(0).lines); n != 0 {
+		t.Errorf("%d lines when all have returned; want none", n)
+	}
+}
+
 func TestGroupThatIsNotSharedBeginsAsManyFunctionsAsAreVoid(t *testing.T) {
 	g := NewGroup[string, int](false)
 	for range 5 {

@@ -1,0 +1,143 @@
+package properties_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/redisstore"
+	"pgregory.net/rapid"
+)
+
+// TestMachineOverStores is TestMachine over a store: model_store_test.go says what is different there.
+//
+// Left out are what is about memory alone (capacity and Len), WithErrorTTL, of whose errors a store keeps the text only, and contexts that
+// have ended before a call, which memory does not look at. Also, as the order of what happens at one instant would matter:
+//
+//   - While a flight waits for the lease nobody fetches by force: it could meet a third holder, or not, as it happens to ask. P17 has
+//     tests of its own.
+//   - Of those who wait under NoWrite, one at a time shares a flight that may write: two that go round could find different ones.
+func TestMachineOverStores(t *testing.T) {
+	needsModes(t)
+	for _, g := range []struct {
+		name         string
+		keys, values string
+		front, slack time.Duration
+		runs         int // by default
+		open         func(t *rapid.T) zodiac.Store
+	}{
+		{"memstore", "int", "box", 0, 0, 100, openMemstore},
+		{"redis", "string", "int64", 0, redisSlack, 30, openRedis},
+		{"memory-memstore", "struct", "int64", 3 * time.Second, 0, 100, openMemstore},
+		{"memory-redis", "withKey", "box", 3 * time.Second, redisSlack, 30, openRedis},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			checkFewer(t, g.runs, func(t *rapid.T) {
+				c := drawConfig(t, g.keys, g.values)
+				c.errorTTL, c.neverClose = 0, false
+				if c.front = g.front; g.front != 0 {
+					c.sliding = false
+					if c.ttl != 0 {
+						c.front = min(c.front, c.ttl)
+					}
+				}
+				c.more = []zodiac.Option{zodiac.WithWait(waitFor, zodiac.ThenFetch)}
+				rapid.SyncTest(t, func(t *rapid.T) {
+					c.under = g.open(t)
+					m := newMachine(t, c)
+					m.slack = g.slack
+					m.run()
+				})
+			})
+		})
+	}
+}
+
+// redisSlack is by how much times may be off over Redis: it counts the time left in whole milliseconds, and the last one is over sooner.
+const redisSlack = 3 * time.Millisecond
+
+func openMemstore(*rapid.T) zodiac.Store { return memstore.New() }
+
+func openRedis(t *rapid.T) zodiac.Store { return redisstore.New(redistest.Virtual(virtualTB{t: t})) }
+
+// listen sees to it that memory in front of a store is used from the beginning.
+func (m *machine) listen() {
+	for range 2 {
+		_, _, _ = m.s.Peek(context.Background(), 0)
+		m.model.peek(0, nil)
+		m.quiet()
+	}
+}
+
+// hasCalled reports whether p's caller has begun a function that the machine has not looked at.
+func (m *machine) hasCalled(p *part) bool {
+	m.quiet()
+	m.o.mu.Lock()
+	defer m.o.mu.Unlock()
+	for _, c := range m.o.calls {
+		if c.key == p.key && c.ctx.Value(callerID{}) == p.ctx.Value(callerID{}) {
+			return true
+		}
+	}
+	return false
+}
+
+// spare skips a call that would meet one of the cases that TestMachineOverStores leaves out.
+func (m *machine) spare(g *getter) {
+	if m.over == nil {
+		return
+	}
+	for _, p := range g.parts {
+		for _, f := range m.flights {
+			if f.key != p.key || p.mode.NoFetch {
+				continue
+			}
+			if p.kind() == forced && f.asking {
+				g.cancel()
+				m.t.Skip("a flight waits for the lease")
+			}
+			for _, q := range f.joined {
+				if p.kind() == aside && f.kind != aside && (q.kind() == aside || m.real) {
+					g.cancel()
+					m.t.Skip("another waits under NoWrite")
+				}
+			}
+		}
+	}
+}
+
+// unclear reports whether a moment is so near that a store may be of another opinion about what is over.
+func (m *machine) unclear() bool { return m.slack > 0 && m.clearAt() > m.now }
+
+// clearAt returns when all are of one opinion again.
+func (m *machine) clearAt() time.Duration {
+	at := m.now
+	look := func(end time.Duration) {
+		if end != never && (end-m.now).Abs() <= m.slack {
+			at = max(at, end+m.slack+1)
+		}
+	}
+	for _, e := range m.entries {
+		look(e.expiry)
+		if m.sliding && e.life != never {
+			look(e.expiry - (e.life - e.life/8))
+		}
+	}
+	for _, end := range m.over.marks {
+		look(end)
+	}
+	for _, e := range m.over.near {
+		look(e.until)
+	}
+	return at
+}
+
+// clearly lets time pass until all are of one opinion.
+func (m *machine) clearly() {
+	for m.unclear() {
+		m.advance(m.clearAt())
+	}
+}

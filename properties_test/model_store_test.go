@@ -1,0 +1,509 @@
+package properties_test
+
+import (
+	"slices"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+)
+
+// What the model says differently where there is a store, each thing in one place:
+//
+//   - A Get looks into memory in front of the store, then for a flight to join, then into the store: see getShared. GetMany first
+//     reads all keys.
+//   - A fetch has the key's lease, or waits for it, and what it brings is stored only if it still has it: obtain and landShared.
+//   - A result that was not stored is only for those whose Get began before the function; others go round: entitled.
+//   - A void flight is joined where two functions of the key run: last.
+//   - A skipped result leaves a mark, and takes out what was there: landShared.
+//   - A record whose tag was deleted stays, is counted by Delete and Clear, and as Invalid whenever it is met: readStore.
+//   - Every write of the key ends its lease, an Update whose function fails too, and so does Touch of a value that is to live no
+//     longer. Clear makes it void, DeleteTags leaves it: endLease, clearShared.
+//   - SetIfAbsent of a value without lifetime makes nothing void: setIfAbsentShared.
+//   - A forced fetch that is void leaves what was there.
+
+// A storage is what the model has beside entries over a store: those are the records.
+type storage struct {
+	front   time.Duration // of memory in front of it; 0: none
+	marks   map[int]time.Duration
+	leases  map[int]*leaseModel
+	near    map[int]*nearEntry
+	running map[int][]*flight // functions that may write, or might have: begun, or waiting for the lease, and not returned
+	last    map[int]*flight   // the last of them to begin
+	order   int               // counts beginnings
+	rounds  []*part           // those whose flight's outcome was not for them
+	aside   func(*part) bool  // whether a part has begun a function of its own
+
+	// Where several go round at once, who is first is not known: how many more may have been counted as Invalid, and how many hits may
+	// have been of memory or of the store.
+	mayInvalid, mayBeEither [collectors + 1]uint64
+}
+
+func newStorage(c config) *storage {
+	return &storage{
+		front: c.front, marks: map[int]time.Duration{}, leases: map[int]*leaseModel{}, near: map[int]*nearEntry{},
+		running: map[int][]*flight{}, last: map[int]*flight{},
+	}
+}
+
+// markLife is how long others know that a result was skipped, and waitFor how long a flight waits for the lease.
+const (
+	markLife = time.Second
+	waitFor  = 9999777 * time.Microsecond // at no time at which something else happens
+)
+
+// A leaseModel is the lease of a key, from its grant to its end.
+type leaseModel struct {
+	holder *flight
+	void   bool
+}
+
+// A nearEntry is an entry in memory in front of the store.
+type nearEntry struct {
+	*entry
+	until time.Duration
+}
+
+// A sharingModel is what a flight over a store has beyond one in memory.
+type sharingModel struct {
+	asking   bool          // it waits for the lease
+	since    time.Duration // when it was begun
+	unfenced bool          // its function runs without a lease
+	mayWin   bool          // the lease was free for a moment: it may have got it
+	began    int           // when the function was called
+	before   int           // Gets that began before may have the outcome
+	seen     *entry        // a record that is there, but of no use
+	stale    bool          // memory in front of the store must not have what it brings
+	maybe    []*part       // those of whom one has begun it, if that is not known
+}
+
+const everyone = 1 << 60
+
+// record returns what a read of the store finds.
+func (m *model) record(key int) *entry {
+	if e := m.entries[key]; e != nil && m.now < e.expiry {
+		return e
+	}
+	return nil
+}
+
+// getShared is one round of a Get over a store. batched is the first round of a GetMany.
+func (m *model) getShared(p *part, batched bool) {
+	if !p.mode.NoRead {
+		if o, ok := m.readNear(p); ok {
+			p.done, p.got = true, o
+			return
+		}
+		if f := m.joinable(p.key, p.kind()); f != nil && !batched && !p.mode.NoFetch && p.kind() != forced && p.fits(f) {
+			m.enter(p, f)
+			return
+		}
+		if o, ok := m.readStore(p); ok {
+			p.done, p.got = true, o
+			return
+		}
+	}
+	if p.mode.NoFetch {
+		m.end(p, outcome{kind: gotMiss}, missed)
+		return
+	}
+	m.join(p)
+}
+
+// readNear reads memory in front of the store.
+func (m *model) readNear(p *part) (outcome, bool) {
+	e := m.over.near[p.key]
+	switch {
+	case e == nil || m.now >= e.until:
+		return outcome{}, false
+	case e.gone:
+		delete(m.over.near, p.key)
+		m.count(p.sinks, invalid)
+		return outcome{}, false
+	case e == p.refused:
+		return outcome{}, false
+	case m.refuses(e.entry):
+		p.refused = e
+		m.count(p.sinks, invalid)
+		return outcome{}, false
+	}
+	m.count(p.sinks, hitMemory)
+	return m.outcomeOf(e.entry), true
+}
+
+// readStore reads the store.
+func (m *model) readStore(p *part) (outcome, bool) {
+	e := m.record(p.key)
+	if e == nil {
+		return outcome{}, false
+	}
+	return m.open(p, e, false)
+}
+
+// open is the use of a record that was read.
+func (m *model) open(p *part, e *entry, stale bool) (outcome, bool) {
+	switch v := e.untouched(); {
+	case v == p.seen:
+		return outcome{}, false
+	case m.useless(e):
+		if v == p.maybeSeen {
+			mayCount(&m.over.mayInvalid, p)
+		} else {
+			m.count(p.sinks, invalid)
+		}
+		p.seen = v
+		return outcome{}, false
+	}
+	if !stale {
+		m.fill(p.key, e, min(e.expiry, m.now+m.over.front))
+	}
+	m.count(p.sinks, hitStore)
+	if !p.mode.NoWrite {
+		m.slide(e)
+	}
+	return m.outcomeOf(e), true
+}
+
+// useless reports whether a record counts as absent.
+func (m *model) useless(e *entry) bool { return e.gone || m.refuses(e) }
+
+// mayCount takes down that p may have been counted otherwise.
+func mayCount(in *[collectors + 1]uint64, p *part) {
+	for _, i := range append([]int{0}, p.sinks...) {
+		in[i]++
+	}
+}
+
+// fill puts an entry into memory in front of the store.
+func (m *model) fill(key int, e *entry, until time.Duration) {
+	if m.over.front != 0 {
+		m.over.near[key] = &nearEntry{e, until}
+	}
+}
+
+// forget takes a key out of memory in front of the store. What is under way does not bring it back.
+func (m *model) forget(key int) {
+	delete(m.over.near, key)
+	for _, f := range m.flights {
+		if f.key == key {
+			f.stale = true
+		}
+	}
+}
+
+// peekShared is Peek and Entry over a store.
+func (m *model) peekShared(key int, sinks []int) (outcome, bool) {
+	p := &part{key: key, sinks: sinks, mode: zodiac.Mode{NoWrite: true, NoFetch: true}}
+	if o, ok := m.readNear(p); ok {
+		return o, true
+	}
+	return m.readStore(p)
+}
+
+// joinLast returns the void flight that is joined where enough functions run, or nil.
+func (m *model) joinLast(key int) *flight {
+	f := m.over.last[key]
+	if len(m.over.running[key]) < 2 || f == nil || !f.void || f.over {
+		return nil
+	}
+	return f
+}
+
+// startShared starts a flight over a store.
+func (m *model) startShared(f *flight) {
+	f.since, f.stale = m.now, false
+	if f.kind != aside && !f.alone {
+		m.over.running[f.key] = append(m.over.running[f.key], f)
+		m.over.last[f.key] = f
+	}
+	m.obtain(f)
+}
+
+// returned takes down that a flight has come to its end, its function included.
+func (m *model) returned(f *flight) {
+	m.over.running[f.key] = slices.DeleteFunc(m.over.running[f.key], func(g *flight) bool { return g == f })
+	if m.over.last[f.key] == f {
+		delete(m.over.last, f.key)
+	}
+}
+
+// obtain gets the lease for a flight, or finds out why it needs none, or has to wait.
+func (m *model) obtain(f *flight) {
+	f.asking = false
+	e := m.record(f.key)
+	if f.kind == plain && e != nil && e.gone && e.untouched() != f.seen {
+		m.count(f.leader.sinks, invalid)
+		f.seen = e.untouched()
+	}
+	switch {
+	case f.kind == aside, f.kind == plain && m.now < m.over.marks[f.key]:
+		f.unfenced = true
+		m.call(f)
+	case f.kind == plain && e != nil && e.untouched() != f.seen:
+		m.finds(f, e)
+	case f.kind == plain && m.over.leases[f.key] != nil:
+		f.asking = true
+	default:
+		m.over.leases[f.key] = &leaseModel{holder: f}
+		m.call(f)
+	}
+}
+
+// finds ends a flight that has found a record where it asked for the lease.
+func (m *model) finds(f *flight, e *entry) {
+	m.returned(f)
+	for _, p := range slices.Clone(f.joined) {
+		if o, ok := m.open(p, e, f.stale); ok {
+			p.done, p.got, p.flight = true, o, nil
+		} else {
+			m.goRound(p)
+		}
+	}
+	m.finish(f)
+}
+
+// waitOver is the end of a flight's wait for the lease: it goes on without.
+func (m *model) waitOver(f *flight) {
+	f.asking, f.unfenced = false, true
+	m.call(f)
+}
+
+// wins makes a flight that waits have got the lease in the moment it was free; whoever the model took for the winner waits, or has taken
+// it by force since. It reports whether that may be.
+func (m *model) wins(f *flight) bool {
+	l := m.over.leases[f.key]
+	if !f.asking || !f.mayWin || l == nil {
+		return false
+	}
+	if g := l.holder; g.kind != forced {
+		i := slices.Index(m.started, g)
+		if i < 0 {
+			return false
+		}
+		m.started = slices.Delete(m.started, i, i+1)
+		g.asking, l.holder = true, f
+	}
+	f.asking = false
+	m.call(f)
+	return true
+}
+
+// endLease is what every write of key does to its lease.
+func (m *model) endLease(key int) {
+	delete(m.over.leases, key)
+	m.wake(key)
+}
+
+// wake lets those ask again who wait for the lease of key.
+func (m *model) wake(key int) {
+	for _, f := range slices.Clone(m.flights) {
+		if f.key == key && f.asking && !f.over {
+			f.mayWin = true
+			m.obtain(f)
+		}
+	}
+}
+
+// giveBack returns the lease of a flight that is over, and tells those who wait. Another may have taken it by force meanwhile.
+func (m *model) giveBack(f *flight, had bool) {
+	if l := m.over.leases[f.key]; l != nil && l.holder == f {
+		delete(m.over.leases, f.key)
+	}
+	if had {
+		m.wake(f.key)
+	}
+}
+
+// holds reports whether a flight has the lease, void or not.
+func (m *model) holds(f *flight) bool {
+	l := m.over.leases[f.key]
+	return l != nil && l.holder == f
+}
+
+// abandonShared is what follows when a flight is over before its function has returned.
+func (m *model) abandonShared(f *flight, had bool) {
+	if f.asking {
+		f.asking = false
+		m.returned(f)
+	}
+	m.giveBack(f, had)
+	m.goOn()
+}
+
+// landShared is land over a store.
+func (m *model) landShared(f *flight, r plan, began time.Duration) {
+	o, err, kept := m.judge(f, r, began)
+	had := m.holds(f)
+	as := void
+	f.before = f.began
+	switch {
+	case err:
+		as, f.before = fetchErrors, everyone
+	case f.kind == aside || f.unfenced:
+		as = unleased
+	case f.void || f.over:
+	default:
+		as = m.commit(f, kept, m.skips(r.val))
+	}
+	m.returned(f)
+	m.count(f.leader.sinks, as)
+	if !f.over {
+		if err {
+			m.deliver(f, o, failed)
+		} else {
+			m.deliver(f, o, shared)
+		}
+		m.finish(f)
+	}
+	m.giveBack(f, had)
+	m.goOn()
+}
+
+// commit stores the result of a flight that is not void, or a mark, if it still has the lease; and returns as what it counts.
+func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *uint64 {
+	stale := f.stale
+	if f.kind == forced { // who reads aside must not get something older
+		m.voidIf(f.key, func(g *flight) bool { return g.kind == aside })
+		m.forget(f.key)
+	}
+	if !m.holds(f) || m.over.leases[f.key].void {
+		return void
+	}
+	f.before = everyone
+	if f.seen != nil {
+		m.forget(f.key)
+	}
+	if kept == nil || skips {
+		m.remove(f.key)
+		m.over.marks[f.key] = m.now + markLife
+		return skipped
+	}
+	m.put(f.key, kept)
+	if f.kind != forced && !stale { // a forced one has announced it: who hears that forgets it
+		m.fill(f.key, kept, f.since+min(kept.life, m.over.front))
+	}
+	return stored
+}
+
+// entitled reports whether a part may have the outcome of its flight.
+func (m *model) entitled(p *part, f *flight) bool { return m.over == nil || p.order < f.before }
+
+func (m *model) goRound(p *part) {
+	p.flight = nil
+	m.over.rounds = append(m.over.rounds, p)
+}
+
+// goOn lets those go round whose flight's outcome was not for them. Who of them comes first, and so begins a flight, is open; and
+// so is whether the others see that before they have read the store.
+func (m *model) goOn() {
+	parts := m.over.rounds
+	m.over.rounds = nil
+	first := func(p *part) bool { return p.kind() == aside && m.over.aside(p) }
+	slices.SortStableFunc(parts, func(a, b *part) int {
+		switch {
+		case first(a) != first(b):
+			return map[bool]int{true: -1, false: 1}[first(a)]
+		case a.kind() != b.kind():
+			return map[bool]int{true: -1, false: 1}[a.kind() == plain]
+		}
+		return 0
+	})
+	for i, p := range parts {
+		e := m.record(p.key)
+		m.getShared(p, false)
+		if p.done {
+			mayCount(&m.over.mayBeEither, p)
+		}
+		if p.flight != nil && e != nil && e.untouched() != p.seen && e.untouched() != p.maybeSeen && i > 0 && m.useless(e) {
+			mayCount(&m.over.mayInvalid, p)
+			p.maybeSeen = e.untouched()
+		}
+		if f := p.flight; f != nil && f.leader == p && f.maybe == nil {
+			f.mayWin = true // before somebody who was waiting for the lease
+			for _, q := range parts[i:] {
+				if q.key == p.key && q.kind() == p.kind() {
+					f.maybe = append(f.maybe, q)
+				}
+			}
+		}
+	}
+	if len(m.over.rounds) > 0 {
+		m.goOn()
+	}
+}
+
+// begunBy reports whether it may be p that has begun f, and if so takes it for the one.
+func (f *flight) begunBy(ok func(*part) bool) bool {
+	if f.maybe == nil {
+		return ok(f.leader)
+	}
+	i := slices.IndexFunc(f.maybe, ok)
+	if i >= 0 {
+		f.leader = f.maybe[i]
+		f.via, f.maybe = f.leader.via, nil
+	}
+	return i >= 0
+}
+
+// storeShared is Set and SetNone over a store: e is nil if the value has no lifetime.
+func (m *model) storeShared(key int, e *entry) {
+	m.invalidate(key)
+	if e == nil {
+		m.remove(key)
+	} else {
+		m.put(key, e)
+	}
+	m.endLease(key)
+	m.goOn()
+}
+
+// setIfAbsentShared is SetIfAbsent over a store. A record that is of no use is looked at before and after taking the lease.
+func (m *model) setIfAbsentShared(key int, e *entry) bool {
+	old := m.record(key)
+	if old != nil && !old.gone {
+		return false
+	}
+	if old != nil {
+		m.count(nil, invalid)
+	}
+	if e == nil {
+		return true
+	}
+	if old != nil {
+		m.count(nil, invalid)
+	}
+	m.storeShared(key, e)
+	return true
+}
+
+// updateFails is an Update over a store whose function fails: it has taken the lease by force.
+func (m *model) updateFails(key int) {
+	if m.over != nil {
+		m.endLease(key)
+		m.goOn()
+	}
+}
+
+// clearShared is Clear over a store.
+func (m *model) clearShared() int {
+	n := 0
+	for key := range m.entries {
+		if m.record(key) != nil {
+			n++
+		}
+	}
+	m.invalidateAll()
+	m.entries, m.over.marks = map[int]*entry{}, map[int]time.Duration{}
+	for _, l := range m.over.leases {
+		l.void = true
+	}
+	m.forgetAll()
+	m.over.near = map[int]*nearEntry{}
+	return n
+}
+
+// forgetAll keeps all that is under way out of memory in front of the store.
+func (m *model) forgetAll() {
+	for _, f := range m.flights {
+		f.stale = true
+	}
+}
