@@ -237,23 +237,31 @@ func TestP10_WhoIsRefusedByAGuardWaits(t *testing.T) {
 }
 
 // P4 (i): what is found while waiting for a Guard is for those who came before it was looked for.
-func TestP4_RecordFoundUnderAGuardIsForThoseWhoCameBefore(t *testing.T) {
-	guarded[1].play(t, 2, config{more: []zodiac.Option{zodiac.WithGuard(lease.Local())}}, func(p *processes) {
+func TestP4_RecordFoundUnderAGuardIsNotForThoseWhoCameLater(t *testing.T) {
+	var taps []*lateTap
+	g := ground{"bare", 0, true, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
+		s := memstore.New()
+		t.Cleanup(func() { s.Close() })
+		return s, func() zodiac.Store {
+			taps = append(taps, &lateTap{Store: s})
+			return chaos.Bare(taps[len(taps)-1])
+		}
+	}}
+	g.play(t, 2, config{more: []zodiac.Option{zodiac.WithGuard(lease.Local())}}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		theirs := b.get(key)
 		running := b.call(key)
 		early := a.get(key)
+		taps[0].reads = 100 * time.Millisecond
+		time.Sleep(25 * time.Millisecond) // a looks whether it is there by now, and has not yet been told
 		running.returns(1)
 		theirs.hasID(1)
-		p.faults[0].Delay(60*time.Millisecond, chaos.Get)
-		time.Sleep(50 * time.Millisecond) // a looks for it
-		if _, err := b.Delete(bg, key); err != nil {
-			t.Fatal(err)
-		}
+		time.Sleep(160 * time.Millisecond) // likewise, and it is there
 		b.set(key, 2)
 		late := a.get(key)
+		taps[0].reads = 0
 		time.Sleep(100 * time.Millisecond)
-		early.hasID(2)
+		early.hasID(1)
 		late.hasID(2)
 		a.calls()
 	})
@@ -391,16 +399,25 @@ func TestGuardThatFailsForAWhileIsExtendedAgain(t *testing.T) {
 func TestP19_RightOfAGuardThatComesTooLateIsReleased(t *testing.T) {
 	onGuard(t, 2, config{}, func(p *processes, w *warden) {
 		a, b := p.all[0], p.all[1]
-		w.set(func() { w.late = 500 * time.Millisecond })
-		a.get(key).leaves()
-		time.Sleep(500 * time.Millisecond)
-		a.calls()
-		w.lends(p.t, 0)
-		w.set(func() { w.late = 0 })
-		theirs := b.get(key)
-		b.call(key).returns(2)
-		theirs.hasID(2)
-		w.lends(p.t, 0)
+		for k, leaves := range []func(){
+			func() { a.get(0).leaves() },
+			func() {
+				a.get(1)
+				p.closed = true
+				a.givesUp() // and takes nothing up any more
+			},
+		} {
+			w.set(func() { w.late = 500 * time.Millisecond })
+			leaves()
+			time.Sleep(500 * time.Millisecond)
+			a.calls()
+			w.lends(p.t, 0)
+			w.set(func() { w.late = 0 })
+			theirs := b.get(k)
+			b.call(k).returns(2)
+			theirs.hasID(2)
+			w.lends(p.t, 0)
+		}
 	})
 }
 

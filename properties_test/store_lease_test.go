@@ -24,6 +24,7 @@ type tapped struct {
 	sent   []string
 	late   map[chaos.Op]time.Duration // from when an operation was carried out until it returns
 	hollow bool                       // records found by asking are to be read
+	deaf   bool                       // late replies come though the context has ended
 	ending time.Duration              // how long a Renew whose context has ended takes to return
 	wakes  int                        // registered
 }
@@ -42,8 +43,19 @@ func (s *tapped) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodia
 	if s.hollow && !claim.Record.Mark {
 		claim.Whole, claim.Record.Data, claim.Record.TTL = false, nil, 0
 	}
-	time.Sleep(late)
-	return claim, err
+	select {
+	case <-time.After(late):
+		return claim, err
+	case <-s.heeded(ctx):
+		return zodiac.Claim{}, ctx.Err()
+	}
+}
+
+func (s *tapped) heeded(ctx context.Context) <-chan struct{} {
+	if s.deaf {
+		return nil
+	}
+	return ctx.Done()
 }
 
 func (s *tapped) Renew(ctx context.Context, key, token string, p time.Duration) (bool, error) {
@@ -505,6 +517,23 @@ func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
 		first.hasID(1)
 		late.hasID(1)
 		b.calls()
+	})
+}
+
+// P14: a lease that ends after an ask was answered, but before its asker can be woken, is seen at once.
+func TestP14_LeaseThatEndsBeforeOneCanBeWokenIsSeenAtOnce(t *testing.T) {
+	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
+		a, b := p.all[0], p.all[1]
+		mine := a.get(key)
+		running := a.call(key)
+		taps[1].late[chaos.Acquire] = time.Second / 2
+		theirs := b.get(key)
+		running.returns(1)
+		mine.hasID(1)
+		time.Sleep(time.Second / 2)
+		theirs.waits() // it asks again
+		time.Sleep(time.Second / 2)
+		theirs.hasID(1)
 	})
 }
 
