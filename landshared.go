@@ -65,7 +65,7 @@ func (c *engine[K, V]) settleShared(f *flight.Flight[tier.Key[K], job[K, V]]) Ou
 	case f.Kind == flight.Aside || private:
 		s.before = s.started
 		return c.settled(j, unleased, OutcomeUnleased)
-	case s.down || !s.leased && c.remote.leaser != nil:
+	case s.down || s.unfenced:
 		return c.settled(j, unleased, OutcomeUnleased)
 	}
 	leave, err := c.exclude(s.lease.values, s.key)

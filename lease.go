@@ -47,7 +47,7 @@ func (l *lease) grant(token string, sent time.Time, p time.Duration) bool {
 	}
 	l.mu.Unlock()
 	if ended {
-		l.r.last(l.values, l.aborting(token)) // nobody waits, and Close may take no tasks any more
+		l.abort(token)
 	}
 	return !ended
 }
@@ -55,16 +55,18 @@ func (l *lease) grant(token string, sent time.Time, p time.Duration) bool {
 // guarded notes what a Guard has lent. It is renewed and released with the lease, or by itself where the store lends none.
 func (l *lease) guarded(h Held, sent time.Time) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ended {
-		l.release(h)
-		return false
+	ended := l.ended
+	if !ended {
+		l.held = h
+		if l.timer == nil {
+			l.start(sent, l.r.lease)
+		}
 	}
-	l.held = h
-	if l.timer == nil {
-		l.start(sent, l.r.lease)
+	l.mu.Unlock()
+	if ended {
+		l.give(l.values, releasing(h))
 	}
-	return true
+	return !ended
 }
 
 // start arms the renewal. The caller holds mu.
@@ -149,7 +151,7 @@ func (l *lease) end() (token string, live bool) {
 func (l *lease) giveUp() { l.r.tasks.run(func() { l.giveBack(l.r.last) }) }
 
 // close ends the lease, if that is still to be done, and gives it back.
-func (l *lease) close() { l.giveBack(l.r.later) }
+func (l *lease) close() { l.giveBack(l.give) }
 
 // giveBack is close, with run to send what is to be sent.
 func (l *lease) giveBack(run func(context.Context, func(context.Context))) {
@@ -165,7 +167,12 @@ func (l *lease) giveBack(run func(context.Context, func(context.Context))) {
 	}
 }
 
-func (l *lease) release(h Held) { l.r.later(l.values, releasing(h)) }
+// give sends in the background what gives something back; or here, if Close takes no tasks any more: then nobody waits.
+func (l *lease) give(ctx context.Context, command func(context.Context)) {
+	if !l.r.later(ctx, command) {
+		l.r.last(ctx, command)
+	}
+}
 
 func releasing(h Held) func(context.Context) {
 	return func(ctx context.Context) { _ = h.Release(ctx) } // else it ends by itself
@@ -173,7 +180,7 @@ func releasing(h Held) func(context.Context) {
 
 // abort gives back a grant in the background, or all grants of a token that was asked with. Without an answer they end by
 // themselves.
-func (l *lease) abort(token string) { l.r.later(l.values, l.aborting(token)) }
+func (l *lease) abort(token string) { l.give(l.values, l.aborting(token)) }
 
 func (l *lease) aborting(token string) func(context.Context) {
 	return func(ctx context.Context) {

@@ -190,9 +190,9 @@ func (r *remote) getMany(ctx context.Context, keys []string) ([]Record, []error)
 // newBudget returns what one call may spend.
 func (r *remote) newBudget() budget { return budget{r.timeout} }
 
-// later runs a command that nobody waits for but Close.
-func (r *remote) later(ctx context.Context, command func(context.Context)) {
-	r.tasks.run(func() { r.last(ctx, command) })
+// later runs a command that nobody waits for but Close. It returns false if that is over.
+func (r *remote) later(ctx context.Context, command func(context.Context)) bool {
+	return r.tasks.run(func() { r.last(ctx, command) })
 }
 
 // last runs a command whose caller does not matter any more.

@@ -127,6 +127,10 @@ func (s *sharing) unanswered(op string, a Ask, err error) bool {
 	if a.Token != "" && !errors.Is(err, errSkipped) {
 		s.lease.abort(a.Token)
 	}
+	if s.ctx.Err() != nil {
+		s.err = context.Canceled // nobody waits any more
+		return false
+	}
 	s.down = true
 	bad := s.c.storeFault(s.ctx, s.of, op, err)
 	if s.c.remote.closed {

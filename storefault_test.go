@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -548,6 +549,283 @@ func TestMemoryInFrontOfAStoreIsNotUsedWhileNothingIsHeard(t *testing.T) {
 		l.Get(ctx, "k")
 		if s := l.Stats(); s.HitMemory == before.HitMemory {
 			t.Errorf("%+v; want that memory is used again", s)
+		}
+	})
+}
+
+func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		seen := new(witness)
+		l, faults := faulty(t, &origin{}, zodiac.WithObserver(seen), zodiac.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		asks := func(peeks, want int) {
+			t.Helper()
+			before := faults.Calls(chaos.Get)
+			for range peeks {
+				l.Peek(context.Background(), "k")
+			}
+			synctest.Wait()
+			if n := faults.Calls(chaos.Get) - before; n != want {
+				t.Errorf("%d calls sent %d reads; want %d", peeks, n, want)
+			}
+		}
+		asks(10, 10) // misses are no faults
+		for range 3 {
+			faults.Fail(errDown)
+			asks(4, 4)
+			faults.Heal()
+			asks(1, 1)
+		}
+		faults.Fail(errDown)
+		asks(5, 5)
+		asks(5, 0)
+		time.Sleep(time.Second - time.Millisecond)
+		asks(1, 0)
+		time.Sleep(2 * time.Millisecond)
+		asks(3, 1) // the probe, which fails
+		faults.Heal()
+		faults.Stall()
+		for range 2 {
+			time.Sleep(time.Second + time.Millisecond)
+			asks(3, 1) // one that hangs, and for which nobody waits
+			time.Sleep(time.Second)
+			asks(1, 0)
+		}
+		faults.Heal()
+		time.Sleep(time.Second + time.Millisecond)
+		asks(1, 1)
+		asks(5, 5)
+		if n := len(seen.faults()); n != 3*4+5 {
+			t.Errorf("the Observer was told of %d faults; want only those of what was sent", n)
+		}
+		if left, again := strings.Count(log.String(), "left alone"), strings.Count(log.String(), "answers again"); left != 1 || again != 1 {
+			t.Errorf("it was logged %d times that the store is left alone, and %d times that it answers again; want once each", left, again)
+		}
+	})
+}
+
+// A command whose caller has gone goes on, once the store has failed: that it succeeds counts.
+func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, faults := faulty(t, &origin{})
+		faults.Delay(20 * time.Millisecond)
+		for i := range 20 {
+			before := faults.Calls(chaos.Get)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			l.Peek(ctx, "k")
+			cancel()
+			if faults.Calls(chaos.Get) == before {
+				t.Fatalf("after %d callers who gave up the store is not asked any more", i)
+			}
+			time.Sleep(30 * time.Millisecond)
+		}
+	})
+}
+
+// A stubborn store is one whose reads end at their deadline only, as those of some clients do.
+type stubborn struct{ zodiac.Store }
+
+func (s stubborn) Get(ctx context.Context, _ string) (zodiac.Record, error) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		end = time.Now().Add(time.Hour)
+	}
+	time.Sleep(time.Until(end))
+	return zodiac.Record{}, context.DeadlineExceeded
+}
+
+func TestStubbornStoreHoldsNobodyOnceItHasFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		l := zodiac.NewCache[string, string](zodiac.WithName("n"), zodiac.WithStore(&stubborn{store}))
+		defer l.Close(t.Context())
+		l.Peek(t.Context(), "k")
+		for range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(30*time.Millisecond, cancel)
+			began := time.Now()
+			if _, _, err := l.Peek(ctx, "k"); !errors.Is(err, context.Canceled) || time.Since(began) != 30*time.Millisecond {
+				t.Errorf("Peek = %v after %v; want that its context ended after 30ms", err, time.Since(began))
+			}
+		}
+	})
+}
+
+// A late store is one whose reads fail long after their time was over, as they do in a process that was stopped.
+type late struct {
+	zodiac.Store
+	by time.Duration
+	n  int
+}
+
+func (s *late) Get(ctx context.Context, _ string) (zodiac.Record, error) {
+	s.n++
+	<-ctx.Done()
+	time.Sleep(s.by)
+	return zodiac.Record{}, ctx.Err()
+}
+
+func TestProcessThatWasStoppedDoesNotBlameTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		s := &late{store, time.Minute, 0}
+		l := zodiac.NewCache[string, string](zodiac.WithName("n"), zodiac.WithStore(s))
+		defer l.Close(t.Context())
+		for range 10 {
+			l.Peek(t.Context(), "k")
+		}
+		if s.n != 10 {
+			t.Errorf("the store was asked %d times; want 10", s.n)
+		}
+	})
+}
+
+// A broken store is one whose reads panic.
+type broken struct{ zodiac.Store }
+
+func (broken) Get(context.Context, string) (zodiac.Record, error) { panic("boom") }
+
+func TestStoreThatPanicsIsOneThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		seen := new(witness)
+		o := &origin{}
+		o.write("k", "v")
+		l := zodiac.NewLoader(o.read, zodiac.WithName("n"), zodiac.WithStore(&broken{store}), zodiac.WithObserver(seen))
+		defer l.Close(t.Context())
+		if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+			t.Errorf("Get = %q, %v", v, err)
+		}
+		if all := seen.faults(); len(all) == 0 || !strings.Contains(all[0].Error(), "boom") {
+			t.Errorf("the Observer was told %v", all)
+		}
+	})
+}
+
+func TestStoreTimeoutIsForAllCommandsOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		o.write("k", "v")
+		l, faults := faulty(t, o, zodiac.WithStoreTimeout(time.Second))
+		ctx := context.Background()
+		get := func(want time.Duration) {
+			t.Helper()
+			began := time.Now()
+			if v, err := l.Get(ctx, "k"); v != "v" || err != nil {
+				t.Errorf("Get = %q, %v", v, err)
+			}
+			if d := time.Since(began); d > want || d < want-20*time.Millisecond {
+				t.Errorf("Get took %v; want %v", d, want)
+			}
+		}
+		faults.Delay(600*time.Millisecond, chaos.Get)
+		faults.Stall(chaos.Acquire)
+		go func() {
+			time.Sleep(590 * time.Millisecond)
+			l.Set(ctx, "other", "v") // whose limit is another
+		}()
+		get(time.Second)
+		faults.Heal()
+
+		faults.Stall(chaos.Get)
+		before := faults.Calls(chaos.Acquire)
+		get(time.Second)
+		if n := faults.Calls(chaos.Acquire) - before; n != 0 {
+			t.Errorf("%d leases asked for when the time was over; want none", n)
+		}
+		synctest.Wait()
+	})
+}
+
+// Commands that are sent at about the same time share a timer, which is too short by 20 ms at most, and not at all if the limit is
+// a short one.
+func TestStoreTimeoutIsHardlyTooShort(t *testing.T) {
+	for timeout, early := range map[time.Duration]time.Duration{50 * time.Millisecond: 0, time.Second: 20 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			l, faults := faulty(t, &origin{}, zodiac.WithStoreTimeout(timeout))
+			ctx := context.Background()
+			if err := l.Set(ctx, "k", "v"); err != nil {
+				t.Fatal(err)
+			}
+			for _, after := range []time.Duration{0, 15 * time.Millisecond, 19 * time.Millisecond, 21 * time.Millisecond} {
+				time.Sleep(after)
+				faults.Delay(timeout-early-time.Millisecond, chaos.Get)
+				if v, ok, err := l.Peek(ctx, "k"); v != "v" || !ok || err != nil {
+					t.Errorf("Peek of a store that answers after %v, %v after another = %q, %v, %v", timeout-early-time.Millisecond, after, v, ok, err)
+				}
+				faults.Heal()
+				l.Peek(ctx, "k") // takes no time
+			}
+		})
+	}
+}
+
+func TestCloseWaitsForAStalledStoreNoLongerThanItsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: time.Hour}
+		l, faults := faulty(t, o, zodiac.WithStoreTimeout(time.Second))
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { l.Get(ctx, "k") })
+		synctest.Wait()
+		faults.Stall(chaos.Abort)
+		cancel()
+		wg.Wait()
+		began := time.Now()
+		if err := l.Close(t.Context()); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("Close took %v; want a second", d)
+		}
+	})
+}
+
+func TestCommitThatFailsIsReported(t *testing.T) {
+	for name, fetched := range map[string]error{"value": nil, "error": errNotThere} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, seen := &origin{}, new(witness)
+				if fetched == nil {
+					o.write("k", "v")
+				}
+				l, faults := faulty(t, o, zodiac.WithErrorTTL(5), zodiac.WithObserver(seen))
+				faults.Fail(errDown, chaos.Commit)
+				if _, err := l.Get(t.Context(), "k"); !errors.Is(err, fetched) {
+					t.Errorf("Get = %v; want %v", err, fetched)
+				}
+				all := seen.faults()
+				if len(all) != 1 {
+					t.Fatalf("the Observer was told %v; want one fault", all)
+				}
+				if bad, ok := errors.AsType[*zodiac.StoreError](all[0]); !ok || bad.Op != "Commit" || !errors.Is(bad, errDown) {
+					t.Errorf("the Observer was told %v", bad)
+				}
+			})
+		})
+	}
+}
+
+// What other loaders remember is theirs.
+func TestErrorRememberedForOthersIsNotForALoaderWithoutErrorTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		store := memstore.New()
+		defer store.Close()
+		a := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithStore(&twin{store}), zodiac.WithErrorTTL(5))
+		b := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithStore(&twin{store}))
+		defer a.Close(t.Context())
+		defer b.Close(t.Context())
+		for _, l := range []*zodiac.Loader[string, string]{a, b} {
+			if _, err := l.Get(t.Context(), "k"); !same(err, errNotThere) {
+				t.Errorf("Get = %v; want the function's error", err)
+			}
+		}
+		if n := o.n.Load(); n != 2 {
+			t.Errorf("%d fetches; want 2", n)
 		}
 	})
 }

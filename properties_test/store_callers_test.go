@@ -273,31 +273,48 @@ func TestP29_CloseLeavesNoLeaseAndNoWrite(t *testing.T) {
 }
 
 // P29: a Close that gives up used to leave the leases of its fetches behind, since what gives them back was refused as something new.
-// The same goes for a lease that is granted after Close gave up.
 func TestP29_CloseThatGivesUpFreesItsLeases(t *testing.T) {
-	for name, slow := range map[string]bool{"held": false, "asked": true} {
+	onProcesses(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		p.closed = true
+		mine := a.get(key)
+		a.givesUp()
+		mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})
+		theirs := b.get(key)
+		b.call(key).returns(2)
+		theirs.hasID(2)
+		p.begun(1)
+		p.none(1)
+	})
+}
+
+// P29, where Close gives up while the answer to an ask is on its way: it arrives after that, or never.
+func TestP29_CloseThatGivesUpFreesWhatItAsksFor(t *testing.T) {
+	for name, deaf := range map[string]bool{"arrives": true, "never": false} {
 		t.Run(name, func(t *testing.T) {
-			onProcesses(t, 2, config{}, func(p *processes) {
+			onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 				a, b := p.all[0], p.all[1]
 				p.closed = true
-				if slow {
-					p.faults[0].Delay(100*time.Millisecond, chaos.Acquire)
-				}
+				taps[0].late[chaos.Acquire], taps[0].deaf = 100*time.Millisecond, deaf
 				mine := a.get(key)
-				ctx, cancel := context.WithCancel(bg)
-				cancel()
-				if err := a.Close(ctx); !errors.Is(err, context.Canceled) {
-					t.Errorf("Close = %v", err)
-				}
+				a.givesUp()
 				mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})
 				time.Sleep(100 * time.Millisecond)
-				synctest.Wait()
 				theirs := b.get(key)
 				b.call(key).returns(2)
 				theirs.hasID(2)
-				p.begun(1)
-				p.none(1)
+				a.calls()
 			})
 		})
+	}
+}
+
+// givesUp is a Close that waits for nothing.
+func (s *stage) givesUp() {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	if err := s.Close(ctx); !errors.Is(err, context.Canceled) {
+		s.t.Errorf("Close() = %v", err)
 	}
 }

@@ -1,7 +1,12 @@
 package properties_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
 // P6: a tag does not void leases. What was fetched before it was deleted used to be for those who joined after that too, if it was not
@@ -29,4 +34,90 @@ func TestP6_ResultThatIsNotStoredIsNotForThoseWhoCameAfterDeleteTags(t *testing.
 			})
 		})
 	}
+}
+
+// P6: where a tag's generation could not be read, before the function or after it, nobody knows whether the tag was deleted meanwhile: what
+// was fetched is not stored, and is for those who came before.
+func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
+	const tagged, skipped = 4 + 192, 3 * 48 // WithTagsFunc gives the first one "a"
+	reads := []chaos.Op{chaos.Get, chaos.GetMany, chaos.GetData, chaos.GetManyData}
+	for _, c := range []config{{tags: []string{"s"}, skipIf: true}, {tagsFunc: true, skipIf: true}} {
+		for _, when := range []string{"before", "after"} {
+			for _, id := range []int64{tagged, skipped} {
+				t.Run(fmt.Sprintf("%v/%s/%d", c.tagsFunc, when, id), func(t *testing.T) {
+					onTapped(t, 2, c, func(p *processes, _ []*tapped) {
+						a, b := p.all[0], p.all[1]
+						if when == "before" {
+							p.faults[0].Observe(func(c chaos.Call) {
+								if c.Op == chaos.Acquire {
+									p.faults[0].Fail(errGone, reads...)
+								}
+							})
+						}
+						old := a.get(key)
+						running := a.call(key)
+						p.faults[0].Observe(nil)
+						p.faults[0].Heal()
+						if err := b.DeleteTags(bg, "s", "a"); err != nil {
+							t.Fatal(err)
+						}
+						late := a.get(key)
+						if when == "after" {
+							p.faults[0].Fail(errGone, reads...)
+						}
+						running.returns(id)
+						old.hasID(id)
+						p.faults[0].Heal()
+						if st := a.Stats(); id == tagged && (st.Unleased != 1 || st.Void != 0) {
+							t.Errorf("Stats() = %+v; want one that could not be stored", st)
+						}
+						p.begun(1)
+						time.Sleep(time.Second)
+						p.begun(1)
+						late.hasID(1)
+						p.none(id)
+					})
+				})
+			}
+		}
+	}
+}
+
+// P6: DeleteTags changes the epoch first, then the generations of tags that have one. A tag that has none has no entries, and gets none.
+func TestP6_DeleteTagsChangesTheEpochFirst(t *testing.T) {
+	onTapped(t, 1, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		s.set(key, 4) // has "a" too
+		var set []string
+		p.faults[0].Observe(func(c chaos.Call) {
+			if c.Op == chaos.Set || c.Op == chaos.Add {
+				set = append(set, c.Keys...)
+			}
+		})
+		if err := s.DeleteTags(bg, "unknown", "s", "a"); err != nil {
+			t.Fatal(err)
+		}
+		p.faults[0].Observe(nil)
+		if want := []string{"zodiac::%epoch:subject", "zodiac::%tag:subject:s", "zodiac::%tag:subject:a"}; !slices.Equal(set, want) {
+			t.Errorf("set %q; want %q", set, want)
+		}
+	})
+}
+
+// P7: two processes that give a tag its first generation at the same time agree on one.
+func TestP7_FirstGenerationOfATagIsOne(t *testing.T) {
+	onTapped(t, 2, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
+		a, b := p.all[0], p.all[1]
+		p.faults[0].Observe(func(c chaos.Call) {
+			if c.Op == chaos.Add {
+				b.Set(bg, 2, value{id: 4 + allTraits})
+			}
+		})
+		a.set(key, 4+allTraits)
+		p.faults[0].Observe(nil)
+		for _, s := range p.all {
+			s.holds(key, 4+allTraits)
+			s.holds(2, 4+allTraits)
+		}
+	})
 }

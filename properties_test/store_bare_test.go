@@ -1,0 +1,130 @@
+package properties_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+// P1, within a process, over a store that lends no leases: an invalidation that comes while a result is being stored waits for that.
+func TestP1_InvalidationOverABareStoreWaitsForWhatIsBeingStored(t *testing.T) {
+	for _, inv := range invalidations {
+		if inv.name == "Add" || inv.name == "DeleteTags" { // an Add adds to what was stored; tags are compared
+			continue
+		}
+		for _, forced := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", inv.name, forced), func(t *testing.T) {
+				guarded[1].play(t, 1, config{}, func(p *processes) {
+					s, m := p.all[0], p.faults[0]
+					m.Delay(20*time.Millisecond, chaos.Add, chaos.Set)
+					var old *caller
+					if forced {
+						old = s.refresh(key)
+					} else {
+						old = s.get(key)
+					}
+					s.call(key).returns(1)
+					time.Sleep(10 * time.Millisecond)
+					m.Heal()
+					if err := inv.do(s); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(50 * time.Millisecond)
+					old.hasID(1)
+					if inv.name == "SetIfAbsent" {
+						return // there is something
+					}
+					p.none(1)
+				})
+			})
+		}
+	}
+}
+
+// P1: SetIfAbsent that stores over a bare store is not replaced by a result that is older.
+func TestP1_SetIfAbsentOverABareStoreIsNotReplaced(t *testing.T) {
+	guarded[1].play(t, 1, config{}, func(p *processes) {
+		s, m := p.all[0], p.faults[0]
+		m.Delay(20*time.Millisecond, chaos.Set)
+		fresh := s.refresh(key)
+		s.call(key).returns(1)
+		time.Sleep(10 * time.Millisecond)
+		ok, err := s.SetIfAbsent(bg, key, value{id: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		fresh.hasID(1)
+		if v, _, _ := s.Peek(bg, key); ok && v.id != 9 {
+			t.Errorf("SetIfAbsent(9) = true, and Peek = %v", v)
+		}
+	})
+}
+
+// Several keys deleted at once take their turns in one order, each key once; and who leaves while he waits for his turn holds up nobody.
+func TestDeletesOfSeveralKeysOverABareStoreDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chaos.New(chaos.Bare(memstore.New()))
+		l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(m.Store()))
+		defer l.Close(bg)
+		m.Delay(10*time.Millisecond, chaos.Delete)
+		began := time.Now()
+		holder := spawn(func() result { return result{err: only(l.Delete(bg, 2))} })
+		var all []chan result
+		synctest.Wait()
+		for range 3 {
+			all = append(all, spawn(func() result { return result{err: only(l.Delete(bg, 1, 2, 3, 1))} }))
+			all = append(all, spawn(func() result { return result{err: only(l.Delete(bg, 3, 2, 1))} }))
+		}
+		ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+		defer cancel()
+		if _, err := l.Delete(ctx, 0, 2); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Delete of one who leaves = %v", err)
+		}
+		for _, c := range append(all, holder) {
+			if r := <-c; r.err != nil {
+				t.Error(r.err)
+			}
+		}
+		if d := time.Since(began); d != 70*time.Millisecond {
+			t.Errorf("seven in turn took %v", d)
+		}
+		began = time.Now()
+		if _, err := l.Delete(bg, 0); err != nil || time.Since(began) != 10*time.Millisecond {
+			t.Errorf("Delete of what nobody holds took %v, and returned %v", time.Since(began), err)
+		}
+	})
+}
+
+// A skipped result over a bare store takes out what it was to replace, and else sends nothing.
+func TestSkippedResultOverABareStore(t *testing.T) {
+	const skipped = 3 * 48
+	guarded[1].play(t, 1, config{skipIf: true, ttl: zodiac.Forever}, func(p *processes) {
+		s, m := p.all[0], p.faults[0]
+		before := ops(m)
+		mine := s.get(key)
+		s.call(key).returns(skipped)
+		mine.hasID(skipped)
+		if sent := since(before, ops(m)); sent != "reads" {
+			t.Errorf("it sent %q; want reads", sent)
+		}
+		s.set(key, 1)
+		fresh := s.refresh(key)
+		s.call(key).returns(skipped)
+		fresh.hasID(skipped)
+		s.lacks(key)
+
+		s.set(key, 1)
+		fresh = s.refresh(key)
+		s.call(key).returns(2)
+		fresh.hasID(2)
+		s.holds(key, 2)
+	})
+}

@@ -1,0 +1,398 @@
+package properties_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+// silent is memory in front of a store that announces nothing: what the process does itself is all that it knows.
+var silent = ground{"silent", 20 * time.Second, false, onMemstore(chaos.Announcer)}
+
+// P1, P8: what this process invalidates itself leaves its memory whether or not that is announced.
+func TestP8_OwnInvalidationsNeedNoAnnouncement(t *testing.T) {
+	touch := invalidation{"Touch", 1, func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(7))) }}
+	for _, inv := range append([]invalidation{touch}, invalidations...) {
+		t.Run(inv.name, func(t *testing.T) {
+			silent.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {
+				s := p.all[0]
+				if inv.name != "SetIfAbsent" {
+					p.stored(1)
+				}
+				if err := inv.do(s); err != nil {
+					t.Fatal(err)
+				}
+				want := inv.leaves
+				switch inv.name {
+				case "Add":
+					want = 100
+				case "Touch":
+					if e, _, _ := s.Entry(bg, key); e.Left != 7*time.Second {
+						t.Errorf("%v are left; want 7s", e.Left)
+					}
+				}
+				mine := s.get(key)
+				if want == 0 {
+					s.call(key).returns(2)
+					want = 2
+				}
+				mine.hasID(want)
+			})
+		})
+	}
+}
+
+// P9: what was read, or fetched, before this process invalidated it does not get into its memory after that.
+func TestP9_ReadBeforeAnInvalidationOfItsOwnFillsNothing(t *testing.T) {
+	reads := map[string]func(s *stage){
+		"Peek":    func(s *stage) { s.Peek(bg, key) },
+		"Get":     func(s *stage) { s.Get(bg, key) },
+		"Entry":   func(s *stage) { s.Entry(bg, key) },
+		"GetMany": func(s *stage) { s.GetMany(bg, []int{key, 2}) },
+	}
+	touch := invalidation{"Touch", 1, func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(0.1))) }}
+	for _, inv := range append([]invalidation{touch}, invalidations...) {
+		for name, read := range reads {
+			t.Run(inv.name+"/"+name, func(t *testing.T) {
+				var tap *lateTap
+				g := ground{"silent", 20 * time.Second, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
+					s := memstore.New()
+					t.Cleanup(func() { s.Close() })
+					tap = &lateTap{Store: s}
+					return s, func() zodiac.Store { return chaos.Without(tap, chaos.Announcer) }
+				}}
+				g.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {
+					s := p.all[0]
+					s.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: 2}}} }
+					s.set(key, 1)
+					s.set(2, 1)
+					tap.reads = 100 * time.Millisecond // once read, the replies take so long
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						read(s)
+					}()
+					synctest.Wait()
+					tap.reads = 0
+					if err := inv.do(s); err != nil {
+						t.Fatal(err)
+					}
+					<-done
+					if inv.name == "Touch" {
+						time.Sleep(time.Millisecond)
+					}
+					if v, ok, err := s.Peek(bg, key); ok && v.id == 1 && inv.name != "SetIfAbsent" || err != nil {
+						t.Errorf("Peek after %s = %v, %v, %v; want nothing that is older", inv.name, v, ok, err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// P1: the store is told first. A reader who comes while it is fills memory with what goes away.
+func TestP1_StoreIsToldBeforeMemory(t *testing.T) {
+	ops := map[string]chaos.Op{
+		"Delete": chaos.Delete, "Delete of several": chaos.Delete, "Clear": chaos.Clear, "Set": chaos.Set, "Update": chaos.Commit, "Add": chaos.Commit,
+		"DeleteTags": chaos.Set,
+	}
+	for _, inv := range invalidations {
+		op, ok := ops[inv.name]
+		if !ok {
+			continue
+		}
+		t.Run(inv.name, func(t *testing.T) {
+			silent.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {
+				s := p.all[0]
+				p.stored(1)
+				p.faults[0].Observe(func(c chaos.Call) {
+					if c.Op == op {
+						s.Peek(bg, key)
+					}
+				})
+				if err := inv.do(s); err != nil {
+					t.Fatal(err)
+				}
+				p.faults[0].Observe(nil)
+				p.none(1)
+			})
+		})
+	}
+}
+
+// P8: others are told after the store, and whether or not it answered: the command may have been carried out.
+func TestP8_OthersAreToldAfterTheStoreWhateverItAnswered(t *testing.T) {
+	for _, inv := range invalidations {
+		if inv.name == "SetNone, gone again" || inv.name == "Add" {
+			continue
+		}
+		for _, lost := range []bool{false, true} {
+			if lost && inv.name == "DeleteTags" {
+				continue // it stops at the first fault
+			}
+			t.Run(fmt.Sprintf("%s/%v", inv.name, lost), func(t *testing.T) {
+				for _, g := range []ground{grounds[3], silent} {
+					g.play(t, 2, config{tags: []string{"s"}}, func(p *processes) {
+						a := p.all[0]
+						a.set(2, 1) // the tag has a generation
+						if inv.name != "SetIfAbsent" {
+							p.stored(1)
+						}
+						var last chaos.Op
+						p.faults[0].Observe(func(c chaos.Call) {
+							if last == chaos.Announce && c.Op != chaos.Abort && inv.name != "SetMany" { // which sets one after another
+								t.Errorf("%s came after Announce", c.Op)
+							}
+							last = c.Op
+						})
+						if lost {
+							p.faults[0].LoseReply(errGone, chaos.Set, chaos.SetMany, chaos.Add, chaos.Delete, chaos.Clear, chaos.Commit)
+						}
+						if err := inv.do(a); (err != nil) != lost {
+							t.Errorf("%s = %v", inv.name, err)
+						}
+						p.faults[0].Heal()
+						p.faults[0].Observe(nil)
+						synctest.Wait()
+						asked := p.all
+						if g.name == silent.name {
+							asked = p.all[:1]
+						} else if last != chaos.Announce {
+							t.Errorf("the last thing sent was %s; want Announce", last)
+						}
+						for _, s := range asked {
+							mine := s.get(key)
+							p.begun(2)
+							if r := mine.result(); r.err != nil || r.val.id == 1 {
+								t.Errorf("Get after %s = %v", inv.name, r)
+							}
+						}
+					})
+				}
+			})
+		}
+	}
+}
+
+// That others cannot be told is no error where no memory is used, but the Observer hears of it.
+func TestAnnouncementThatFailsIsReportedWhereNoMemoryIsUsed(t *testing.T) {
+	var told []error
+	seen := observer(func(e zodiac.Event) { told = append(told, e.Err) })
+	grounds[0].play(t, 1, config{more: []zodiac.Option{zodiac.WithObserver(seen)}}, func(p *processes) {
+		s := p.all[0]
+		p.faults[0].Fail(errGone, chaos.Announce)
+		s.set(key, 1)
+		if len(told) != 1 {
+			t.Errorf("the Observer was told %v; want one fault", told)
+		}
+		s.holds(key, 1)
+	})
+}
+
+// P8: what was fetched, too, stays in memory no longer than WithMemory says, and not at all if it may not be stored.
+func TestP8_FetchedValuesAreInMemoryNoLongerThanTheirTime(t *testing.T) {
+	const skipped = 3 * 48
+	grounds[3].play(t, 2, config{skipIf: true}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		mine := a.get(key)
+		a.call(key).returns(1)
+		mine.hasID(1)
+		p.faults[1].Fail(errGone, chaos.Announce)
+		b.Set(bg, key, value{id: 2})
+		time.Sleep(p.ground.front - 1)
+		a.get(key).hasID(1)
+		time.Sleep(1)
+		a.get(key).hasID(2)
+
+		mine = a.get(2)
+		a.call(2).returns(skipped)
+		mine.hasID(skipped)
+		a.lacks(2)
+
+		fresh := a.refresh(key)
+		a.call(key).returns(skipped)
+		fresh.hasID(skipped)
+		a.lacks(key)
+	})
+}
+
+// P8: Refresh is announced: others do not go on serving what it replaced.
+func TestP8_RefreshIsAnnounced(t *testing.T) {
+	for _, g := range grounds[3:] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{}, func(p *processes) {
+				p.stored(1)
+				fresh := p.all[0].refresh(key)
+				p.all[0].call(key).returns(2)
+				fresh.hasID(2)
+				synctest.Wait()
+				for _, s := range p.all {
+					s.get(key).hasID(2)
+				}
+			})
+		})
+	}
+}
+
+// What a Refresh brings is in memory too.
+func TestRefreshFillsMemory(t *testing.T) {
+	silent.play(t, 1, config{}, func(p *processes) {
+		s := p.all[0]
+		p.stored(1)
+		fresh := s.refresh(key)
+		s.call(key).returns(2)
+		fresh.hasID(2)
+		hits := s.Stats().HitMemory
+		s.get(key).hasID(2)
+		if n := s.Stats().HitMemory - hits; n != 1 {
+			t.Errorf("%d hits in memory; want 1", n)
+		}
+	})
+}
+
+// P8: however many keys memory holds, each is known by what is announced of it.
+func TestP8_AnnouncementsFindEveryKeyInMemory(t *testing.T) {
+	const n = 2500
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		opts := zodiac.Options{zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithMemory(30)}
+		a := zodiac.NewCache[int, int](opts, zodiac.WithStore(&process{store}))
+		b := zodiac.NewCache[int, int](opts, zodiac.WithStore(&process{store}))
+		a.Peek(bg, 0) // it begins to hear
+		synctest.Wait()
+		for k := range n {
+			b.Set(bg, k, k)
+			a.Peek(bg, k)
+			if k%3 == 0 {
+				b.Delete(bg, k) // its place in the index is free
+			}
+		}
+		for k := range n {
+			b.Delete(bg, k)
+		}
+		synctest.Wait()
+		for k := range n {
+			if v, ok, err := a.Peek(bg, k); ok || err != nil {
+				t.Fatalf("Peek(%d) = %d, %v, %v; want nothing", k, v, ok, err)
+			}
+		}
+		a.Close(bg)
+		b.Close(bg)
+	})
+}
+
+// A crier is a store whose subscriptions the test ends, and counts.
+type crier struct {
+	*memstore.Store
+	mu     sync.Mutex // guards the fields below
+	broken int        // so many subscriptions are lost before Subscribe returns
+	alive  int
+	hear   func(zodiac.Announcement)
+}
+
+func (s *crier) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive++
+	ended := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.alive--
+	}
+	if s.broken > 0 {
+		s.broken--
+		fn(zodiac.Announcement{Gap: true})
+		return ended, nil
+	}
+	stop, err := s.Store.Subscribe(ctx, fn)
+	s.hear = fn
+	return func() { stop(); ended() }, err
+}
+
+// P8: a subscription that was lost before it was confirmed is none, and whatever ends leaves no subscription behind.
+func TestP8_SubscriptionThatIsLostAtOnceIsNotUsed(t *testing.T) {
+	var c *crier
+	g := ground{"crier", 20 * time.Second, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
+		s := memstore.New()
+		t.Cleanup(func() {
+			if c.alive != 0 {
+				t.Errorf("%d subscriptions are left after Close", c.alive)
+			}
+			s.Close()
+		})
+		c = &crier{Store: s, broken: 2}
+		return s, func() zodiac.Store { return c }
+	}}
+	g.play(t, 1, config{}, func(p *processes) {
+		s := p.all[0]
+		other := zodiac.NewCache[int, int64](zodiac.WithName("subject"), zodiac.WithStore(&process{c.Store}))
+		defer other.Close(bg)
+		for id := range int64(5) {
+			if err := other.Set(bg, key, 10+id); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			s.holds(key, 10+id)
+		}
+		if n := s.Stats().HitMemory; n != 0 {
+			t.Errorf("%d hits in memory while nothing was heard", n)
+		}
+		time.Sleep(2 * time.Second)
+		s.holds(key, 14)
+		s.holds(key, 14)
+		if n := s.Stats().HitMemory; n != 1 {
+			t.Errorf("%d hits in memory; want 1", n)
+		}
+		if c.alive != 1 {
+			t.Errorf("%d subscriptions; want 1", c.alive)
+		}
+
+		// Keys in no form of ours say nothing.
+		c.hear(zodiac.Announcement{Keys: []string{"", "k", "subject:1", "xxxxxxxxxxxxxxxxx", "a key that is much longer than ours are"}})
+		c.hear(zodiac.Announcement{Prefix: "zodiac::other:"})
+		s.holds(key, 14)
+		if n := s.Stats().HitMemory; n != 2 {
+			t.Errorf("%d hits in memory; want 2", n)
+		}
+		for n, prefix := range []string{"zodiac:", "zodiac::subject:", entryKey} { // a namespace, this loader, some of its keys
+			c.hear(zodiac.Announcement{Prefix: prefix})
+			s.holds(key, 14)
+			s.holds(key, 14)
+			if hits := s.Stats().HitMemory; hits != uint64(3+n) {
+				t.Errorf("%d hits in memory after all of %q was invalidated; want %d", hits, prefix, 3+n)
+			}
+		}
+	})
+}
+
+// A subscription that is not confirmed in time is tried again, and Close waits for none.
+func TestSubscribingThatHangsIsTriedAgainAndEndsWithClose(t *testing.T) {
+	for how, fault := range map[string]func(m *chaos.Injector){
+		"stalls": func(m *chaos.Injector) { m.Stall(chaos.Subscribe) },
+		"fails":  func(m *chaos.Injector) { m.Fail(errGone, chaos.Subscribe) },
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := chaos.New(memstore.New())
+				fault(m)
+				l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithMemory(30), zodiac.WithStore(m.Store()))
+				l.Peek(bg, key)
+				time.Sleep(10 * time.Second)
+				if n := m.Calls(chaos.Subscribe); n < 8 || n > 41 {
+					t.Errorf("it tried to subscribe %d times within 10 s", n)
+				}
+				began := time.Now()
+				if err := l.Close(bg); err != nil || time.Since(began) != 0 {
+					t.Errorf("Close = %v after %v", err, time.Since(began))
+				}
+			})
+		})
+	}
+}

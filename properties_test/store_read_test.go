@@ -1,0 +1,204 @@
+package properties_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+)
+
+// P1: reads of one key are batched forward. Who comes while one runs shares the next one, and not what was read before an
+// invalidation that came before him.
+func TestP1_WhoComesDuringAReadSharesTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := &lateStore{Store: memstore.New()}
+		faults := chaos.New(late)
+		l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(faults.Store()))
+		defer l.Close(bg)
+		peek := func() chan result {
+			return spawn(func() result {
+				v, _, err := l.Peek(bg, key)
+				return result{val: value{id: int64(v)}, err: err}
+			})
+		}
+		if err := l.Set(bg, key, 1); err != nil {
+			t.Fatal(err)
+		}
+		held := make(chan struct{})
+		late.held.Store(&held)
+		first := peek()
+		synctest.Wait() // it has read 1, and waits for the reply
+		late.held.Store(nil)
+		if err := l.Set(bg, key, 2); err != nil {
+			t.Fatal(err)
+		}
+		var others []chan result
+		for range 5 {
+			others = append(others, peek())
+		}
+		synctest.Wait()
+		close(held)
+		if r := <-first; r.val.id != 1 || r.err != nil {
+			t.Errorf("Peek from before = %v", r)
+		}
+		for _, c := range others {
+			if r := <-c; r.val.id != 2 || r.err != nil {
+				t.Errorf("Peek after Set(2) = %v; want 2", r)
+			}
+		}
+		if n := faults.Calls(chaos.Get); n != 2 {
+			t.Errorf("%d reads; want 2", n)
+		}
+	})
+}
+
+// P19: a read that several share ends with none of them, nor with the one whose read they waited for; each may leave.
+func TestP19_LeavingDisturbsNobodyWhoSharesARead(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		s.set(key, 1)
+		p.faults[0].Stall(chaos.Get)
+		first := s.get(key)
+		impatient, patient := s.get(key), s.get(key)
+		first.leaves()
+		impatient.leaves()
+		patient.waits()
+		time.Sleep(10 * time.Millisecond)
+		p.faults[0].Heal()
+		patient.hasID(1)
+		s.calls()
+		p.counted(0, statsOf("Left Left HitStore"))
+	})
+}
+
+// P16: waiting for a read that others share counts as time of the store: a caller is held no longer than WithStoreTimeout and
+// what was left of the read before his.
+func TestP16_SharedReadOfAStalledStoreHoldsNobodyLonger(t *testing.T) {
+	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithStoreTimeout(time.Second)}}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		s.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: 1}}} }
+		p.faults[0].Stall()
+		first := s.get(key)
+		time.Sleep(100 * time.Millisecond)
+		others := s.getters(5)
+		time.Sleep(900 * time.Millisecond)
+		first.hasID(1)
+		time.Sleep(time.Second)
+		all(others, valueOf(1))
+	})
+}
+
+// P29: those who wait for a read when Close comes get ErrClosed.
+func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
+	onTapped(t, 1, config{more: []zodiac.Option{zodiac.FailClosed()}}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		p.closed = true
+		p.faults[0].Stall(chaos.Get)
+		first, second := s.get(key), s.get(key)
+		ctx, cancel := context.WithCancel(bg)
+		cancel()
+		s.Close(ctx)
+		p.faults[0].Heal()
+		first.has(outcome{kind: gotError, err: zodiac.ErrClosed})
+		second.has(outcome{kind: gotError, err: zodiac.ErrClosed})
+		s.calls()
+	})
+}
+
+// P23, P24: in memory nothing lives longer than in the store, however late the replies were.
+func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
+	for name, fill := range map[string]func(s *stage, tap *lateTap){
+		"read": func(s *stage, tap *lateTap) { tap.reads = 500 * time.Millisecond; s.holds(key, 1) },
+		"many": func(s *stage, tap *lateTap) { tap.reads = 500 * time.Millisecond; s.GetMany(bg, []int{key}) },
+		"commit": func(s *stage, tap *lateTap) {
+			tap.commits = 500 * time.Millisecond
+			s.Delete(bg, key)
+			mine := s.get(key)
+			s.call(key).returns(1)
+			time.Sleep(500 * time.Millisecond)
+			mine.hasID(1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var taps []*lateTap
+			g := ground{"late", time.Minute, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
+				s := memstore.New()
+				t.Cleanup(func() { s.Close() })
+				return s, func() zodiac.Store {
+					taps = append(taps, &lateTap{Store: s})
+					return taps[len(taps)-1]
+				}
+			}}
+			g.play(t, 2, config{ttl: 2 * time.Second}, func(p *processes) {
+				s := p.all[0]
+				p.all[1].set(key, 1)
+				synctest.Wait()
+				began := time.Now()
+				fill(s, taps[0])
+				taps[0].reads = 0
+				time.Sleep(time.Until(began.Add(2*time.Second - 1)))
+				s.holds(key, 1)
+				if st := s.Stats(); st.HitMemory != 1 {
+					t.Errorf("Stats() = %+v; want one hit in memory", st)
+				}
+				time.Sleep(1)
+				if v, ok, err := s.Peek(bg, key); ok || err != nil {
+					t.Errorf("Peek at the end of its life = %v, %v, %v", v, ok, err)
+				}
+			})
+		})
+	}
+}
+
+// A lateTap is a store whose replies come late.
+type lateTap struct {
+	*memstore.Store
+	reads, commits time.Duration
+}
+
+func (s *lateTap) Get(ctx context.Context, key string) (zodiac.Record, error) {
+	late := s.reads
+	r, err := s.Store.Get(ctx, key)
+	time.Sleep(late)
+	return r, err
+}
+
+func (s *lateTap) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+	late := s.reads
+	rs, errs := s.Store.GetMany(ctx, keys)
+	time.Sleep(late)
+	return rs, errs
+}
+
+func (s *lateTap) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+	late := s.commits
+	ok, err := s.Store.Commit(ctx, key, token, r)
+	time.Sleep(late)
+	return ok, err
+}
+
+// P25: a read that nobody needs the time left of is as cheap as the store can make it.
+func TestP25_PlainReadsDoNotAskForTheTimeLeft(t *testing.T) {
+	for _, g := range []ground{grounds[2], grounds[4]} {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 1, config{}, func(p *processes) {
+				s, m := p.all[0], p.faults[0]
+				s.set(key, 1)
+				s.set(2, 1)
+				cheap, dear := m.Calls(chaos.GetData, chaos.GetManyData), m.Calls(chaos.Get, chaos.GetMany)
+				s.get(key).hasID(1)
+				if _, err := s.GetMany(bg, []int{key, 2}); err != nil {
+					t.Fatal(err)
+				}
+				cheap, dear = m.Calls(chaos.GetData, chaos.GetManyData)-cheap, m.Calls(chaos.Get, chaos.GetMany)-dear
+				if g.front == 0 && (cheap != 2 || dear != 0) || g.front != 0 && cheap != 0 {
+					t.Errorf("%d reads without the time left, and %d with it", cheap, dear)
+				}
+			})
+		})
+	}
+}
