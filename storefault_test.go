@@ -622,10 +622,10 @@ func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 	})
 }
 
-// A stubborn store is one whose reads end at their deadline only, as those of some clients do.
-type stubborn struct{ zodiac.Store }
+// An unhurried store is one whose reads end at their deadline only, as those of some clients do.
+type unhurried struct{ zodiac.Store }
 
-func (s stubborn) Get(ctx context.Context, _ string) (zodiac.Record, error) {
+func (s unhurried) Get(ctx context.Context, _ string) (zodiac.Record, error) {
 	end, ok := ctx.Deadline()
 	if !ok {
 		end = time.Now().Add(time.Hour)
@@ -638,7 +638,7 @@ func TestStubbornStoreHoldsNobodyOnceItHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		defer store.Close()
-		l := zodiac.NewCache[string, string](zodiac.WithName("n"), zodiac.WithStore(&stubborn{store}))
+		l := zodiac.NewCache[string, string](zodiac.WithName("n"), zodiac.WithStore(&unhurried{store}))
 		defer l.Close(t.Context())
 		l.Peek(t.Context(), "k")
 		for range 3 {
