@@ -24,7 +24,6 @@ package flight
 import (
 	"context"
 	"errors"
-	"sync"
 )
 
 // ErrClosed is what Join returns after Close.
@@ -53,9 +52,6 @@ const (
 	Leads              // began it, and must start its function now
 )
 
-// shards is the number of locks the keys are spread over.
-const shards = 32
-
 // A Group holds the flights of one cache, J being what its owner keeps with each. Make it with NewGroup. Its methods
 // are safe for concurrent use. Functions given to them are called under the lock of the key's shard: they must be
 // short, and must not call the Group.
@@ -63,39 +59,6 @@ type Group[K comparable, J any] struct {
 	shards [shards]shard[K, J]
 	shared bool
 }
-
-type shard[K comparable, J any] struct {
-	mu      sync.Mutex             // guards the fields below, and the state of the shard's flights
-	lines   map[uint64]*line[K, J] // by hash of the key; keys of one hash are chained
-	spare   *line[K, J]            // the last one forgotten, for the next key
-	all     Flight[K, J]           // root of a ring of the flights whose callers wait
-	running int                    // functions that have started and not returned
-	closed  bool
-	idle    chan struct{} // closed when running falls to zero after Close
-	_       [64]byte      // keeps a neighbour's mutex off this cache line
-}
-
-// A line is what goes on for one key. It exists while something does.
-type line[K comparable, J any] struct {
-	key     K
-	hash    uint64
-	chain   *line[K, J]
-	open    *Flight[K, J] // may be joined, and may write
-	aside   *Flight[K, J]
-	forced  *Flight[K, J] // the forced flight that runs: open, or void with callers still waiting for it
-	waiting *Flight[K, J] // forced; starts when forced has ended
-	watch   *Watch
-
-	// In a shared Group only.
-	running int           // functions of flights that may write, or might have: started and not returned
-	last    *Flight[K, J] // the last of them to start
-}
-
-// A Watch sees whether a key is invalidated. It is for one who computes a value without a flight.
-type Watch struct{ void bool }
-
-// Void reports whether the key was invalidated since the watch began. It is for functions that Change calls.
-func (w *Watch) Void() bool { return w.void }
 
 // A Flight is one call of a function for one key.
 type Flight[K comparable, J any] struct {
@@ -122,9 +85,6 @@ const (
 	abandoned
 	over // the outcome is known, or nobody wants it
 )
-
-// maxRunning is how many functions of a key a shared Group has running before it lets callers join one that is void.
-const maxRunning = 2
 
 // NewGroup returns an empty Group. It is shared if results are stored where other processes see them. Then whether a result
 // may be stored is decided there, and a void flight may be joined by those who are content to try again: once two functions of
@@ -210,78 +170,12 @@ func (g *Group[K, J]) Share(key K, hash uint64, kind Kind, joins func(*Flight[K,
 	return s.find(key, hash).share(kind, joins, within)
 }
 
-// share joins the flight of a line, which may be nil, if there is one to join.
-func (l *line[K, J]) share(kind Kind, joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
-	if l == nil {
-		return nil, nil
-	}
-	return l.joinable(kind).share(joins, within)
-}
-
-// shareLast joins the youngest flight, void as it is, if as many functions run as may.
-func (l *line[K, J]) shareLast(joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
-	if l == nil || l.running < maxRunning || l.last == nil || l.last.state&(void|over) != void {
-		return nil, nil
-	}
-	return l.last.share(joins, within)
-}
-
-func (f *Flight[K, J]) share(joins func(*Flight[K, J]) bool, within *Link) (*Flight[K, J], error) {
-	if f == nil || joins != nil && !joins(f) {
-		return nil, nil
-	}
-	if !within.wait(f) {
-		return nil, ErrCycle
-	}
-	f.callers++
-	return f, nil
-}
-
-// taken reports whether a flight of this kind has no place in the line.
-func (l *line[K, J]) taken(kind Kind) bool {
-	switch kind {
-	case Forced:
-		return l.forced != nil
-	case Aside:
-		return l.aside != nil
-	default:
-		return l.open != nil
-	}
-}
-
-// joinable returns the flight that a caller of this kind shares, or nil.
-func (l *line[K, J]) joinable(kind Kind) *Flight[K, J] {
-	switch {
-	case kind == Forced:
-		return l.waiting
-	case l.open == nil && kind == Aside:
-		return l.aside
-	default:
-		return l.open
-	}
-}
-
 // start puts f into its place in a line, as its function is about to start.
 func (g *Group[K, J]) start(l *line[K, J], f *Flight[K, J]) {
 	l.start(f)
 	if g.shared && f.Kind != Aside {
 		f.counted, l.last = l, f
 		l.running++
-	}
-}
-
-func (l *line[K, J]) start(f *Flight[K, J]) {
-	f.line = l
-	f.state |= started
-	f.shard.running++
-	if f.Kind == Aside {
-		l.aside = f
-		return
-	}
-	l.voidOpen()
-	l.open = f
-	if f.Kind == Forced {
-		l.forced = f
 	}
 }
 
@@ -337,19 +231,6 @@ func (g *Group[K, J]) returned(f *Flight[K, J]) {
 		close(s.idle)
 		s.idle = nil
 	}
-}
-
-// uncount takes the function of f off those that run.
-func (s *shard[K, J]) uncount(f *Flight[K, J]) {
-	l := f.counted
-	if l == nil {
-		return
-	}
-	f.counted = nil
-	if l.running--; l.last == f {
-		l.last = nil
-	}
-	s.tidy(l)
 }
 
 // Fail gives err to the callers of f without waiting for the function, which runs for nobody from now on. If next is
@@ -472,22 +353,6 @@ func (g *Group[K, J]) Drain(ctx context.Context) error {
 	return nil
 }
 
-// drained returns a channel that is closed once no function of a closed shard runs.
-func (s *shard[K, J]) drained() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.idle != nil {
-		return s.idle
-	}
-	idle := make(chan struct{})
-	if s.running == 0 {
-		close(idle)
-	} else {
-		s.idle = idle
-	}
-	return idle
-}
-
 // Wait returns true when the outcome is known, or false if end, which may be nil, is closed before.
 func (f *Flight[K, J]) Wait(end <-chan struct{}) bool {
 	if end == nil { // much cheaper than a select
@@ -552,76 +417,4 @@ func (g *Group[K, J]) end(s *shard[K, J], f *Flight[K, J], err error) (next *Fli
 	}
 	s.tidy(l)
 	return next
-}
-
-// void makes the flights of a line that could be joined ones that cannot. One that waits has not started: it will see
-// what came after the invalidation.
-func (s *shard[K, J]) void(l *line[K, J]) {
-	l.voidOpen()
-	l.voidAside()
-	if l.watch != nil {
-		l.watch.void = true
-	}
-	s.tidy(l)
-}
-
-func (l *line[K, J]) voidOpen() {
-	f := l.open
-	if f == nil {
-		return
-	}
-	f.state |= void
-	l.open = nil
-	if l.forced != f {
-		f.line = nil
-	}
-}
-
-func (l *line[K, J]) voidAside() {
-	if f := l.aside; f != nil {
-		f.state |= void
-		l.aside, f.line = nil, nil
-	}
-}
-
-func (s *shard[K, J]) find(key K, hash uint64) *line[K, J] {
-	l := s.lines[hash]
-	for l != nil && l.key != key {
-		l = l.chain
-	}
-	return l
-}
-
-func (s *shard[K, J]) newLine(key K, hash uint64) *line[K, J] {
-	l := s.spare
-	if s.spare = nil; l == nil {
-		l = new(line[K, J])
-	}
-	l.key, l.hash, l.chain = key, hash, s.lines[hash]
-	s.lines[hash] = l
-	return l
-}
-
-// tidy forgets a line in which nothing goes on.
-func (s *shard[K, J]) tidy(l *line[K, J]) {
-	if l.open != nil || l.aside != nil || l.forced != nil || l.waiting != nil || l.watch != nil || l.running > 0 {
-		return
-	}
-	if first := s.lines[l.hash]; first != l {
-		for first.chain != l {
-			first = first.chain
-		}
-		first.chain = l.chain
-	} else if l.chain != nil {
-		s.lines[l.hash] = l.chain
-	} else {
-		delete(s.lines, l.hash)
-	}
-	*l = line[K, J]{}
-	s.spare = l
-}
-
-func (s *shard[K, J]) track(f *Flight[K, J]) {
-	f.prev, f.next = s.all.prev, &s.all
-	f.prev.next, f.next.prev = f, f
 }
