@@ -66,8 +66,9 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					for _, l := range ls {
 						without += l.Stats().Unleased
 					}
-					if without == 0 { // who met three holders of the lease in a row fetches beside them
-						wrong = w.wrong
+					// Who met three holders of the lease in a row fetches beside the one who has it then, and the one after that.
+					if w.beyond > 2*int(without) {
+						wrong = fmt.Sprintf("%s: %d times, and %d fetches were unleased", w.wrong, w.beyond, without)
 					}
 					for i, l := range ls {
 						st := l.Stats()
