@@ -38,13 +38,11 @@ func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 
 // A many is one GetMany. Most keys are hits, which leave nothing behind but their values.
 type many[K comparable, V any] struct {
-	l       *Loader[K, V]
-	base    getting[K, V] // without a key
-	baseFar distant[K, V]
-	get     getting[K, V] // of the key that is looked at: see at
-	far     distant[K, V]
-	got     found // likewise
-	room    []V   // see space
+	l    *Loader[K, V]
+	base getting[K, V] // without a key
+	get  getting[K, V] // of the key that is looked at: see at
+	got  found         // what was read of it
+	room []V           // see space
 
 	mu     sync.Mutex // guards the fields below
 	values map[K]V
