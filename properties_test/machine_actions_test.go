@@ -10,7 +10,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-func (m *machine) drawKey() int { return rapid.IntRange(0, machineKeys-1).Draw(m.t, "key") }
+func (m *machine) drawKey() int {
+	if m.over != nil && rapid.Bool().Draw(m.t, "the first") { // it takes more calls of one key for things to meet there
+		return 0
+	}
+	return rapid.IntRange(0, machineKeys-1).Draw(m.t, "key")
+}
 
 func (m *machine) drawKeys() []int {
 	return rapid.SliceOfN(rapid.IntRange(0, machineKeys-1), 0, 5).Draw(m.t, "keys")
@@ -146,8 +151,17 @@ func (m *machine) newGetter(op string, keys []int, also zodiac.Mode, via string)
 	return g
 }
 
-func (m *machine) doGet(t *rapid.T) {
+func (m *machine) doGet(t *rapid.T) { m.getOf(t, m.drawKey()) }
+
+// doCrowd makes several calls that may meet.
+func (m *machine) doCrowd(t *rapid.T) {
 	key := m.drawKey()
+	for range rapid.IntRange(2, 4).Draw(t, "callers") {
+		m.getOf(t, key)
+	}
+}
+
+func (m *machine) getOf(t *rapid.T, key int) {
 	switch op := rapid.SampledFrom([]string{"Get", "Get", "GetOrFetch", "Refresh", "Fetch"}).Draw(t, "op"); op {
 	case "Get":
 		g := m.newGetter(op, []int{key}, zodiac.Mode{}, "")
@@ -206,7 +220,11 @@ func (m *machine) doAdvance(t *rapid.T) {
 			at = append(at, f.expiry)
 		}
 	}
-	for _, d := range []time.Duration{1, 19, 20, 21, 99, 101, 500, 5000, 3_600_000} {
+	long := time.Duration(3_600_000)
+	if m.slack > 0 {
+		long = 60_000 // leases are renewed and subscriptions checked all the while, which takes real time over Redis
+	}
+	for _, d := range []time.Duration{1, 19, 20, 21, 99, 101, 500, 5000, long} {
 		at = append(at, m.now+d*time.Millisecond)
 	}
 	to := rapid.SampledFrom(at).Draw(t, "to")

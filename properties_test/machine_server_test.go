@@ -24,7 +24,7 @@ func TestMachineOnAServer(t *testing.T) {
 	defer s.Close()
 	for _, of := range [][2]string{{"int", "int64"}, {"withKey", "box"}} {
 		t.Run(of[0], func(t *testing.T) {
-			checkFewer(t, 40, func(t *rapid.T) {
+			checkTimes(t, 25, func(t *rapid.T) {
 				if err := s.Client().FlushDB(bg).Err(); err != nil {
 					t.Fatal(err)
 				}

@@ -29,13 +29,13 @@ func TestMachineOverStores(t *testing.T) {
 		runs         int // by default
 		open         func(t *rapid.T) zodiac.Store
 	}{
-		{"memstore", "int", "box", 0, 0, 100, openMemstore},
+		{"memstore", "int", "box", 0, 0, 500, openMemstore},
 		{"redis", "string", "int64", 0, redisSlack, 30, openRedis},
-		{"memory-memstore", "struct", "int64", 3 * time.Second, 0, 100, openMemstore},
+		{"memory-memstore", "struct", "int64", 3 * time.Second, 0, 500, openMemstore},
 		{"memory-redis", "withKey", "box", 3 * time.Second, redisSlack, 30, openRedis},
 	} {
 		t.Run(g.name, func(t *testing.T) {
-			checkFewer(t, g.runs, func(t *rapid.T) {
+			checkTimes(t, g.runs, func(t *rapid.T) {
 				c := drawConfig(t, g.keys, g.values)
 				c.errorTTL, c.neverClose = 0, false
 				if c.front = g.front; g.front != 0 {

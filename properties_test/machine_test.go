@@ -114,6 +114,12 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 	if m.values == "int64" {
 		actions["add"] = m.doAdd
 	}
+	if m.over != nil {
+		for _, name := range []string{"crowd", "crowdToo", "crowdMore"} { // there is more to happen among callers than over memory
+			actions[name] = m.doCrowd
+		}
+		actions["finishToo"] = m.doFinish
+	}
 	if m.real {
 		delete(actions, "advance")
 	}

@@ -36,13 +36,17 @@ func checkMore(t *testing.T, times int, prop func(*rapid.T)) {
 	}
 }
 
-// checkFewer is rapid.Check of a property that is dear: it is run that often, unless somebody asks for more than the default.
-func checkFewer(t *testing.T, times int, prop func(*rapid.T)) {
+// checkTimes is rapid.Check of a property that runs so many times by default, in a short run a hundred times at most.
+func checkTimes(t *testing.T, times int, prop func(*rapid.T)) {
 	t.Helper()
+	if times > 100 {
+		checkMore(t, times/100, prop)
+		return
+	}
 	runs, failed := 0, false
 	rapid.Check(t, func(t *rapid.T) {
 		if runs++; runs > times && !failed && flag.Lookup("rapid.checks").Value.String() == "100" {
-			return
+			return // who asks for more than the default gets more
 		}
 		defer func() { failed = failed || t.Failed() }() // what failed is run again, and made smaller
 		prop(t)

@@ -31,6 +31,7 @@ type storage struct {
 	last    map[int]*flight   // the last of them to begin
 	order   int               // counts beginnings
 	rounds  []*part           // those whose flight's outcome was not for them
+	again   bool              // several of them are on their way
 	aside   func(*part) bool  // whether a part has begun a function of its own
 
 	// Where several go round at once, who is first is not known: how many more may have been counted as Invalid, and how many hits may
@@ -116,8 +117,10 @@ func (m *model) readNear(p *part) (outcome, bool) {
 	case e == nil || m.now >= e.until:
 		return outcome{}, false
 	case e.gone:
-		delete(m.over.near, p.key)
-		m.count(p.sinks, invalid)
+		if !m.over.again {
+			delete(m.over.near, p.key)
+			m.count(p.sinks, invalid)
+		}
 		return outcome{}, false
 	case e == p.refused:
 		return outcome{}, false
@@ -308,6 +311,9 @@ func (m *model) giveBack(f *flight, had bool) {
 	if l := m.over.leases[f.key]; l != nil && l.holder == f {
 		delete(m.over.leases, f.key)
 	}
+	for _, g := range m.flights {
+		g.mayWin = g.mayWin || g.asking && g.key == f.key // also if f lost it to one that was begun by force at this moment
+	}
 	if had {
 		m.wake(f.key)
 	}
@@ -393,42 +399,66 @@ func (m *model) goRound(p *part) {
 }
 
 // goOn lets those go round whose flight's outcome was not for them. Who of them comes first, and so begins a flight, is open; and
-// so is whether the others see that before they have read the store.
+// so is what the others see before: see tryAgain.
 func (m *model) goOn() {
 	parts := m.over.rounds
 	m.over.rounds = nil
-	first := func(p *part) bool { return p.kind() == aside && m.over.aside(p) }
-	slices.SortStableFunc(parts, func(a, b *part) int {
+	if len(parts) == 0 {
+		return
+	}
+	rank := func(p *part) int {
 		switch {
-		case first(a) != first(b):
-			return map[bool]int{true: -1, false: 1}[first(a)]
-		case a.kind() != b.kind():
-			return map[bool]int{true: -1, false: 1}[a.kind() == plain]
+		case p.kind() == aside && m.over.aside(p):
+			return 0 // it was there before the others
+		case p.kind() == plain:
+			return 1
 		}
-		return 0
-	})
+		return 2
+	}
+	slices.SortStableFunc(parts, func(a, b *part) int { return rank(a) - rank(b) })
+	m.over.again = len(parts) > 1
 	for i, p := range parts {
-		e := m.record(p.key)
-		m.getShared(p, false)
-		if p.done {
-			mayCount(&m.over.mayBeEither, p)
-		}
-		if p.flight != nil && e != nil && e.untouched() != p.seen && e.untouched() != p.maybeSeen && i > 0 && m.useless(e) {
-			mayCount(&m.over.mayInvalid, p)
-			p.maybeSeen = e.untouched()
+		if !m.over.again {
+			m.getShared(p, false)
+		} else {
+			m.tryAgain(p)
 		}
 		if f := p.flight; f != nil && f.leader == p && f.maybe == nil {
 			f.mayWin = true // before somebody who was waiting for the lease
 			for _, q := range parts[i:] {
-				if q.key == p.key && q.kind() == p.kind() {
+				if q.kind() == p.kind() {
 					f.maybe = append(f.maybe, q)
 				}
 			}
 		}
 	}
-	if len(m.over.rounds) > 0 {
-		m.goOn()
+	if m.over.again {
+		m.over.again = false
+		for _, p := range parts {
+			if e := m.over.near[p.key]; e != nil && e.gone {
+				delete(m.over.near, p.key)
+			}
+		}
 	}
+	m.goOn()
+}
+
+// tryAgain is getShared of one of several. A hit may be of memory or of the store. What is of no use may have been met, and counted,
+// or not: that depends on who was first.
+func (m *model) tryAgain(p *part) {
+	seen := p.seen
+	if e := m.over.near[p.key]; e != nil && m.now < e.until && e.gone {
+		mayCount(&m.over.mayInvalid, p)
+	}
+	if e := m.record(p.key); e != nil && m.useless(e) && e.untouched() != seen {
+		mayCount(&m.over.mayInvalid, p)
+		p.seen, p.maybeSeen = e.untouched(), e.untouched()
+	}
+	m.getShared(p, false)
+	if p.done {
+		mayCount(&m.over.mayBeEither, p)
+	}
+	p.seen = seen
 }
 
 // begunBy reports whether it may be p that has begun f, and if so takes it for the one.
