@@ -187,6 +187,37 @@ func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
 	})
 }
 
+// P1: a Refresh whose value cannot be stored has shown its caller something newer than what is there, which therefore goes; one that fails
+// has not, and leaves it, though the error is remembered otherwise.
+func TestP1_RefreshTakesOutWhatItCannotReplace(t *testing.T) {
+	large := int64(1) << 60
+	for _, g := range append([]ground{guarded[1], silent}, grounds...) {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{errorTTL: time.Minute, more: []zodiac.Option{zodiac.WithMaxBytes(30)}}, func(p *processes) {
+				a := p.all[0]
+				p.stored(1)
+				fresh := a.refresh(key)
+				a.call(key).fails(errGone)
+				fresh.has(outcome{kind: gotError, err: errGone})
+				synctest.Wait()
+				for _, s := range p.all {
+					s.get(key).hasID(1)
+				}
+				fresh = a.refresh(key)
+				a.call(key).returns(large)
+				fresh.hasID(large)
+				if g.name == silent.name {
+					time.Sleep(time.Second) // nobody told the other one
+				}
+				synctest.Wait()
+				for _, s := range p.all {
+					s.lacks(key)
+				}
+			})
+		})
+	}
+}
+
 // P7: entries whose tag has lost its generation are of no use.
 func TestP7_LostGenerationInvalidates(t *testing.T) {
 	for _, g := range grounds[:3] {

@@ -209,6 +209,19 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 	}
 }
 
+// P13: past its time a lease is lost without asking.
+func TestP13_LeasePastItsTimeIsNotRenewed(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {
+		s := p.all[0]
+		taps[0].late[chaos.Acquire] = 950 * time.Millisecond
+		mine := s.get(key)
+		time.Sleep(3 * time.Second) // the first renewal would be at 1.283 s
+		s.call(key).returns(1)
+		mine.hasID(1)
+		taps[0].has(t, "0s Acquire 1s", "3s Abort")
+	})
+}
+
 // P13: a renewed lease counts from before the renewal was sent.
 func TestP13_LeaseCountsFromBeforeTheRenewal(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {

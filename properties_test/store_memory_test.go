@@ -241,6 +241,22 @@ func TestP8_RefreshIsAnnounced(t *testing.T) {
 	}
 }
 
+// What a Refresh brings is in memory too.
+func TestRefreshFillsMemory(t *testing.T) {
+	silent.play(t, 1, config{}, func(p *processes) {
+		s := p.all[0]
+		p.stored(1)
+		fresh := s.refresh(key)
+		s.call(key).returns(2)
+		fresh.hasID(2)
+		hits := s.Stats().HitMemory
+		s.get(key).hasID(2)
+		if n := s.Stats().HitMemory - hits; n != 1 {
+			t.Errorf("%d hits in memory; want 1", n)
+		}
+	})
+}
+
 // P8: however many keys memory holds, each is known by what is announced of it.
 func TestP8_AnnouncementsFindEveryKeyInMemory(t *testing.T) {
 	const n = 2500

@@ -94,7 +94,7 @@ func TestP16_SharedReadOfAStalledStoreHoldsNobodyLonger(t *testing.T) {
 
 // P29: those who wait for a read when Close comes get ErrClosed.
 func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
-	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+	onTapped(t, 1, config{more: []zodiac.Option{zodiac.FailClosed()}}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		p.closed = true
 		p.faults[0].Stall(chaos.Get)
@@ -179,4 +179,26 @@ func (s *lateTap) Commit(ctx context.Context, key, token string, r zodiac.Record
 	ok, err := s.Store.Commit(ctx, key, token, r)
 	time.Sleep(late)
 	return ok, err
+}
+
+// P25: a read that nobody needs the time left of is as cheap as the store can make it.
+func TestP25_PlainReadsDoNotAskForTheTimeLeft(t *testing.T) {
+	for _, g := range []ground{grounds[2], grounds[4]} {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 1, config{}, func(p *processes) {
+				s, m := p.all[0], p.faults[0]
+				s.set(key, 1)
+				s.set(2, 1)
+				cheap, dear := m.Calls(chaos.GetData, chaos.GetManyData), m.Calls(chaos.Get, chaos.GetMany)
+				s.get(key).hasID(1)
+				if _, err := s.GetMany(bg, []int{key, 2}); err != nil {
+					t.Fatal(err)
+				}
+				cheap, dear = m.Calls(chaos.GetData, chaos.GetManyData)-cheap, m.Calls(chaos.Get, chaos.GetMany)-dear
+				if g.front == 0 && (cheap != 2 || dear != 0) || g.front != 0 && cheap != 0 {
+					t.Errorf("%d reads without the time left, and %d with it", cheap, dear)
+				}
+			})
+		})
+	}
 }

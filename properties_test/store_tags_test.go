@@ -68,6 +68,9 @@ func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 						running.returns(id)
 						old.hasID(id)
 						p.faults[0].Heal()
+						if st := a.Stats(); id == tagged && (st.Unleased != 1 || st.Void != 0) {
+							t.Errorf("Stats() = %+v; want one that could not be stored", st)
+						}
 						p.begun(1)
 						time.Sleep(time.Second)
 						p.begun(1)
