@@ -295,7 +295,8 @@ func TestP29_CloseThatGivesUpFreesWhatItAsksFor(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 				a, b := p.all[0], p.all[1]
 				p.closed = true
-				taps[0].late[chaos.Acquire], taps[0].deaf = 100*time.Millisecond, deaf
+				taps[0].replies(chaos.Acquire, 100*time.Millisecond)
+				taps[0].deaf = deaf
 				mine := a.get(key)
 				a.givesUp()
 				mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})

@@ -2,6 +2,7 @@ package properties_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,10 +113,13 @@ func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
 // P23, P24: in memory nothing lives longer than in the store, however late the replies were.
 func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 	for name, fill := range map[string]func(s *stage, tap *lateTap){
-		"read": func(s *stage, tap *lateTap) { tap.reads = 500 * time.Millisecond; s.holds(key, 1) },
-		"many": func(s *stage, tap *lateTap) { tap.reads = 500 * time.Millisecond; s.GetMany(bg, []int{key}) },
+		"read": func(s *stage, tap *lateTap) { tap.reads.Store(int64(500 * time.Millisecond)); s.holds(key, 1) },
+		"many": func(s *stage, tap *lateTap) {
+			tap.reads.Store(int64(500 * time.Millisecond))
+			s.GetMany(bg, []int{key})
+		},
 		"commit": func(s *stage, tap *lateTap) {
-			tap.commits = 500 * time.Millisecond
+			tap.commits.Store(int64(500 * time.Millisecond))
 			s.Delete(bg, key)
 			mine := s.get(key)
 			s.call(key).returns(1)
@@ -139,7 +143,7 @@ func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 				synctest.Wait()
 				began := time.Now()
 				fill(s, taps[0])
-				taps[0].reads = 0
+				taps[0].reads.Store(0)
 				time.Sleep(time.Until(began.Add(2*time.Second - 1)))
 				s.holds(key, 1)
 				if st := s.Stats(); st.HitMemory != 1 {
@@ -157,27 +161,27 @@ func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 // A lateTap is a store whose replies come late.
 type lateTap struct {
 	*memstore.Store
-	reads, commits time.Duration
+	reads, commits atomic.Int64 // durations
 }
 
 func (s *lateTap) Get(ctx context.Context, key string) (zodiac.Record, error) {
-	late := s.reads
+	late := s.reads.Load()
 	r, err := s.Store.Get(ctx, key)
-	time.Sleep(late)
+	time.Sleep(time.Duration(late))
 	return r, err
 }
 
 func (s *lateTap) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	late := s.reads
+	late := s.reads.Load()
 	rs, errs := s.Store.GetMany(ctx, keys)
-	time.Sleep(late)
+	time.Sleep(time.Duration(late))
 	return rs, errs
 }
 
 func (s *lateTap) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
-	late := s.commits
+	late := s.commits.Load()
 	ok, err := s.Store.Commit(ctx, key, token, r)
-	time.Sleep(late)
+	time.Sleep(time.Duration(late))
 	return ok, err
 }
 
