@@ -1,11 +1,13 @@
 package properties_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
@@ -119,5 +121,59 @@ func TestP7_FirstGenerationOfATagIsOne(t *testing.T) {
 			s.holds(key, 4+allTraits)
 			s.holds(2, 4+allTraits)
 		}
+	})
+}
+
+// P6: a tag that only the result tells of may have been deleted while it was fetched. Then it is not stored, and is for those who came before.
+func TestP6_ResultIsNotStoredIfItsTagWasDeletedMeanwhile(t *testing.T) {
+	const tagged = 4 + allTraits // WithTagsFunc gives it "a"
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprint(known), func(t *testing.T) {
+			onProcesses(t, 2, config{tagsFunc: true}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				if known {
+					b.set(2, tagged)
+				}
+				old := a.get(key)
+				running := a.call(key)
+				if err := b.DeleteTags(bg, "a"); err != nil {
+					t.Fatal(err)
+				}
+				late := a.get(key)
+				running.returns(tagged)
+				old.hasID(tagged)
+				p.begun(allTraits)
+				p.soon()
+				p.begun(allTraits)
+				late.hasID(allTraits)
+				p.none(tagged)
+			})
+		})
+	}
+}
+
+// A Set whose tags cannot be read, or are too many, says so and writes nothing.
+func TestSetWhoseTagsCannotBeStoredFails(t *testing.T) {
+	var told []error
+	seen := observer(func(e zodiac.Event) { told = append(told, e.Err) })
+	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithObserver(seen)}}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		many := make([]string, 17)
+		for i := range many {
+			many[i] = fmt.Sprint(i)
+		}
+		if _, ok := errors.AsType[*zodiac.SettingError](s.Set(bg, key, value{id: 1}, zodiac.WithTags(many...))); !ok {
+			t.Error("Set with 17 tags returned no SettingError")
+		}
+		p.faults[0].Fail(errGone, chaos.GetMany)
+		err := s.Set(bg, key, value{id: 1}, zodiac.WithTags("a"))
+		if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || bad.Op != "GetMany" || !errors.Is(bad, errGone) {
+			t.Errorf("Set = %v; want a StoreError of GetMany", err)
+		}
+		if len(told) != 1 {
+			t.Errorf("the Observer was told %v; want one fault", told)
+		}
+		p.faults[0].Heal()
+		s.lacks(key)
 	})
 }
