@@ -607,7 +607,8 @@ func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
 // A command whose caller has gone goes on, once the store has failed: that it succeeds counts.
 func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, faults := faulty(t, &origin{})
+		seen := new(witness)
+		l, faults := faulty(t, &origin{}, zodiac.WithObserver(seen))
 		faults.Delay(20 * time.Millisecond)
 		for i := range 20 {
 			before := faults.Calls(chaos.Get)
@@ -618,6 +619,9 @@ func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 				t.Fatalf("after %d callers who gave up the store is not asked any more", i)
 			}
 			time.Sleep(30 * time.Millisecond)
+		}
+		if all := seen.faults(); len(all) != 0 {
+			t.Errorf("the Observer was told %v; want nothing", all)
 		}
 	})
 }

@@ -54,6 +54,23 @@ func TestUpdateOverAStoreSeesWhatCameBetween(t *testing.T) {
 	})
 }
 
+// Where there are no leases, an Update of what is absent replaces nothing that came in between.
+func TestUpdateOverABareStoreSeesWhatCameBetween(t *testing.T) {
+	guarded[1].play(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		v, err := a.Update(bg, key, func(old value, ok bool) (value, error) {
+			if !ok {
+				b.set(key, 5)
+			}
+			return value{id: old.id + 10}, nil
+		})
+		if v.id != 15 || err != nil {
+			t.Errorf("Update = %v, %v; want 15", v, err)
+		}
+		b.holds(key, 15)
+	})
+}
+
 // P23: the time that Add takes is taken off what is left of the number's life.
 func TestP23_AddOverAStoreLengthensNoLife(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {

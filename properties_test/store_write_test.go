@@ -114,3 +114,33 @@ func TestP26_WritesTakeWhatCannotBeDecodedForAbsent(t *testing.T) {
 		}
 	})
 }
+
+// A named codec is JSON under another name.
+type named struct {
+	zodiac.Codec
+	name string
+}
+
+func (c named) Name() string { return c.name }
+
+// P26: a record of another codec is a miss, though this one could make something of it.
+func TestP26_RecordsOfAnotherCodecAreMisses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		var all []*zodiac.Cache[int, int]
+		for _, name := range []string{"a", "b"} {
+			l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(&process{store}), zodiac.WithCodec(named{zodiac.JSON, name}))
+			defer l.Close(bg)
+			all = append(all, l)
+		}
+		if err := all[0].Set(bg, key, 1); err != nil {
+			t.Fatal(err)
+		}
+		if v, ok, err := all[1].Peek(bg, key); ok || err != nil {
+			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
+		}
+		if n := all[1].Stats().Corrupt; n != 1 {
+			t.Errorf("%d counted as Corrupt; want 1", n)
+		}
+	})
+}
