@@ -206,3 +206,74 @@ func TestP25_PlainReadsDoNotAskForTheTimeLeft(t *testing.T) {
 		})
 	}
 }
+
+// P24: a record whose time is over when the reply comes is absent; P23: what Entry says is left, is left when it returns.
+func TestP24_RecordThatEndsBeforeTheReplyIsAbsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tap := &lateTap{Store: memstore.New()}
+		l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithTTL(10), zodiac.WithStore(tap))
+		defer l.Close(bg)
+		l.Set(bg, key, 1, zodiac.WithTTL(0.1))
+		l.Set(bg, 2, 1)
+		tap.reads.Store(int64(100 * time.Millisecond))
+		if v, ok, err := l.Peek(bg, key); ok || err != nil {
+			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
+		}
+		if e, ok, err := l.Entry(bg, 2); !ok || err != nil || e.Left != 9800*time.Millisecond {
+			t.Errorf("Entry = %+v, %v, %v; want 9.8s left", e, ok, err)
+		}
+	})
+}
+
+// P25: a hit under NoWrite does not extend a sliding life, one without does.
+func TestP25_HitUnderNoWriteDoesNotSlide(t *testing.T) {
+	needsModes(t)
+	onTapped(t, 1, config{sliding: true, ttl: 10 * time.Second}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		s.set(key, 1)
+		time.Sleep(5 * time.Second)
+		for _, c := range []struct {
+			under func(context.Context) context.Context
+			left  time.Duration
+		}{{underNoWrite, 5 * time.Second}, {inPlain, 10 * time.Second}} {
+			s.get(key, c.under).hasID(1)
+			synctest.Wait()
+			r, err := p.store.Get(bg, entryKey)
+			if err != nil || r.TTL != c.left {
+				t.Errorf("%v are left, %v; want %v", r.TTL, err, c.left)
+			}
+		}
+	})
+}
+
+// P16: a call whose context has ended sends nothing.
+func TestP16_EndedContextsSendNothing(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		ctx, cancel := context.WithCancel(bg)
+		cancel()
+		before := ops(p.faults[0])
+		s.Peek(ctx, key)
+		s.Entry(ctx, key)
+		s.Get(ctx, key)
+		if sent := since(before, ops(p.faults[0])); sent != "" {
+			t.Errorf("it sent %q", sent)
+		}
+	})
+}
+
+// P25: who joins a fetch that runs sends nothing.
+func TestP25_JoiningSendsNothing(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		mine := s.get(key)
+		running := s.call(key)
+		before := ops(p.faults[0])
+		others := s.getters(3)
+		if sent := since(before, ops(p.faults[0])); sent != "" {
+			t.Errorf("it sent %q", sent)
+		}
+		running.returns(1)
+		all(append(others, mine), valueOf(1))
+	})
+}

@@ -3,8 +3,10 @@ package properties_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/zodiac-go/zodiac"
@@ -176,4 +178,30 @@ func TestSetWhoseTagsCannotBeStoredFails(t *testing.T) {
 		p.faults[0].Heal()
 		s.lacks(key)
 	})
+}
+
+// P6: GetMany finds nothing whose tag was deleted, be it the loader's own or of the result.
+func TestP6_GetManyFindsNothingWhoseTagWasDeleted(t *testing.T) {
+	for _, tag := range []string{"s", "a"} {
+		t.Run(tag, func(t *testing.T) {
+			onProcesses(t, 2, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				a.set(key, 4+allTraits) // has "a"
+				a.set(2, 8+allTraits)   // has "b"
+				a.GetMany(bg, []int{key, 2})
+				if err := b.DeleteTags(bg, tag); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				a.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: allTraits}}} }
+				want := map[int]value{key: {id: allTraits}, 2: {id: 8 + allTraits}}
+				if tag == "s" {
+					want[2] = value{id: allTraits}
+				}
+				if got, err := a.GetMany(bg, []int{key, 2}); !maps.Equal(got, want) || err != nil {
+					t.Errorf("GetMany after DeleteTags(%s) = %v, %v; want %v", tag, got, err, want)
+				}
+			})
+		})
+	}
 }

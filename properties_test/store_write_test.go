@@ -1,6 +1,7 @@
 package properties_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +141,45 @@ func TestP26_RecordsOfAnotherCodecAreMisses(t *testing.T) {
 			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
 		}
 		if n := all[1].Stats().Corrupt; n != 1 {
+			t.Errorf("%d counted as Corrupt; want 1", n)
+		}
+	})
+}
+
+// A touchy codec panics.
+type touchy struct{}
+
+func (touchy) Name() string                { return "touchy" }
+func (touchy) Marshal(any) ([]byte, error) { panic("boom") }
+func (touchy) Unmarshal([]byte, any) error { panic("boom") }
+
+// P20, P26: a codec that panics makes an error of a write, and a miss of a read, which the Observer is told of.
+func TestP20_CodecThatPanicsIsOneThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		good := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(&process{store}), zodiac.WithCodec(named{zodiac.JSON, "touchy"}))
+		defer good.Close(bg)
+		var told []error
+		seen := observer(func(e zodiac.Event) { told = append(told, e.Err) })
+		bad := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(&process{store}), zodiac.WithCodec(touchy{}), zodiac.WithObserver(seen))
+		defer bad.Close(bg)
+		if _, ok := errors.AsType[*zodiac.PanicError](bad.Set(bg, key, 1)); !ok {
+			t.Error("Set returned no PanicError")
+		}
+		if err := good.Set(bg, key, 1); err != nil {
+			t.Fatal(err)
+		}
+		told = nil
+		if v, ok, err := bad.Peek(bg, key); ok || err != nil {
+			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
+		}
+		if len(told) != 1 {
+			t.Fatalf("the Observer was told %v; want one fault", told)
+		}
+		if e, ok := errors.AsType[*zodiac.CodecError](told[0]); !ok || e.Op != "Unmarshal" {
+			t.Errorf("the Observer was told %v; want a CodecError of Unmarshal", told[0])
+		}
+		if n := bad.Stats().Corrupt; n != 1 {
 			t.Errorf("%d counted as Corrupt; want 1", n)
 		}
 	})
