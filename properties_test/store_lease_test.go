@@ -540,6 +540,23 @@ func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
 	})
 }
 
+// P4 (iv): the error of a fetch beside another process' is everyone's who joined.
+func TestP4_ErrorOfAFetchAfterWaitingIsForEveryoneWhoJoined(t *testing.T) {
+	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithWait(3, zodiac.ThenFetch)}}, func(p *processes, _ []*tapped) {
+		a, b := p.all[0], p.all[1]
+		a.get(key)
+		a.call(key)
+		mine := b.get(key)
+		time.Sleep(3 * time.Second)
+		second := b.call(key)
+		late := b.get(key)
+		second.fails(errGone)
+		for _, c := range []*caller{mine, late} {
+			c.has(outcome{kind: gotError, err: errGone})
+		}
+	})
+}
+
 // P14: a lease that ends after an ask was answered, but before its asker can be woken, is seen at once.
 func TestP14_LeaseThatEndsBeforeOneCanBeWokenIsSeenAtOnce(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {

@@ -255,6 +255,20 @@ func TestP8_RefreshIsAnnounced(t *testing.T) {
 	}
 }
 
+// P1: a Refresh that was void has shown its caller something newer than what memory has.
+func TestP1_VoidRefreshTakesOutWhatMemoryHas(t *testing.T) {
+	silent.play(t, 1, config{}, func(p *processes) {
+		s := p.all[0]
+		p.stored(1)
+		fresh := s.refresh(key)
+		running := s.call(key)
+		p.foreignDelete(entryKey)
+		running.returns(2)
+		fresh.hasID(2)
+		s.lacks(key)
+	})
+}
+
 // What replaces a record of no use is in memory at once; what a Refresh brings, which others are told of, is read from the store first.
 func TestFetchThatReplacesWhatIsOfNoUseFillsMemory(t *testing.T) {
 	silent.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {

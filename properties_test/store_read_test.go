@@ -246,6 +246,27 @@ func TestP25_HitUnderNoWriteDoesNotSlide(t *testing.T) {
 	})
 }
 
+// P25: a hit extends a sliding life only once an eighth of it has gone by.
+func TestP25_HitSlidesOnlyWhatHasAged(t *testing.T) {
+	for _, g := range grounds[:3] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 1, config{sliding: true, ttl: 8 * time.Second}, func(p *processes) {
+				s, m := p.all[0], p.faults[0]
+				s.set(key, 1)
+				for _, want := range []string{"reads", "reads writes"} {
+					before := ops(m)
+					s.get(key).hasID(1)
+					synctest.Wait()
+					if sent := since(before, ops(m)); sent != want {
+						t.Errorf("it sent %q; want %q", sent, want)
+					}
+					time.Sleep(time.Second + time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
 // P16: a call whose context has ended sends nothing.
 func TestP16_EndedContextsSendNothing(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {

@@ -87,6 +87,24 @@ func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 	}
 }
 
+// P6: a result whose tags could not be read after the function is not stored without them.
+func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
+	const tagged = 4 + allTraits
+	onTapped(t, 1, config{tagsFunc: true}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		mine := s.get(key)
+		running := s.call(key)
+		p.faults[0].Fail(errGone, chaos.GetMany) // not what reads the epoch
+		running.returns(tagged)
+		mine.hasID(tagged)
+		p.faults[0].Heal()
+		s.lacks(key)
+		if st := s.Stats(); st.Unleased != 1 {
+			t.Errorf("Stats() = %+v; want one that could not be stored", st)
+		}
+	})
+}
+
 // P6: DeleteTags changes the epoch first, then the generations of tags that have one. A tag that has none has no entries, and gets none.
 func TestP6_DeleteTagsChangesTheEpochFirst(t *testing.T) {
 	onTapped(t, 1, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
