@@ -321,7 +321,6 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 	if ok {
 		value = e.Value
 	}
-	read := time.Now()
 	if value, err = fn(value, ok); err != nil {
 		return value, false, err
 	}
@@ -335,7 +334,7 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 	}
 	if w.keepLeft {
 		if d.record.TTL = got.record.TTL; d.record.TTL != Forever {
-			d.record.TTL = max(shortest, d.record.TTL-time.Since(read))
+			d.record.TTL = max(shortest, d.record.TTL-time.Duration(c.clock.Now()-got.sent))
 		}
 		d.record.Version = got.record.Version // what is left is rounded down: a counter that often changes would end early
 	}

@@ -607,7 +607,8 @@ func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
 // A command whose caller has gone goes on, once the store has failed: that it succeeds counts.
 func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, faults := faulty(t, &origin{})
+		seen := new(witness)
+		l, faults := faulty(t, &origin{}, zodiac.WithObserver(seen))
 		faults.Delay(20 * time.Millisecond)
 		for i := range 20 {
 			before := faults.Calls(chaos.Get)
@@ -619,13 +620,16 @@ func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 			}
 			time.Sleep(30 * time.Millisecond)
 		}
+		if all := seen.faults(); len(all) != 0 {
+			t.Errorf("the Observer was told %v; want nothing", all)
+		}
 	})
 }
 
-// An unhurried store is one whose reads end at their deadline only, as those of some clients do.
-type unhurried struct{ zodiac.Store }
+// An inert store is one whose reads end at their deadline only, as those of some clients do.
+type inert struct{ zodiac.Store }
 
-func (s unhurried) Get(ctx context.Context, _ string) (zodiac.Record, error) {
+func (s inert) Get(ctx context.Context, _ string) (zodiac.Record, error) {
 	end, ok := ctx.Deadline()
 	if !ok {
 		end = time.Now().Add(time.Hour)
@@ -634,11 +638,11 @@ func (s unhurried) Get(ctx context.Context, _ string) (zodiac.Record, error) {
 	return zodiac.Record{}, context.DeadlineExceeded
 }
 
-func TestStubbornStoreHoldsNobodyOnceItHasFailed(t *testing.T) {
+func TestInertStoreHoldsNobodyOnceItHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		defer store.Close()
-		l := zodiac.NewCache[string, string](zodiac.WithName("n"), zodiac.WithStore(&unhurried{store}))
+		l := zodiac.NewCache[string, string](zodiac.WithName("n"), zodiac.WithStore(&inert{store}))
 		defer l.Close(t.Context())
 		l.Peek(t.Context(), "k")
 		for range 3 {

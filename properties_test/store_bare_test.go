@@ -128,3 +128,23 @@ func TestSkippedResultOverABareStore(t *testing.T) {
 		s.holds(key, 2)
 	})
 }
+
+// Where there are no leases to note it under, an error is remembered in this process.
+func TestErrorOverABareStoreIsRememberedInTheProcess(t *testing.T) {
+	guarded[1].play(t, 2, config{errorTTL: 5 * time.Second}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		for range 2 {
+			mine := a.get(key)
+			a.call(key).fails(errGone)
+			mine.has(outcome{kind: gotError, err: errGone})
+			if r := a.get(key).result(); !errors.Is(r.err, zodiac.ErrRemembered) {
+				t.Errorf("Get = %v; want the remembered error", r)
+			}
+			a.calls()
+			time.Sleep(5 * time.Second)
+		}
+		theirs := b.get(key)
+		b.call(key).returns(1)
+		theirs.hasID(1)
+	})
+}

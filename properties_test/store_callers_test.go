@@ -181,6 +181,25 @@ func TestP21_CallersOverAStoreHaveTheirOwnCopies(t *testing.T) {
 	}
 }
 
+// P21, with memory in front of the store, where it is WithClone that keeps callers apart.
+func TestP21_ClonesInFrontOfAStore(t *testing.T) {
+	for _, g := range grounds[3:] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 2, config{values: "box", clone: true}, func(p *processes) {
+				cs := p.all[0].getters(5)
+				running := p.all[0].call(key)
+				cs = append(cs, p.all[1].getters(5)...)
+				running.returns(1)
+				all(cs, valueOf(1))
+				for _, s := range p.all {
+					all(s.getters(3), valueOf(1))
+					s.holds(key, 1)
+				}
+			})
+		})
+	}
+}
+
 // P22: absent, nil, zero and None are told apart over a store, and with memory in front of it.
 func TestP22_KindsThroughAStore(t *testing.T) {
 	for _, front := range []zodiac.Options{nil, {zodiac.WithMemory(60)}} {
@@ -295,7 +314,8 @@ func TestP29_CloseThatGivesUpFreesWhatItAsksFor(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 				a, b := p.all[0], p.all[1]
 				p.closed = true
-				taps[0].late[chaos.Acquire], taps[0].deaf = 100*time.Millisecond, deaf
+				taps[0].replies(chaos.Acquire, 100*time.Millisecond)
+				taps[0].deaf = deaf
 				mine := a.get(key)
 				a.givesUp()
 				mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})

@@ -187,6 +187,61 @@ func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
 	})
 }
 
+// P4 (iv): an error is everyone's, also of a fetch that goes on without the store.
+func TestP4_ErrorWithoutTheStoreIsForEveryoneWhoJoined(t *testing.T) {
+	onProcesses(t, 1, config{}, func(p *processes) {
+		s := p.all[0]
+		p.faults[0].Fail(errGone)
+		mine := s.get(key)
+		running := s.call(key)
+		others := s.getters(3)
+		running.fails(errNotFound)
+		all(append(others, mine), outcome{kind: gotError, err: errNotFound})
+		s.calls()
+	})
+}
+
+// P4 (iii): what is fetched under NoWrite is for those under NoWrite who came before it began.
+func TestP4_UnwrittenValueIsForThoseWhoCameBefore(t *testing.T) {
+	needsModes(t)
+	onProcesses(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		old := a.get(key, underNoWrite)
+		running := a.call(key)
+		if _, err := b.Delete(bg, key); err != nil {
+			t.Fatal(err)
+		}
+		late := a.get(key, underNoWrite)
+		running.returns(1)
+		old.hasID(1)
+		p.begun(2)
+		late.hasID(2)
+	})
+}
+
+// P4 (iii), P17: once two functions of a key run in a process, nobody begins a third. Who joins the younger one after an invalidation goes
+// round.
+func TestP4_VoidFetchIsForThoseWhoCameBefore(t *testing.T) {
+	onProcesses(t, 1, config{}, func(p *processes) {
+		s := p.all[0]
+		first := s.get(key)
+		one := s.call(key)
+		s.Delete(bg, key)
+		second := s.get(key)
+		two := s.call(key)
+		s.Delete(bg, key)
+		third := s.get(key)
+		s.calls()
+		two.returns(2)
+		second.hasID(2)
+		s.call(key).returns(3)
+		third.hasID(3)
+		one.returns(1)
+		first.hasID(1)
+		s.holds(key, 3)
+	})
+}
+
 // P1: a Refresh whose value cannot be stored has shown its caller something newer than what is there, which therefore goes; one that fails
 // has not, and leaves it, though the error is remembered otherwise.
 func TestP1_RefreshTakesOutWhatItCannotReplace(t *testing.T) {

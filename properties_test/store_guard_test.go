@@ -252,14 +252,14 @@ func TestP4_RecordFoundUnderAGuardIsNotForThoseWhoCameLater(t *testing.T) {
 		theirs := b.get(key)
 		running := b.call(key)
 		early := a.get(key)
-		taps[0].reads = 100 * time.Millisecond
+		taps[0].reads.Store(int64(100 * time.Millisecond))
 		time.Sleep(25 * time.Millisecond) // a looks whether it is there by now, and has not yet been told
 		running.returns(1)
 		theirs.hasID(1)
 		time.Sleep(160 * time.Millisecond) // likewise, and it is there
 		b.set(key, 2)
 		late := a.get(key)
-		taps[0].reads = 0
+		taps[0].reads.Store(0)
 		time.Sleep(100 * time.Millisecond)
 		early.hasID(1)
 		late.hasID(2)

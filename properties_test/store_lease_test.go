@@ -94,6 +94,13 @@ func (s *tapped) register(n int) {
 	s.wakes += n
 }
 
+// replies makes the replies of an operation late.
+func (s *tapped) replies(op chaos.Op, late time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late[op] = late
+}
+
 // anew begins the notes anew.
 func (s *tapped) anew() {
 	s.mu.Lock()
@@ -172,7 +179,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 				a := p.all[0]
-				taps[0].late[chaos.Acquire] = 950 * time.Millisecond
+				taps[0].replies(chaos.Acquire, 950*time.Millisecond)
 				if op == "Get" {
 					mine := a.get(key)
 					time.Sleep(950 * time.Millisecond)
@@ -190,7 +197,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 							return value{}, errGone
 						}
 						time.Sleep(60 * time.Millisecond)
-						taps[0].late[chaos.Acquire] = 0
+						taps[0].replies(chaos.Acquire, 0)
 						return value{id: 1}, nil
 					}); !errors.Is(err, errGone) {
 						t.Errorf("Update = %v; want that it tried again", err)
@@ -213,7 +220,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 func TestP13_LeasePastItsTimeIsNotRenewed(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {
 		s := p.all[0]
-		taps[0].late[chaos.Acquire] = 950 * time.Millisecond
+		taps[0].replies(chaos.Acquire, 950*time.Millisecond)
 		mine := s.get(key)
 		time.Sleep(3 * time.Second) // the first renewal would be at 1.283 s
 		s.call(key).returns(1)
@@ -226,7 +233,7 @@ func TestP13_LeasePastItsTimeIsNotRenewed(t *testing.T) {
 func TestP13_LeaseCountsFromBeforeTheRenewal(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {
 		s := p.all[0]
-		taps[0].late[chaos.Renew] = 600 * time.Millisecond
+		taps[0].replies(chaos.Renew, 600*time.Millisecond)
 		mine := s.get(key)
 		running := s.call(key)
 		time.Sleep(900 * time.Millisecond) // the first renewal was sent at 0.333 s, and has not returned
@@ -303,7 +310,7 @@ func TestRenewalThatHangsIsTriedAgain(t *testing.T) {
 func TestP12_RenewalUnderWayEndsBeforeTheCommit(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {
 		s := p.all[0]
-		taps[0].late[chaos.Renew] = 600 * time.Millisecond
+		taps[0].replies(chaos.Renew, 600*time.Millisecond)
 		taps[0].ending = 10 * time.Millisecond
 		mine := s.get(key)
 		running := s.call(key)
@@ -368,7 +375,7 @@ func TestP12_UnknownOutcomesLeaveNoLease(t *testing.T) {
 func TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
-		taps[0].late[chaos.Acquire] = 20 * time.Millisecond
+		taps[0].replies(chaos.Acquire, 20*time.Millisecond)
 		p.faults[0].Observe(func(c chaos.Call) {
 			if c.Op == chaos.Acquire {
 				b.Set(bg, key, value{id: 3})
@@ -433,7 +440,7 @@ func TestP4_ErrorFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
 		theirs := b.get(key)
 		b.call(key).fails(errGone)
 		theirs.has(outcome{kind: gotError, err: errGone})
-		taps[0].late[chaos.Acquire] = 20 * time.Millisecond
+		taps[0].replies(chaos.Acquire, 20*time.Millisecond)
 		early := a.get(key)
 		time.Sleep(10 * time.Millisecond)
 		b.set(key, 4)
@@ -533,13 +540,30 @@ func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
 	})
 }
 
+// P4 (iv): the error of a fetch beside another process' is everyone's who joined.
+func TestP4_ErrorOfAFetchAfterWaitingIsForEveryoneWhoJoined(t *testing.T) {
+	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithWait(3, zodiac.ThenFetch)}}, func(p *processes, _ []*tapped) {
+		a, b := p.all[0], p.all[1]
+		a.get(key)
+		a.call(key)
+		mine := b.get(key)
+		time.Sleep(3 * time.Second)
+		second := b.call(key)
+		late := b.get(key)
+		second.fails(errGone)
+		for _, c := range []*caller{mine, late} {
+			c.has(outcome{kind: gotError, err: errGone})
+		}
+	})
+}
+
 // P14: a lease that ends after an ask was answered, but before its asker can be woken, is seen at once.
 func TestP14_LeaseThatEndsBeforeOneCanBeWokenIsSeenAtOnce(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		mine := a.get(key)
 		running := a.call(key)
-		taps[1].late[chaos.Acquire] = time.Second / 2
+		taps[1].replies(chaos.Acquire, time.Second/2)
 		theirs := b.get(key)
 		running.returns(1)
 		mine.hasID(1)

@@ -3,6 +3,8 @@ package properties_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,8 +51,9 @@ func TestP8_OwnInvalidationsNeedNoAnnouncement(t *testing.T) {
 	}
 }
 
-// P9: what was read, or fetched, before this process invalidated it does not get into its memory after that.
-func TestP9_ReadBeforeAnInvalidationOfItsOwnFillsNothing(t *testing.T) {
+// P9: what was read before an invalidation, by this process without announcements, or by another one with them, does not get into memory
+// after it.
+func TestP9_ReadThatIsUnderWayFillsNothingAfterAnInvalidation(t *testing.T) {
 	reads := map[string]func(s *stage){
 		"Peek":    func(s *stage) { s.Peek(bg, key) },
 		"Get":     func(s *stage) { s.Get(bg, key) },
@@ -59,42 +62,53 @@ func TestP9_ReadBeforeAnInvalidationOfItsOwnFillsNothing(t *testing.T) {
 	}
 	touch := invalidation{"Touch", 1, func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(0.1))) }}
 	for _, inv := range append([]invalidation{touch}, invalidations...) {
+		if inv.name == "SetIfAbsent" {
+			continue // there is something
+		}
 		for name, read := range reads {
-			t.Run(inv.name+"/"+name, func(t *testing.T) {
-				var tap *lateTap
-				g := ground{"silent", 20 * time.Second, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
-					s := memstore.New()
-					t.Cleanup(func() { s.Close() })
-					tap = &lateTap{Store: s}
-					return s, func() zodiac.Store { return chaos.Without(tap, chaos.Announcer) }
-				}}
-				g.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {
-					s := p.all[0]
-					s.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: 2}}} }
-					s.set(key, 1)
-					s.set(2, 1)
-					tap.reads = 100 * time.Millisecond // once read, the replies take so long
-					done := make(chan struct{})
-					go func() {
-						defer close(done)
-						read(s)
-					}()
-					synctest.Wait()
-					tap.reads = 0
-					if err := inv.do(s); err != nil {
-						t.Fatal(err)
-					}
-					<-done
-					if inv.name == "Touch" {
-						time.Sleep(time.Millisecond)
-					}
-					if v, ok, err := s.Peek(bg, key); ok && v.id == 1 && inv.name != "SetIfAbsent" || err != nil {
-						t.Errorf("Peek after %s = %v, %v, %v; want nothing that is older", inv.name, v, ok, err)
-					}
-				})
-			})
+			for who, without := range []chaos.Ability{chaos.Announcer, 0} {
+				t.Run(fmt.Sprintf("%s/%s/%d", inv.name, name, who), func(t *testing.T) { fillsNothing(t, inv, read, who, without) })
+			}
 		}
 	}
+}
+
+// fillsNothing lets one process read while another, or itself, invalidates.
+func fillsNothing(t *testing.T, inv invalidation, read func(*stage), who int, without chaos.Ability) {
+	var tap *lateTap
+	g := ground{"late", 20 * time.Second, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
+		s := memstore.New()
+		t.Cleanup(func() { s.Close() })
+		return s, func() zodiac.Store {
+			if tap != nil {
+				return &process{s}
+			}
+			tap = &lateTap{Store: s}
+			return chaos.Without(tap, without)
+		}
+	}}
+	g.play(t, 2, config{tags: []string{"s"}}, func(p *processes) {
+		s := p.all[0]
+		s.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: 2}}} }
+		p.all[1].set(key, 1)
+		p.all[1].set(2, 1)
+		tap.reads.Store(int64(100 * time.Millisecond)) // once read, the replies take so long
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			read(s)
+		}()
+		synctest.Wait()
+		tap.reads.Store(0)
+		if err := inv.do(p.all[who]); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		time.Sleep(time.Millisecond) // what Touch has shortened has ended
+		if v, ok, err := s.Peek(bg, key); ok && v.id == 1 || err != nil {
+			t.Errorf("Peek after %s = %v, %v, %v; want nothing that is older", inv.name, v, ok, err)
+		}
+	})
 }
 
 // P1: the store is told first. A reader who comes while it is fills memory with what goes away.
@@ -241,18 +255,35 @@ func TestP8_RefreshIsAnnounced(t *testing.T) {
 	}
 }
 
-// What a Refresh brings is in memory too.
-func TestRefreshFillsMemory(t *testing.T) {
+// P1: a Refresh that was void has shown its caller something newer than what memory has.
+func TestP1_VoidRefreshTakesOutWhatMemoryHas(t *testing.T) {
 	silent.play(t, 1, config{}, func(p *processes) {
 		s := p.all[0]
 		p.stored(1)
 		fresh := s.refresh(key)
-		s.call(key).returns(2)
+		running := s.call(key)
+		p.foreignDelete(entryKey)
+		running.returns(2)
 		fresh.hasID(2)
-		hits := s.Stats().HitMemory
+		s.lacks(key)
+	})
+}
+
+// What replaces a record of no use is in memory at once; what a Refresh brings, which others are told of, is read from the store first.
+func TestFetchThatReplacesWhatIsOfNoUseFillsMemory(t *testing.T) {
+	silent.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {
+		s := p.all[0]
+		p.stored(1)
+		if err := s.DeleteTags(bg, "s"); err != nil {
+			t.Fatal(err)
+		}
+		mine := s.get(key)
+		s.call(key).returns(2)
+		mine.hasID(2)
+		before := s.Stats()
 		s.get(key).hasID(2)
-		if n := s.Stats().HitMemory - hits; n != 1 {
-			t.Errorf("%d hits in memory; want 1", n)
+		if now := s.Stats(); now.HitMemory != before.HitMemory+1 {
+			t.Errorf("Stats() = %+v after %+v; want a hit in memory", now, before)
 		}
 	})
 }
@@ -382,9 +413,15 @@ func TestSubscribingThatHangsIsTriedAgainAndEndsWithClose(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := chaos.New(memstore.New())
 				fault(m)
-				l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithMemory(30), zodiac.WithStore(m.Store()))
+				var log strings.Builder
+				l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithMemory(30), zodiac.WithStore(m.Store()),
+					zodiac.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				l.Peek(bg, key)
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if !strings.Contains(log.String(), "cannot be heard") {
+					t.Errorf("logged %q", log.String())
+				}
 				if n := m.Calls(chaos.Subscribe); n < 8 || n > 41 {
 					t.Errorf("it tried to subscribe %d times within 10 s", n)
 				}

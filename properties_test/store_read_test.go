@@ -2,6 +2,7 @@ package properties_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,10 +113,13 @@ func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
 // P23, P24: in memory nothing lives longer than in the store, however late the replies were.
 func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 	for name, fill := range map[string]func(s *stage, tap *lateTap){
-		"read": func(s *stage, tap *lateTap) { tap.reads = 500 * time.Millisecond; s.holds(key, 1) },
-		"many": func(s *stage, tap *lateTap) { tap.reads = 500 * time.Millisecond; s.GetMany(bg, []int{key}) },
+		"read": func(s *stage, tap *lateTap) { tap.reads.Store(int64(500 * time.Millisecond)); s.holds(key, 1) },
+		"many": func(s *stage, tap *lateTap) {
+			tap.reads.Store(int64(500 * time.Millisecond))
+			s.GetMany(bg, []int{key})
+		},
 		"commit": func(s *stage, tap *lateTap) {
-			tap.commits = 500 * time.Millisecond
+			tap.commits.Store(int64(500 * time.Millisecond))
 			s.Delete(bg, key)
 			mine := s.get(key)
 			s.call(key).returns(1)
@@ -139,7 +143,7 @@ func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 				synctest.Wait()
 				began := time.Now()
 				fill(s, taps[0])
-				taps[0].reads = 0
+				taps[0].reads.Store(0)
 				time.Sleep(time.Until(began.Add(2*time.Second - 1)))
 				s.holds(key, 1)
 				if st := s.Stats(); st.HitMemory != 1 {
@@ -157,27 +161,27 @@ func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 // A lateTap is a store whose replies come late.
 type lateTap struct {
 	*memstore.Store
-	reads, commits time.Duration
+	reads, commits atomic.Int64 // durations
 }
 
 func (s *lateTap) Get(ctx context.Context, key string) (zodiac.Record, error) {
-	late := s.reads
+	late := s.reads.Load()
 	r, err := s.Store.Get(ctx, key)
-	time.Sleep(late)
+	time.Sleep(time.Duration(late))
 	return r, err
 }
 
 func (s *lateTap) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	late := s.reads
+	late := s.reads.Load()
 	rs, errs := s.Store.GetMany(ctx, keys)
-	time.Sleep(late)
+	time.Sleep(time.Duration(late))
 	return rs, errs
 }
 
 func (s *lateTap) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
-	late := s.commits
+	late := s.commits.Load()
 	ok, err := s.Store.Commit(ctx, key, token, r)
-	time.Sleep(late)
+	time.Sleep(time.Duration(late))
 	return ok, err
 }
 
@@ -201,4 +205,96 @@ func TestP25_PlainReadsDoNotAskForTheTimeLeft(t *testing.T) {
 			})
 		})
 	}
+}
+
+// P24: a record whose time is over when the reply comes is absent; P23: what Entry says is left, is left when it returns.
+func TestP24_RecordThatEndsBeforeTheReplyIsAbsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tap := &lateTap{Store: memstore.New()}
+		l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithTTL(10), zodiac.WithStore(tap))
+		defer l.Close(bg)
+		l.Set(bg, key, 1, zodiac.WithTTL(0.1))
+		l.Set(bg, 2, 1)
+		tap.reads.Store(int64(100 * time.Millisecond))
+		if v, ok, err := l.Peek(bg, key); ok || err != nil {
+			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
+		}
+		if e, ok, err := l.Entry(bg, 2); !ok || err != nil || e.Left != 9800*time.Millisecond {
+			t.Errorf("Entry = %+v, %v, %v; want 9.8s left", e, ok, err)
+		}
+	})
+}
+
+// P25: a hit under NoWrite does not extend a sliding life, one without does.
+func TestP25_HitUnderNoWriteDoesNotSlide(t *testing.T) {
+	needsModes(t)
+	onTapped(t, 1, config{sliding: true, ttl: 10 * time.Second}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		s.set(key, 1)
+		time.Sleep(5 * time.Second)
+		for _, c := range []struct {
+			under func(context.Context) context.Context
+			left  time.Duration
+		}{{underNoWrite, 5 * time.Second}, {inPlain, 10 * time.Second}} {
+			s.get(key, c.under).hasID(1)
+			synctest.Wait()
+			r, err := p.store.Get(bg, entryKey)
+			if err != nil || r.TTL != c.left {
+				t.Errorf("%v are left, %v; want %v", r.TTL, err, c.left)
+			}
+		}
+	})
+}
+
+// P25: a hit extends a sliding life only once an eighth of it has gone by.
+func TestP25_HitSlidesOnlyWhatHasAged(t *testing.T) {
+	for _, g := range grounds[:3] {
+		t.Run(g.name, func(t *testing.T) {
+			g.play(t, 1, config{sliding: true, ttl: 8 * time.Second}, func(p *processes) {
+				s, m := p.all[0], p.faults[0]
+				s.set(key, 1)
+				for _, want := range []string{"reads", "reads writes"} {
+					before := ops(m)
+					s.get(key).hasID(1)
+					synctest.Wait()
+					if sent := since(before, ops(m)); sent != want {
+						t.Errorf("it sent %q; want %q", sent, want)
+					}
+					time.Sleep(time.Second + time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+// P16: a call whose context has ended sends nothing.
+func TestP16_EndedContextsSendNothing(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		ctx, cancel := context.WithCancel(bg)
+		cancel()
+		before := ops(p.faults[0])
+		s.Peek(ctx, key)
+		s.Entry(ctx, key)
+		s.Get(ctx, key)
+		if sent := since(before, ops(p.faults[0])); sent != "" {
+			t.Errorf("it sent %q", sent)
+		}
+	})
+}
+
+// P25: who joins a fetch that runs sends nothing.
+func TestP25_JoiningSendsNothing(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		mine := s.get(key)
+		running := s.call(key)
+		before := ops(p.faults[0])
+		others := s.getters(3)
+		if sent := since(before, ops(p.faults[0])); sent != "" {
+			t.Errorf("it sent %q", sent)
+		}
+		running.returns(1)
+		all(append(others, mine), valueOf(1))
+	})
 }

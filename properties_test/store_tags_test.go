@@ -1,11 +1,15 @@
 package properties_test
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
@@ -83,6 +87,24 @@ func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 	}
 }
 
+// P6: a result whose tags could not be read after the function is not stored without them.
+func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
+	const tagged = 4 + allTraits
+	onTapped(t, 1, config{tagsFunc: true}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		mine := s.get(key)
+		running := s.call(key)
+		p.faults[0].Fail(errGone, chaos.GetMany) // not what reads the epoch
+		running.returns(tagged)
+		mine.hasID(tagged)
+		p.faults[0].Heal()
+		s.lacks(key)
+		if st := s.Stats(); st.Unleased != 1 {
+			t.Errorf("Stats() = %+v; want one that could not be stored", st)
+		}
+	})
+}
+
 // P6: DeleteTags changes the epoch first, then the generations of tags that have one. A tag that has none has no entries, and gets none.
 func TestP6_DeleteTagsChangesTheEpochFirst(t *testing.T) {
 	onTapped(t, 1, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
@@ -120,4 +142,84 @@ func TestP7_FirstGenerationOfATagIsOne(t *testing.T) {
 			s.holds(2, 4+allTraits)
 		}
 	})
+}
+
+// P6: a tag that only the result tells of may have been deleted while it was fetched. Then it is not stored, and is for those who came before.
+func TestP6_ResultIsNotStoredIfItsTagWasDeletedMeanwhile(t *testing.T) {
+	const tagged = 4 + allTraits // WithTagsFunc gives it "a"
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprint(known), func(t *testing.T) {
+			onProcesses(t, 2, config{tagsFunc: true}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				if known {
+					b.set(2, tagged)
+				}
+				old := a.get(key)
+				running := a.call(key)
+				if err := b.DeleteTags(bg, "a"); err != nil {
+					t.Fatal(err)
+				}
+				late := a.get(key)
+				running.returns(tagged)
+				old.hasID(tagged)
+				p.begun(allTraits)
+				p.soon()
+				p.begun(allTraits)
+				late.hasID(allTraits)
+				p.none(tagged)
+			})
+		})
+	}
+}
+
+// A Set whose tags cannot be read, or are too many, says so and writes nothing.
+func TestSetWhoseTagsCannotBeStoredFails(t *testing.T) {
+	var told []error
+	seen := observer(func(e zodiac.Event) { told = append(told, e.Err) })
+	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithObserver(seen)}}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		many := make([]string, 17)
+		for i := range many {
+			many[i] = fmt.Sprint(i)
+		}
+		if _, ok := errors.AsType[*zodiac.SettingError](s.Set(bg, key, value{id: 1}, zodiac.WithTags(many...))); !ok {
+			t.Error("Set with 17 tags returned no SettingError")
+		}
+		p.faults[0].Fail(errGone, chaos.GetMany)
+		err := s.Set(bg, key, value{id: 1}, zodiac.WithTags("a"))
+		if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || bad.Op != "GetMany" || !errors.Is(bad, errGone) {
+			t.Errorf("Set = %v; want a StoreError of GetMany", err)
+		}
+		if len(told) != 1 {
+			t.Errorf("the Observer was told %v; want one fault", told)
+		}
+		p.faults[0].Heal()
+		s.lacks(key)
+	})
+}
+
+// P6: GetMany finds nothing whose tag was deleted, be it the loader's own or of the result.
+func TestP6_GetManyFindsNothingWhoseTagWasDeleted(t *testing.T) {
+	for _, tag := range []string{"s", "a"} {
+		t.Run(tag, func(t *testing.T) {
+			onProcesses(t, 2, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes) {
+				a, b := p.all[0], p.all[1]
+				a.set(key, 4+allTraits) // has "a"
+				a.set(2, 8+allTraits)   // has "b"
+				a.GetMany(bg, []int{key, 2})
+				if err := b.DeleteTags(bg, tag); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				a.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: allTraits}}} }
+				want := map[int]value{key: {id: allTraits}, 2: {id: 8 + allTraits}}
+				if tag == "s" {
+					want[2] = value{id: allTraits}
+				}
+				if got, err := a.GetMany(bg, []int{key, 2}); !maps.Equal(got, want) || err != nil {
+					t.Errorf("GetMany after DeleteTags(%s) = %v, %v; want %v", tag, got, err, want)
+				}
+			})
+		})
+	}
 }

@@ -1,8 +1,10 @@
 package properties_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/memstore"
@@ -25,6 +27,62 @@ func TestUpdateOverABareStoreReplacesARecordOfNoUse(t *testing.T) {
 		}
 		if n, ok, err := l.Peek(bg, "k"); n != 3 || !ok || err != nil {
 			t.Errorf("Peek = %d, %v, %v; want 3", n, ok, err)
+		}
+	})
+}
+
+// Update over a store calls fn again if anything was written in between, by whatever process.
+func TestUpdateOverAStoreSeesWhatCameBetween(t *testing.T) {
+	onProcesses(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		a.set(key, 1)
+		var seen []int64
+		v, err := a.Update(bg, key, func(old value, _ bool) (value, error) {
+			switch seen = append(seen, old.id); len(seen) {
+			case 1:
+				b.set(key, 5)
+			case 2:
+				b.Delete(bg, key)
+			}
+			return value{id: old.id + 10}, nil
+		})
+		if v.id != 10 || err != nil || !slices.Equal(seen, []int64{1, 5, 0}) {
+			t.Errorf("Update = %v, %v after it saw %v; want 10 after 1, 5 and nothing", v, err, seen)
+		}
+		synctest.Wait()
+		b.holds(key, 10)
+	})
+}
+
+// Where there are no leases, an Update of what is absent replaces nothing that came in between.
+func TestUpdateOverABareStoreSeesWhatCameBetween(t *testing.T) {
+	guarded[1].play(t, 2, config{}, func(p *processes) {
+		a, b := p.all[0], p.all[1]
+		v, err := a.Update(bg, key, func(old value, ok bool) (value, error) {
+			if !ok {
+				b.set(key, 5)
+			}
+			return value{id: old.id + 10}, nil
+		})
+		if v.id != 15 || err != nil {
+			t.Errorf("Update = %v, %v; want 15", v, err)
+		}
+		b.holds(key, 15)
+	})
+}
+
+// P23: the time that Add takes is taken off what is left of the number's life.
+func TestP23_AddOverAStoreLengthensNoLife(t *testing.T) {
+	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
+		s := p.all[0]
+		s.set(key, 1, zodiac.WithTTL(10), zodiac.WithTags("a"))
+		p.faults[0].Delay(300*time.Millisecond, chaos.GetMany, chaos.Commit) // the tag's generation is read twice
+		if v, err := s.Add(bg, key, 1); v.id != 2 || err != nil {
+			t.Fatalf("Add = %v, %v", v, err)
+		}
+		p.faults[0].Heal()
+		if e, ok, err := s.Entry(bg, key); !ok || err != nil || e.Left > 10*time.Second-600*time.Millisecond {
+			t.Errorf("Entry = %+v, %v, %v; want at most 9.4s left", e, ok, err)
 		}
 	})
 }
