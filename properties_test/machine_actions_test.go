@@ -231,6 +231,7 @@ func (m *machine) doAdvance(t *rapid.T) {
 	to = max(to, m.now)
 	m.t.Logf("%8v advance to %v", m.now, to)
 	m.advance(to)
+	m.clearly()
 }
 
 // doLeave ends the context of somebody who waits. Who is in the function itself may end it, but stays.
