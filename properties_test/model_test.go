@@ -662,7 +662,7 @@ func (m *model) add(key int, delta int64) value {
 		e = m.valueEntry(v, m.now, m.defaultTTL(), given)
 		e.expiry, e.life = was.expiry, was.life
 		if m.over != nil {
-			e.expiry, e.life = max(was.expiry, m.now+time.Millisecond), m.defaultTTL()
+			e.life = m.defaultTTL()
 		}
 	}
 	m.store(key, e)
