@@ -32,3 +32,18 @@ func TestTagsThatNoEntryHasAreForgottenInFrontOfAStore(t *testing.T) {
 	}
 	runtime.KeepAlive(kept)
 }
+
+func TestPlacesOfKeysThatMemoryHasNotAreForgotten(t *testing.T) {
+	n := newNear(time.Second, nil)
+	gone := func(place any) bool { return place != "kept" }
+	n.note(hashKey("kept"), "kept", gone)
+	for i := range 20 * firstIndexSweep {
+		n.note(hashKey(fmt.Sprint(i)), i, gone)
+	}
+	if len(n.index) > 2*firstIndexSweep {
+		t.Errorf("%d places are known, though memory has but one of them", len(n.index))
+	}
+	if place, ok := n.place(hashKey("kept")); place != "kept" || !ok {
+		t.Errorf("the place that memory has is %v, %v", place, ok)
+	}
+}

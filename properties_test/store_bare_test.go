@@ -148,3 +148,45 @@ func TestErrorOverABareStoreIsRememberedInTheProcess(t *testing.T) {
 		theirs.hasID(1)
 	})
 }
+
+// P25: what a caller's own mode has made of a fetch is remembered for nobody, also where the store cannot remember it.
+func TestErrorsOfModesAreNotRemembered(t *testing.T) {
+	needsModes(t)
+	failed := errors.New("failed")
+	for name, store := range map[string]func(zodiac.Store) zodiac.Store{
+		"bare":   func(s zodiac.Store) zodiac.Store { return chaos.Bare(s) },
+		"leases": func(s zodiac.Store) zodiac.Store { return s },
+	} {
+		t.Run(name, func(t *testing.T) {
+			of := memstore.New()
+			defer of.Close()
+			inner := zodiac.NewLoader(func(context.Context, string) (string, error) { return "v", nil }, zodiac.WithName("inner"))
+			defer inner.Close(bg)
+			fails := false
+			outer := zodiac.NewLoader(func(ctx context.Context, key string) (string, error) {
+				if fails {
+					return "", failed
+				}
+				v, err := inner.Get(ctx, key)
+				if err != nil {
+					return "", fmt.Errorf("the inner loader: %s", err)
+				}
+				return v, nil
+			}, zodiac.WithName("outer"), zodiac.WithStore(store(of)), zodiac.WithTTL(60), zodiac.WithErrorTTL(30))
+			defer outer.Close(bg)
+			if _, err := outer.Get(zodiac.ReadOnly(bg, inner), "private"); err == nil {
+				t.Error("Get found something, though the inner loader is read only")
+			}
+			fails = true
+			if _, err := outer.Get(zodiac.NoWrite(bg), "aside"); !errors.Is(err, failed) {
+				t.Errorf("Get under NoWrite = %v", err)
+			}
+			fails = false
+			for _, key := range []string{"private", "aside"} {
+				if v, err := outer.Get(bg, key); v != "v" || err != nil {
+					t.Errorf("then, Get(%s) = %q, %v; want the value", key, v, err)
+				}
+			}
+		})
+	}
+}

@@ -2,6 +2,10 @@ package properties_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -297,4 +301,63 @@ func TestP25_JoiningSendsNothing(t *testing.T) {
 		running.returns(1)
 		all(append(others, mine), valueOf(1))
 	})
+}
+
+// P27: a key too long for a store goes by its hash there, and a record that has another one's text is not its own.
+func TestP27_RecordOfAnotherLongKeyIsAMiss(t *testing.T) {
+	store := memstore.New()
+	defer store.Close()
+	c := zodiac.NewCache[string, string](zodiac.WithName("long"), zodiac.WithStore(store), zodiac.WithTTL(60))
+	defer c.Close(bg)
+	mine, other := strings.Repeat("a", 600), strings.Repeat("b", 600)
+	if err := c.Set(bg, mine, "mine"); err != nil {
+		t.Fatal(err)
+	}
+	at := func(key string) string { return fmt.Sprintf("zodiac::long:%%sha256-%x", sha256.Sum256([]byte(key))) }
+	r, err := store.Get(bg, at(mine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Set(bg, at(other), r); err != nil { // as if they had the same hash
+		t.Fatal(err)
+	}
+	if v, ok, err := c.Peek(bg, mine); v != "mine" || !ok || err != nil {
+		t.Errorf("Peek = %q, %v, %v", v, ok, err)
+	}
+	if v, ok, err := c.Peek(bg, other); ok || err != nil {
+		t.Errorf("Peek of another key = %q, %v, %v; want nothing", v, ok, err)
+	}
+}
+
+// A brisk store does not say what time is left where nobody asks for it.
+type brisk struct{ *memstore.Store }
+
+func (b *brisk) GetData(ctx context.Context, key string) (zodiac.Record, error) {
+	r, err := b.Get(ctx, key)
+	r.TTL = 0
+	return r, err
+}
+
+func (b *brisk) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+	records, errs := b.GetMany(ctx, keys)
+	for i := range records {
+		records[i].TTL = 0
+	}
+	return records, errs
+}
+
+// ValidIf is told the time left, though a store can be cheaper to read without.
+func TestValidIfIsToldTheTimeLeft(t *testing.T) {
+	store := memstore.New()
+	defer store.Close()
+	c := zodiac.NewCache[string, string](zodiac.WithName("valid"), zodiac.WithStore(&brisk{store}), zodiac.WithTTL(60),
+		zodiac.ValidIf(func(_ string, e zodiac.Entry[string]) bool { return e.Left > 30*time.Second }))
+	defer c.Close(bg)
+	if err := c.Set(bg, "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	fetch := func(context.Context, string) (string, error) { return "", errors.New("it is fetched") }
+	if v, err := c.GetOrFetch(bg, "k", fetch); v != "v" || err != nil {
+		t.Errorf("GetOrFetch = %q, %v; want the value, with a minute left", v, err)
+	}
 }
