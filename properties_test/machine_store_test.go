@@ -67,7 +67,7 @@ func openRedis(t *rapid.T) zodiac.Store { return redisstore.New(redistest.Virtua
 func (m *machine) listen() {
 	for range 2 {
 		_, _, _ = m.s.Peek(context.Background(), 0)
-		m.model.peek(0, nil)
+		m.peek(0, nil)
 		m.quiet()
 	}
 }

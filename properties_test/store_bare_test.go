@@ -169,7 +169,7 @@ func TestErrorsOfModesAreNotRemembered(t *testing.T) {
 				}
 				v, err := inner.Get(ctx, key)
 				if err != nil {
-					return "", fmt.Errorf("the inner loader: %s", err)
+					return "", failed
 				}
 				return v, nil
 			}, zodiac.WithName("outer"), zodiac.WithStore(store(of)), zodiac.WithTTL(60), zodiac.WithErrorTTL(30))
