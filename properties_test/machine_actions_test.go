@@ -349,7 +349,13 @@ func (m *machine) doDelete(*rapid.T) {
 		keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	}
 	got, err := m.s.Delete(m.plainContext(), keys...)
-	m.want(fmt.Sprintf("Delete(%v)", keys), got, m.delete(keys), err)
+	want := m.delete(keys)
+	if m.over != nil { // at once, whether or not what was announced has been heard
+		for _, key := range keys {
+			m.checkPeek(m.t, key)
+		}
+	}
+	m.want(fmt.Sprintf("Delete(%v)", keys), got, want, err)
 }
 
 func (m *machine) doDeleteTags(t *rapid.T) {

@@ -31,8 +31,8 @@ func TestMachineOverStores(t *testing.T) {
 	}{
 		{"memstore", "int", "box", 0, 0, 500, openMemstore},
 		{"redis", "string", "int64", 0, redisSlack, 30, openRedis},
-		{"memory-memstore", "struct", "int64", 3 * time.Second, 0, 500, openMemstore},
-		{"memory-redis", "withKey", "box", 3 * time.Second, redisSlack, 30, openRedis},
+		{"memory-memstore", "struct", "box", 3 * time.Second, 0, 500, openMemstore},
+		{"memory-redis", "withKey", "int64", 3 * time.Second, redisSlack, 30, openRedis},
 	} {
 		t.Run(g.name, func(t *testing.T) {
 			checkTimes(t, g.runs, func(t *rapid.T) {

@@ -283,7 +283,7 @@ func (m *model) wins(f *flight) bool {
 			return false
 		}
 		m.started = slices.Delete(m.started, i, i+1)
-		g.asking, l.holder = true, f
+		g.asking, g.expiry, l.holder = true, never, f
 	}
 	f.asking = false
 	m.call(f)
