@@ -173,7 +173,7 @@ func (m *many[K, V]) readStore(all []wanted[K, V]) (rest []lacking[K, V]) {
 			a, ok = e.unread(g, err)
 		case h.has(i):
 			m.got = h.found(i)
-			a, ok = e.openRecord(g, &m.got, m.space(), hitStore)
+			a, ok = e.openRecord(g, &m.got, m.space(len(all)-i), hitStore)
 		}
 		if ok {
 			m.add(w, a.value, a.err)
@@ -184,14 +184,15 @@ func (m *many[K, V]) readStore(all []wanted[K, V]) (rest []lacking[K, V]) {
 	return rest
 }
 
-// space returns where to decode a value into that is not for memory. Each has one of its own, for good: it may point into itself.
-func (m *many[K, V]) space() *V {
+// space returns where to decode a value into that is not for memory, for one of so many keys. Each has one of its own, for good: it may
+// point into itself.
+func (m *many[K, V]) space(of int) *V {
 	if m.l.e.near != nil {
 		return nil
 	}
 	const together = 64
 	if len(m.room) == 0 {
-		m.room = make([]V, together)
+		m.room = make([]V, min(of, together))
 	}
 	v := &m.room[0]
 	m.room = m.room[1:]
