@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
 const (
@@ -55,9 +57,9 @@ func (b *breaker) allows() bool {
 	return false
 }
 
-// saw takes down how a command ended.
+// saw takes down how a command ended. That a caller left says nothing, nor does a fault that another command reports.
 func (b *breaker) saw(err error) {
-	if !isFault(err) && b.faults.Load() == 0 {
+	if !isFault(err) && b.faults.Load() == 0 || errors.Is(err, context.Canceled) || faults.IsShared(err) {
 		return
 	}
 	if done, refused := b.cb.Allow(); refused == nil {

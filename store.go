@@ -87,8 +87,9 @@ type Leaser interface {
 	// this token, or void. Whether its time is over does not matter while nobody else took it. A second Commit of
 	// a token stores nothing; it returns true if what the first one stored is still there. A void lease ends.
 	//
-	// If r is a Mark, the key holds no record afterwards, an old one goes too. If r has the Version of the record that is there,
-	// it ends when that one would have; a store that cannot do this goes by TTL, which is what was left when it was read.
+	// If r is a Mark, the key holds no record afterwards, an old one goes too. If r has a Version, it continues the record of that
+	// Version and ends when that one would have; if that is not there, the lease ends, and Commit returns false and stores nothing. A
+	// store that cannot do this goes by TTL, which is what was left when it was read.
 	Commit(ctx context.Context, key, token string, r Record) (bool, error)
 
 	// Abort ends the lease of a token and returns whether it was live and not void. A record that is there stays as it is. The

@@ -88,12 +88,12 @@ func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) 
 	case c.token != token:
 		// Repeated: whoever committed under a token made its record's version of it.
 		return c.version == token && c.alive(now), nil
-	case c.void:
+	case c.void, r.Version != "" && (r.Version != c.version || !c.alive(now)):
 		s.end(key, c)
 		return false, nil
 	}
 	dies := after(now, r.TTL)
-	if r.Version != "" && r.Version == c.version && c.alive(now) {
+	if r.Version != "" {
 		dies = c.dies
 	}
 	s.put(key, &cell{version: token, mark: r.Mark, dies: dies, data: data})

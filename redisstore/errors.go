@@ -12,7 +12,7 @@ import (
 
 var (
 	errClosed = errors.New("redisstore: the store is closed")
-	errReply  = errors.New("redisstore: a script's reply is not what it should be")
+	errReply  = errors.New("redisstore: a reply is not what it should be")
 	errTTL    = errors.New("redisstore: a time to live under a millisecond")
 	errLease  = errors.New("redisstore: a lease for ever would outlive its holder; renew a shorter one")
 )

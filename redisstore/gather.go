@@ -4,18 +4,24 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
 // A gatherer lets callers who read at the same time share pipelines: most of what a command costs are the system calls of both
-// ends. Nobody waits for company. The first of a batch steps back once, so that those who could run just then can add theirs, and
-// sends it; who comes while it is under way belongs to the next one. A caller who is nearly alone sends his own command.
+// ends. The first of a batch steps back, so that those who could run just then can add theirs, and sends it; who comes while it is
+// under way belongs to the next one. A caller who is nearly alone sends his own command, and so does everyone while the processors
+// have so much else to do that stepping back takes longer than a command.
 type gatherer struct {
+	yield   func()       // runtime.Gosched
 	callers atomic.Int32 // that are under way
+	busy    atomic.Int64 // until when nobody steps back, in nanoseconds since epoch
+	pause   atomic.Int64 // how long that was the last time
 
 	mu   sync.Mutex // guards the field below
 	next *batch     // not sent yet; nil = whoever comes begins one
@@ -24,14 +30,20 @@ type gatherer struct {
 // A batch is the commands of several callers.
 type batch struct {
 	cmds   []redis.Cmder // guarded by gatherer.mu until it is closed
+	closed bool          // likewise; whoever closes it sends it
 	over   chan struct{} // closed when each command has its reply or error
-	lapsed bool          // its deadline, which is the first caller's, has passed; set before over is closed
+	lapsed bool          // its deadline, which is the sender's, has passed; set before over is closed
 }
 
 const (
-	maxAlone = 4  // so many callers send their own commands
-	maxBatch = 16 // commands in a pipeline: who shares one waits for the replies of all
+	maxAlone  = 4  // so many callers send their own commands
+	maxBatch  = 16 // commands in a pipeline: who shares one waits for the replies of all
+	longStep  = time.Millisecond
+	pauseStep = 100 * time.Millisecond // how long nobody steps back after a long step, and twice as long after each further one
+	maxPause  = 10 * time.Second
 )
+
+var epoch = time.Now()
 
 // errUnsent is the error of commands whose pipeline a hook of the client has ended by a panic.
 var errUnsent = errors.New("redisstore: the pipeline was not carried out")
@@ -40,13 +52,16 @@ var errUnsent = errors.New("redisstore: the pipeline was not carried out")
 func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 	g := &s.gatherer
 	defer g.callers.Add(-1)
-	if g.callers.Add(1) <= maxAlone || s.masters != nil || !s.heeds(ctx) {
+	if g.callers.Add(1) <= maxAlone || s.masters != nil || !s.heeds(ctx) || g.isBusy() {
 		return s.process(ctx, cmd)
 	}
-	b, first := g.join(cmd)
+	b, first, sends := g.join(cmd)
 	if first {
-		runtime.Gosched()
-		if g.close(b); len(b.cmds) == 1 {
+		g.stepBack()
+		sends = g.close(b)
+	}
+	if sends {
+		if len(b.cmds) == 1 {
 			return s.process(ctx, cmd)
 		}
 		s.sendBatch(ctx, b)
@@ -54,40 +69,71 @@ func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 		select {
 		case <-b.over:
 		case <-ctx.Done():
-			return timely(ctx, errGone)
+			return faults.Shared(timely(ctx, errGone))
 		}
 	}
-	if b.failed(cmd.Err()) && ctx.Err() == nil {
+	err := cmd.Err()
+	switch {
+	case err == nil:
+		return nil
+	case b.failed(err) && ctx.Err() == nil:
 		return s.process(ctx, cmd)
+	case sends:
+		return timely(ctx, err)
+	default: // it is the sender's fault to report, if it is one
+		return faults.Shared(timely(ctx, err))
 	}
-	return timely(ctx, cmd.Err())
 }
 
-// join adds a command to the batch that is to be sent next. The first caller is to close and send it.
-func (g *gatherer) join(cmd redis.Cmder) (b *batch, first bool) {
+// isBusy reports whether nobody is to step back now.
+func (g *gatherer) isBusy() bool {
+	until := g.busy.Load()
+	return until != 0 && int64(time.Since(epoch)) < until
+}
+
+// stepBack lets others run.
+func (g *gatherer) stepBack() {
+	began := time.Since(epoch)
+	g.yield()
+	now := time.Since(epoch)
+	if now-began < longStep {
+		if g.pause.Load() != 0 {
+			g.pause.Store(0)
+		}
+		return
+	}
+	pause := min(max(pauseStep, 2*time.Duration(g.pause.Load())), maxPause)
+	g.pause.Store(int64(pause))
+	g.busy.Store(int64(now + pause))
+}
+
+// join adds a command to the batch that is to be sent next. The first caller is to close it; the one who fills it has done so. That
+// one sends it.
+func (g *gatherer) join(cmd redis.Cmder) (b *batch, first, sends bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if first = g.next == nil; first {
 		g.next = &batch{cmds: make([]redis.Cmder, 0, maxBatch), over: make(chan struct{})}
 	}
 	b = g.next
-	b.cmds = append(b.cmds, cmd)
-	if len(b.cmds) == maxBatch {
-		g.next = nil
+	if b.cmds = append(b.cmds, cmd); len(b.cmds) == maxBatch {
+		b.closed, g.next = true, nil
 	}
-	return b, first
+	return b, first, b.closed
 }
 
-// close ends the joining.
-func (g *gatherer) close(b *batch) {
+// close ends the joining. It returns false if somebody has done that before.
+func (g *gatherer) close(b *batch) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.next == b {
-		g.next = nil
+	if b.closed {
+		return false
 	}
+	b.closed, g.next = true, nil
+	return true
 }
 
-// sendBatch sends a batch under the values and the deadline of the first caller's context. That it is cancelled ends nothing: the
+// sendBatch sends a batch under the values and the deadline of its sender's context. That it is cancelled ends nothing: the
 // others still want theirs.
 func (s *Store) sendBatch(ctx context.Context, b *batch) {
 	deadline, ends := ctx.Deadline()
@@ -105,7 +151,7 @@ func (s *Store) sendBatch(ctx context.Context, b *batch) {
 		close(b.over)
 	}()
 	_ = send(ctx, s.sender, b.cmds)
-	sent, b.lapsed = true, ctx.Err() != nil
+	sent, b.lapsed = true, ends && !time.Now().Before(deadline) // the connection may notice that before the context does
 }
 
 // failed reports whether err, of a command, only says that its batch has failed, which need not be so for the command by itself.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/faults"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
@@ -72,7 +74,7 @@ func crowded(t *testing.T, f func(th *throng)) {
 func (th *throng) lead() (*batch, *redis.StringCmd) {
 	th.t.Helper()
 	cmd := redis.NewStringCmd(context.Background(), "get", "0")
-	b, first := th.s.gatherer.join(cmd)
+	b, first, _ := th.s.gatherer.join(cmd)
 	if !first {
 		th.t.Fatal("a batch was begun before")
 	}
@@ -105,15 +107,85 @@ func (th *throng) read(ctx context.Context, n int) (check func()) {
 func TestReadersWhoComeTogetherShareAPipeline(t *testing.T) {
 	crowded(t, func(th *throng) {
 		b, own := th.lead()
-		check := th.read(context.Background(), maxBatch) // the last of them is one too many, and begins a batch of its own
-		if len(th.sizes) != 0 || th.alone.Load() != 1 {
-			t.Errorf("before the batch is sent, there were pipelines of %v, and %d commands by themselves; want 1", th.sizes, th.alone.Load())
+		check := th.read(context.Background(), 3)
+		if len(th.sizes) != 0 || th.alone.Load() != 0 {
+			t.Errorf("before the batch is sent, there were pipelines of %v, and %d commands by themselves", th.sizes, th.alone.Load())
 		}
-		th.s.gatherer.close(b)
+		if !th.s.gatherer.close(b) {
+			t.Fatal("somebody else sends the batch")
+		}
 		th.s.sendBatch(context.Background(), b)
 		check()
+		if own.Val() == "" || len(th.sizes) != 1 || th.sizes[0] != 4 || th.alone.Load() != 0 {
+			t.Errorf("pipelines of %v, and %d by themselves; want one of 4, and 0", th.sizes, th.alone.Load())
+		}
+	})
+}
+
+func TestWhoFillsABatchSendsIt(t *testing.T) {
+	crowded(t, func(th *throng) {
+		b, own := th.lead()
+		th.read(context.Background(), maxBatch)() // the last of them is one too many, and begins a batch of its own
+		<-b.over
 		if own.Val() == "" || len(th.sizes) != 1 || th.sizes[0] != maxBatch || th.alone.Load() != 1 {
 			t.Errorf("pipelines of %v, and %d by themselves; want one of %d, and 1", th.sizes, th.alone.Load(), maxBatch)
+		}
+		if th.s.gatherer.close(b) {
+			t.Error("the first one sends it again")
+		}
+	})
+}
+
+func TestNobodyStepsBackWhileThatTakesLong(t *testing.T) {
+	crowded(t, func(th *throng) {
+		g := &th.s.gatherer
+		steps := 0
+		g.yield = func() {
+			steps++
+			time.Sleep(2 * longStep)
+		}
+		began := time.Now()
+		for time.Since(began) < time.Second {
+			th.read(context.Background(), 1)()
+			time.Sleep(time.Millisecond)
+		}
+		if want := 4; steps != want { // after 0, 100, 300 and 700 milliseconds
+			t.Errorf("%d readers stepped back in a second, want %d", steps, want)
+		}
+		time.Sleep(maxPause)
+		g.yield = func() { steps++ }
+		steps = 0
+		for range 3 {
+			th.read(context.Background(), 1)()
+		}
+		if steps != 3 {
+			t.Errorf("%d readers stepped back when that was short again, want 3", steps)
+		}
+	})
+}
+
+// A store that fails five times in a row is left alone: one pipeline must not look like sixteen faults.
+func TestFaultOfABatchIsOneFault(t *testing.T) {
+	crowded(t, func(th *throng) {
+		th.pipelines = func(context.Context) error { return os.ErrDeadlineExceeded }
+		b, _ := th.lead()
+		errs := make(chan error, 3)
+		for range 3 {
+			go func() {
+				_, err := th.s.GetData(context.Background(), "1")
+				errs <- err
+			}()
+		}
+		synctest.Wait()
+		th.s.gatherer.close(b)
+		th.s.sendBatch(context.Background(), b)
+		for range 3 {
+			if err := <-errs; !errors.Is(err, os.ErrDeadlineExceeded) || !faults.IsShared(err) {
+				t.Errorf("GetData() = %v; want the pipeline's error, as one that another reports", err)
+			}
+		}
+		if _, err := th.s.GetData(context.Background(), "1"); faults.IsShared(err) { // sends for itself
+			t.Errorf("GetData() = %v, as one that another reports; nobody else does", err)
 		}
 	})
 }

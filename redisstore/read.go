@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
 // Get implements [zodiac.Store]: PTTL and GET in one round trip, in this order, so that what is said to be left never is more
@@ -92,11 +93,16 @@ func (s *Store) GetData(ctx context.Context, key string) (zodiac.Record, error) 
 		return zodiac.Record{}, errClosed
 	}
 	get := redis.NewStringCmd(ctx, "get", key)
-	if err := s.gathered(ctx, get); untold(err) {
-		return zodiac.Record{}, err
+	sent := s.gathered(ctx, get)
+	if untold(sent) {
+		return zodiac.Record{}, sent
 	}
 	value, err := framed(ctx, get)
-	if err != nil {
+	switch {
+	case err == nil:
+	case faults.IsShared(sent) && !errors.Is(err, zodiac.ErrMiss):
+		return zodiac.Record{}, faults.Shared(err)
+	default:
 		return zodiac.Record{}, err
 	}
 	if outlived(value) {
@@ -148,7 +154,7 @@ func (s *Store) getOnce(ctx context.Context, keys []string, places []int, record
 func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
 	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
 	read := s.mget
-	if s.masters != nil { // keys of one MGET are to be of one slot
+	if s.masters != nil || s.slots.Load() { // keys of one MGET are to be of one slot
 		read = s.gets
 	}
 	var again []int
@@ -200,23 +206,42 @@ func (s *Store) mget(ctx context.Context, keys []string, found func(i int, value
 		cmds = append(cmds, redis.NewSliceCmd(ctx, args...))
 	}
 	err := s.pipelineIfOpen(ctx, cmds)
+	if err == nil && slices.ContainsFunc(cmds, ofSlots) {
+		s.slots.Store(true)
+		s.gets(ctx, keys, found)
+		return
+	}
 	for i := range keys {
 		if err != nil {
 			found(i, "", err)
 			continue
 		}
-		values, err := cmds[i/maxMget].(*redis.SliceCmd).Result()
-		if err != nil {
-			found(i, "", explain(timely(ctx, err)))
-			continue
-		}
-		value, ok := values[i%maxMget].(string)
-		if !ok { // absent, or no string
-			found(i, "", zodiac.ErrMiss)
-			continue
-		}
-		value, err = visible(value)
+		value, err := element(ctx, cmds[i/maxMget].(*redis.SliceCmd), i%maxMget)
 		found(i, value, err)
+	}
+}
+
+// ofSlots reports whether the server is a node of a cluster, which a client that knows of none may talk to if it has all slots.
+func ofSlots(cmd redis.Cmder) bool {
+	return cmd.Err() != nil && strings.HasPrefix(cmd.Err().Error(), "CROSSSLOT")
+}
+
+// element is framed for one of the keys of an MGET.
+func element(ctx context.Context, mget *redis.SliceCmd, i int) (string, error) {
+	values, err := mget.Result()
+	switch {
+	case err != nil:
+		return "", explain(timely(ctx, err))
+	case len(values) != len(mget.Args())-1:
+		return "", errReply
+	}
+	switch value := values[i].(type) {
+	case string:
+		return visible(value)
+	case error: // of something between the server and us
+		return "", explain(value)
+	default: // absent, or no string
+		return "", zodiac.ErrMiss
 	}
 }
 

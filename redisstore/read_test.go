@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,5 +165,60 @@ func TestManyKeysAreEachAsOne(t *testing.T) {
 	})
 	if commands["mget"] != 3 || trips != 1+len(keys) {
 		t.Errorf("%d MGETs, and %d round trips; want 3 and %d", commands["mget"], trips, 1+len(keys))
+	}
+}
+
+func TestManyKeysOnANodeThatHasAllSlots(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t, "--cluster-enabled", "yes"), nil)) // a client that knows of no cluster
+	ctx := t.Context()
+	must(t, s.Client().Do(ctx, "cluster", "addslotsrange", 0, 16383).Err())
+	for !strings.Contains(s.Client().ClusterInfo(ctx).Val(), "cluster_state:ok") {
+		time.Sleep(time.Millisecond)
+	}
+	keys := []string{"a", "b", "c"}
+	must(t, s.Set(ctx, "a", minute("1")))
+	must(t, s.Set(ctx, "c", minute("3")))
+	for range 2 {
+		records, errs := s.GetManyData(ctx, keys)
+		if string(records[0].Data) != "1" || string(records[2].Data) != "3" || errs[0] != nil || !errors.Is(errs[1], zodiac.ErrMiss) || errs[2] != nil {
+			t.Errorf("GetManyData() = %v, %v", records, errs)
+		}
+	}
+}
+
+// A meddler is something between client and server that answers an MGET as it likes.
+type meddler struct{ values []any }
+
+func (meddler) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (meddler) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (m meddler) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		mget, ok := cmds[0].(*redis.SliceCmd)
+		if !ok {
+			return next(ctx, cmds)
+		}
+		mget.SetVal(m.values)
+		return nil
+	}
+}
+
+func TestPartOfAnMGETThatFailsIsNoMiss(t *testing.T) {
+	failed := errors.New("upstream failure")
+	for _, tt := range []struct {
+		values []any
+		want   [2]string
+	}{
+		{[]any{failed, nil}, [2]string{"upstream failure", "miss"}},
+		{nil, [2]string{"not what it should be", "not what it should be"}},
+	} {
+		c := redistest.Virtual(t)
+		c.AddHook(meddler{tt.values})
+		_, errs := redisstore.New(c).GetManyData(t.Context(), []string{"a", "b"})
+		for i, want := range tt.want {
+			if errs[i] == nil || !strings.Contains(errs[i].Error(), want) {
+				t.Errorf("with %v, the error of key %d is %v; want %q", tt.values, i, errs[i], want)
+			}
+		}
 	}
 }

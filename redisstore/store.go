@@ -8,9 +8,9 @@
 //
 // # What is sent
 //
-// A hit is one command in one round trip; PTTL goes with it where the time left matters. If more than four callers read at the same
-// time, those who come together share a pipeline, under the values of the first one's context; nobody waits for others to come. A
-// pipeline that fails is read again command by command. On a cluster each read is sent by itself. A miss is three round trips: the
+// A hit is one command in one round trip; PTTL goes with it where the time left matters. Where it does not, and more than four callers
+// read at the same time, those who come together share a pipeline, under the values of one caller's context; if it fails, but not for
+// lack of time, each reads again. On a cluster every read is sent by itself. A miss is three round trips: the
 // read, a script that takes the lease, and one that stores the result and ends the lease. Everything about a key is in that key,
 // so that whoever deletes it, with whatever client, voids the lease too. docs/redis-frame.md describes the bytes.
 //
@@ -41,6 +41,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,7 @@ type Store struct {
 	clock    serverClock
 	closed   atomic.Bool
 	checked  atomic.Bool // the server is new enough
+	slots    atomic.Bool // the server takes no commands of keys of several slots
 	stuck    atomic.Int64
 	refused  atomic.Uint64
 	report   sync.Once
@@ -129,6 +131,7 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 		opt(s)
 	}
 	s.hub.subscribe = s.subscribe
+	s.gatherer.yield = runtime.Gosched
 	return s, nil
 }
 

@@ -52,12 +52,27 @@ var commitRules = []rule{
 			}
 		}
 	}},
-	{"CommitOfAnotherVersionGoesByTTL", "Only the Version of the record that is there says when a new one ends.", leaser, func(p *probe) {
+	{"CommitContinuesNothingElse", "A Commit with a Version that is not there stores nothing, or goes by TTL.", leaser, func(p *probe) {
 		version := p.set(p.key("k"), "older", long)
 		token := p.win(p.key("k"), askSeen(long, p.set(p.key("k"), "old", long)))
-		p.commitRecord(p.key("k"), token, zodiac.Record{Data: []byte("new"), TTL: long / 4, Version: version}, true)
-		if left := p.wantData(p.key("k"), "new").TTL; left > long/4+slack {
+		r := zodiac.Record{Data: []byte("new"), TTL: long / 4, Version: version}
+		if stored, err := p.leaser().Commit(p.ctx, p.key("k"), token, r); !stored {
+			p.ok("Commit", err)
+			p.win(p.key("k"), askSeen(long, p.wantData(p.key("k"), "old").Version))
+		} else if left := p.wantData(p.key("k"), "new").TTL; left > long/4+slack {
 			p.errorf("%v are left; want %v", left, long/4)
+		}
+	}},
+	{"CommitRevivesNothing", "A record that continues another does not outlive it, or goes by TTL.", leaser, func(p *probe) {
+		version := p.set(p.key("k"), "old", short)
+		token := p.win(p.key("k"), askSeen(long, version))
+		pass(2 * short)
+		r := zodiac.Record{Data: []byte("new"), TTL: short, Version: version}
+		stored, err := p.leaser().Commit(p.ctx, p.key("k"), token, r)
+		p.ok("Commit", err)
+		if !stored {
+			p.wantMiss(p.key("k"))
+			p.win(p.key("k"), ask(long))
 		}
 	}},
 	{"CommitOfShortTTLIsAnError", "A time to live under a millisecond is an error, and changes nothing.", leaser, func(p *probe) {

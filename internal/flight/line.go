@@ -12,7 +12,7 @@ type line[K comparable, J any] struct {
 	watch   *Watch
 
 	// In a shared Group only.
-	running int           // functions of flights that may write, or might have: started and not returned
+	running int           // functions of flights that may write, or might have: started and not finished
 	last    *Flight[K, J] // the last of them to start
 }
 

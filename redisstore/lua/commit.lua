@@ -4,11 +4,12 @@
 local id = ARGV[1]
 if lease == id then
   local woken = wake(ARGV[2])
-  if void then
+  local continues = ARGV[6] ~= ''
+  if void or continues and not (there and producer == ARGV[6]) then
     leave()
     return {0, woken}
   end
-  store(id, ARGV[3], ARGV[4] == '1', ARGV[5], there and producer == ARGV[6] and dies)
+  store(id, ARGV[3], ARGV[4] == '1', ARGV[5], continues and dies)
   return {1, woken}
 end
 return {there and producer == id and 1 or 0, 0}
