@@ -44,7 +44,7 @@ func TestMachineOverStores(t *testing.T) {
 						c.front = min(c.front, c.ttl)
 					}
 				}
-				c.more = []zodiac.Option{zodiac.WithWait(waitFor, zodiac.ThenFetch)}
+				c.more = []zodiac.Option{zodiac.WithWait(waitsFor, zodiac.ThenFetch)}
 				rapid.SyncTest(t, func(t *rapid.T) {
 					c.under = g.open(t)
 					m := newMachine(t, c)

@@ -321,7 +321,7 @@ func (m *machine) events() []event {
 			es = append(es, event{f.expiry, func() { m.expire(f) }})
 		}
 		if f.asking {
-			es = append(es, event{f.since + waitFor, func() { m.waitOver(f) }})
+			es = append(es, event{f.since + waitsFor, func() { m.waitOver(f) }})
 		}
 	}
 	return es

@@ -46,10 +46,12 @@ func newStorage(c config) *storage {
 	}
 }
 
-// markLife is how long others know that a result was skipped, and waitFor how long a flight waits for the lease.
+// markLife is how long others know that a result was skipped, and waitsFor how long a flight waits for the lease, unless it meets
+// maxHolders.
 const (
-	markLife = time.Second
-	waitFor  = 9999777 * time.Microsecond // at no time at which something else happens
+	markLife   = time.Second
+	maxHolders = 3
+	waitsFor   = 9999777 * time.Microsecond // at no time at which something else happens
 )
 
 // A leaseModel is the lease of a key, from its grant to its end.
@@ -68,6 +70,8 @@ type nearEntry struct {
 type sharingModel struct {
 	asking   bool          // it waits for the lease
 	since    time.Duration // when it was begun
+	holder   *flight       // whom it waits for
+	met      int           // how many holders it may have met
 	unfenced bool          // its function runs without a lease
 	mayWin   bool          // the lease was free for a moment: it may have got it
 	began    int           // when the function was called
@@ -244,7 +248,7 @@ func (m *model) obtain(f *flight) {
 	case f.kind == plain && e != nil && e.untouched() != f.seen:
 		m.finds(f, e)
 	case f.kind == plain && m.over.leases[f.key] != nil:
-		f.asking = true
+		f.waitFor(m.over.leases[f.key].holder)
 	default:
 		m.over.leases[f.key] = &leaseModel{holder: f}
 		m.call(f)
@@ -270,24 +274,43 @@ func (m *model) waitOver(f *flight) {
 	m.call(f)
 }
 
-// wins makes a flight that waits have got the lease in the moment it was free; whoever the model took for the winner waits, or has taken
-// it by force since. It reports whether that may be.
-func (m *model) wins(f *flight) bool {
+// waitFor makes a flight wait for the holder of the lease.
+func (f *flight) waitFor(holder *flight) {
+	f.asking, f.expiry = true, never
+	if f.holder != holder {
+		f.holder = holder
+		f.met++
+	}
+}
+
+// gaveUp reports whether a flight may have met so many holders of the lease that it goes on without it.
+func (f *flight) gaveUp() bool { return f.met >= maxHolders }
+
+// wins explains why the function of a flight that waits for the lease has been called. It may have got the lease in the moment it was
+// free: then whoever the model took for the winner waits, or has taken it by force since, or has gone on without it. Or it has itself.
+func (m *model) wins(f *flight) {
 	l := m.over.leases[f.key]
 	if !f.asking || !f.mayWin || l == nil {
-		return false
+		return
 	}
-	if g := l.holder; g.kind != forced {
-		i := slices.Index(m.started, g)
-		if i < 0 {
-			return false
-		}
+	g := l.holder
+	i := slices.Index(m.started, g)
+	switch {
+	case g.kind == forced:
+		f.unfenced = f.gaveUp()
+	case i >= 0:
 		m.started = slices.Delete(m.started, i, i+1)
-		g.asking, g.expiry, l.holder = true, never, f
+		l.holder = f
+		g.waitFor(f)
+	case g.gaveUp():
+		g.unfenced, l.holder = true, f
+	case f.gaveUp():
+		f.unfenced = true
+	default:
+		return
 	}
 	f.asking = false
 	m.call(f)
-	return true
 }
 
 // endLease is what every write of key does to its lease.
