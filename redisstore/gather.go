@@ -38,7 +38,7 @@ type batch struct {
 const (
 	maxAlone  = 4  // so many callers send their own commands
 	maxBatch  = 16 // commands in a pipeline: who shares one waits for the replies of all
-	longStep  = time.Millisecond
+	longStep  = 3 * time.Millisecond
 	pauseStep = 100 * time.Millisecond // how long nobody steps back after a long step, and twice as long after each further one
 	maxPause  = 10 * time.Second
 )
