@@ -302,6 +302,7 @@ func (m *machine) doSetNone(*rapid.T) {
 func (m *machine) doSetIfAbsent(*rapid.T) {
 	key, v := m.drawKey(), m.drawValue()
 	opts, ttl, tags := m.setOptions(true)
+	m.spareForce(key)
 	got, err := m.s.SetIfAbsent(m.plainContext(), key, v, opts...)
 	want := m.setIfAbsent(key, v, ttl, tags)
 	m.want(fmt.Sprintf("SetIfAbsent(%d, %v, ttl %v, tags %v)", key, v, ttl, tags), got, want, err)
@@ -309,6 +310,7 @@ func (m *machine) doSetIfAbsent(*rapid.T) {
 
 func (m *machine) doUpdate(t *rapid.T) {
 	key, v := m.drawKey(), m.drawValue()
+	m.spareForce(key)
 	var fail error
 	if rapid.IntRange(0, 3).Draw(t, "fails") == 3 {
 		fail = errGone
@@ -331,6 +333,7 @@ func (m *machine) doUpdate(t *rapid.T) {
 
 func (m *machine) doAdd(t *rapid.T) {
 	key, delta := m.drawKey(), rapid.Int64Range(-3, 3).Draw(t, "delta")
+	m.spareForce(key)
 	want := m.add(key, delta)
 	got, err := m.s.Add(m.plainContext(), key, delta)
 	m.want(fmt.Sprintf("Add(%d, %d)", key, delta), got, want, err)

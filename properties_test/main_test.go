@@ -2,6 +2,7 @@
 // surface. Tests are named for the promises P1 to P30 that they guard; what has no number is named by behaviour.
 //
 //   - model_test.go says in a few lines what a cache is; machine_test.go runs it beside a real one, in virtual time.
+//   - model_store_test.go says what is different over a store; machine_store_test.go and machine_server_test.go run that.
 //   - history_test.go judges what goroutines saw in real time.
 //   - promise_…_test.go: each promise by itself.
 //

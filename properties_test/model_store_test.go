@@ -32,7 +32,6 @@ type storage struct {
 	order   int               // counts beginnings
 	rounds  []*part           // those whose flight's outcome was not for them
 	again   bool              // several of them are on their way
-	aside   func(*part) bool  // whether a part has begun a function of its own
 
 	// Where several go round at once, who is first is not known: how many more may have been counted as Invalid, and how many hits may
 	// have been of memory or of the store.
@@ -429,16 +428,6 @@ func (m *model) goOn() {
 	if len(parts) == 0 {
 		return
 	}
-	rank := func(p *part) int {
-		switch {
-		case p.kind() == aside && m.over.aside(p):
-			return 0 // it was there before the others
-		case p.kind() == plain:
-			return 1
-		}
-		return 2
-	}
-	slices.SortStableFunc(parts, func(a, b *part) int { return rank(a) - rank(b) })
 	m.over.again = len(parts) > 1
 	for i, p := range parts {
 		if !m.over.again {
