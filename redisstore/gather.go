@@ -16,7 +16,7 @@ import (
 // A gatherer lets callers who read at the same time share pipelines: most of what a command costs are the system calls of both
 // ends. The first of a batch steps back, so that those who could run just then can add theirs, and sends it; who comes while it is
 // under way belongs to the next one. A caller who is nearly alone sends his own command, and so does everyone while the processors
-// have so much else to do that stepping back takes longer than a command.
+// have so much else to do that stepping back takes milliseconds.
 type gatherer struct {
 	yield   func()       // runtime.Gosched
 	callers atomic.Int32 // that are under way
@@ -36,13 +36,14 @@ type batch struct {
 }
 
 const (
-	maxAlone  = 4  // so many callers send their own commands
-	maxBatch  = 16 // commands in a pipeline: who shares one waits for the replies of all
-	longStep  = 3 * time.Millisecond
+	maxAlone  = 4                      // so many callers send their own commands
+	maxBatch  = 16                     // commands in a pipeline: who shares one waits for the replies of all
+	longStep  = 3 * time.Millisecond   // stepping back took long; goroutines that compute have ten at a time
 	pauseStep = 100 * time.Millisecond // how long nobody steps back after a long step, and twice as long after each further one
 	maxPause  = 10 * time.Second
 )
 
+// epoch is what moments are counted from, to be kept in an atomic integer.
 var epoch = time.Now()
 
 // errUnsent is the error of commands whose pipeline a hook of the client has ended by a panic.
