@@ -44,26 +44,36 @@ func playWorker(ctx context.Context, o *orders, log *Log, ready func() (int64, e
 // work runs the callers until their time is over.
 func (w *worker) work(ctx context.Context) {
 	var callers sync.WaitGroup
-	for range w.Callers {
-		callers.Go(func() {
-			if w.Rounds > 0 {
-				w.rounds(ctx)
-			} else {
-				w.loop(ctx)
-			}
-		})
+	defer callers.Wait()
+	if w.Rounds == 0 {
+		for range w.Callers {
+			callers.Go(func() { w.loop(ctx) })
+		}
+		return
 	}
-	callers.Wait()
+	rounds := make([]chan struct{}, (w.Duration+w.Rounds-1)/w.Rounds)
+	for i := range rounds {
+		rounds[i] = make(chan struct{})
+	}
+	for range w.Callers {
+		callers.Go(func() { w.rounds(ctx, rounds) })
+	}
+	for i, begun := range rounds {
+		sleepUntil(ctx, w.begin+int64(i)*w.Rounds.Nanoseconds())
+		close(begun)
+	}
 }
 
-// rounds asks for one new key after another, at the same instants as everybody else.
-func (w *worker) rounds(ctx context.Context) {
-	for key := uint32(0); ; key++ {
-		at := w.begin + int64(key)*w.Rounds.Nanoseconds()
-		if at >= w.until || !sleepUntil(ctx, at) {
+// rounds asks for one new key after another, at the same instants as everybody else. What it does in between is little: it would
+// keep from running those who still wait for the key.
+func (w *worker) rounds(ctx context.Context, rounds []chan struct{}) {
+	calls, cancel := context.WithTimeout(ctx, w.Duration+callTimeout)
+	defer cancel()
+	for key, begun := range rounds {
+		if <-begun; ctx.Err() != nil {
 			return
 		}
-		w.get(ctx, key)
+		w.get(calls, uint32(key))
 	}
 }
 
@@ -71,7 +81,9 @@ func (w *worker) rounds(ctx context.Context) {
 func (w *worker) loop(ctx context.Context) {
 	at := w.begin + rand.Int64N(w.Think[1].Nanoseconds()+1)
 	for at < w.until && sleepUntil(ctx, at) {
-		w.get(ctx, rand.Uint32N(uint32(w.Keys)))
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		w.get(call, rand.Uint32N(uint32(w.Keys)))
+		cancel()
 		at = Now() + (w.Think[0] + rand.N(w.Think[1]-w.Think[0]+1)).Nanoseconds()
 	}
 }
@@ -80,8 +92,6 @@ func (w *worker) get(ctx context.Context, key uint32) { get(ctx, w.log, w.cache,
 
 // get is a Read.
 func get(ctx context.Context, log *Log, c cache, key uint32) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	e := Event{Kind: Read, Key: key, Start: Now()}
 	v, err := c.Get(ctx, key)
 	e.End, e.Version, e.Serial, e.Code = Now(), v.Version, v.Serial, code(err)
