@@ -29,6 +29,7 @@ type engine[K comparable, V any] struct {
 
 	failures *tier.Tier[K, error] // remembered errors; nil without WithErrorTTL
 	turns    turnstile[tier.Key[K]]
+	flat     bool // see isFlat; used over a store only
 	set      settings[K, V]
 }
 

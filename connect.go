@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"reflect"
 	"sync"
 )
 
@@ -24,6 +25,7 @@ func (c *engine[K, V]) connect() {
 	r.reads.init()
 	r.breaker.init(func(report func(error)) { r.probe(report) }, c.skipped)
 	c.remote = r
+	c.flat = isFlat(reflect.TypeFor[V]())
 	if f.memory != 0 {
 		c.near = c.inFront(newNear(f.memory, r.announcer))
 	}

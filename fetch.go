@@ -17,7 +17,7 @@ type job[K comparable, V any] struct {
 	ctx    fetchContext
 	outer  *callState // of the caller who began the flight
 	result result[K, V]
-	shared *sharing // over a store
+	shared *sharingOf[V] // over a store
 }
 
 // A fetchContext has the values of the caller who began the flight, and an end of its own: when the flight is abandoned, its

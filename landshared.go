@@ -144,7 +144,7 @@ func (c *engine[K, V]) outcomeShared(g *getting[K, V], f *flight.Flight[tier.Key
 		}
 	}
 	if err == nil && s.got != nil {
-		a, ok = c.openRecord(g, s.got, nil, hitStore)
+		a, ok = c.openRecord(g, s.got, nil, s.common, hitStore)
 		return a, numCounters, ok
 	}
 	return c.take(f, err, as), as, true
@@ -160,21 +160,23 @@ func (c *engine[K, V]) take(f *flight.Flight[tier.Key[K], job[K, V]], err error,
 		a.value = r.entry.Value
 	case c.near != nil || s.data == nil:
 		a.value, a.err = c.cloned(r.entry.Value)
+	case s.common != nil:
+		a.value, a.err = s.common.get(func(v *V) error { return c.decodeResult(s.data, v) })
 	default:
-		a.value, a.err = c.ownCopy(s.data)
+		a.err = c.decodeResult(s.data, &a.value)
+	}
+	if a.err != nil {
+		var zero V
+		a.value = zero
 	}
 	return a
 }
 
-// ownCopy decodes a result that was just encoded, for one of those who share it.
-func (c *engine[K, V]) ownCopy(data []byte) (v V, err error) {
+// decodeResult sets *v, which is zero, to a result that was just encoded.
+func (c *engine[K, V]) decodeResult(data []byte, v *V) error {
 	var rec record
-	if err = parseRecord(data, &rec); err == nil {
-		err = c.decode(&rec, &v)
+	if err := parseRecord(data, &rec); err != nil {
+		return err
 	}
-	if err != nil {
-		var zero V
-		return zero, err
-	}
-	return v, nil
+	return c.decode(&rec, v)
 }

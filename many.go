@@ -173,7 +173,7 @@ func (m *many[K, V]) readStore(all []wanted[K, V]) (rest []lacking[K, V]) {
 			a, ok = e.unread(g, err)
 		case h.has(i):
 			m.got = h.found(i)
-			a, ok = e.openRecord(g, &m.got, m.space(len(all)-i), hitStore)
+			a, ok = e.openRecord(g, &m.got, m.space(len(all)-i), nil, hitStore)
 		}
 		if ok {
 			m.add(w, a.value, a.err)

@@ -32,9 +32,12 @@ func (c *engine[K, V]) loadShared(g *getting[K, V], fetch func(context.Context, 
 
 // share gives a flight what it needs over a store. It is called under the key's lock.
 func (c *engine[K, V]) share(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]]) {
-	s := &sharing{
+	s := &sharingOf[V]{sharing: sharing{
 		c: &c.core, of: f.Job.key, kind: f.Kind, ctx: &f.Job.ctx, sinks: g.sinks, failed: c.set.life.failed,
 		key: g.far.key, full: g.far.full, budget: g.far.budget, seen: g.far.seen, before: everyone,
+	}}
+	if c.flat && c.near == nil {
+		s.common = new(common[V])
 	}
 	s.lease.r, s.lease.key, s.lease.values = c.remote, g.far.key, context.WithoutCancel(g.ctx)
 	f.Job.shared = s

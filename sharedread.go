@@ -18,7 +18,7 @@ func (c *engine[K, V]) readStore(g *getting[K, V]) (a answer[V], ok bool) {
 	if err != nil {
 		return c.unread(g, err)
 	}
-	return c.openRecord(g, &got, nil, hitStore)
+	return c.openRecord(g, &got, nil, nil, hitStore)
 }
 
 // unread is the answer, if that is one, where the store gave none.
@@ -130,8 +130,9 @@ func (c *core) usableRecord(full string, sinks []*counters, got *found) bool {
 }
 
 // openRecord returns what the reader gets of a record, puts it into memory, and counts the hit as n. ok is false if it is of no use.
-// What is not for memory is decoded into *v, a zero value that nobody else has; or a new one, if v is nil.
-func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, v *V, n counter) (a answer[V], ok bool) {
+// What is not for memory is decoded into *v, a zero value that nobody else has; or a new one, if v is nil. all, if it is not nil, is for
+// those who share the record.
+func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, v *V, all *common[V], n counter) (a answer[V], ok bool) {
 	if c.expired(got) {
 		return a, false
 	}
@@ -147,7 +148,13 @@ func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, v *V, n counter)
 	case v == nil:
 		v = new(V)
 	}
-	if err := c.decode(&got.parsed, v); err != nil {
+	var err error
+	if all == nil {
+		err = c.decode(&got.parsed, v)
+	} else {
+		*v, err = all.get(func(v *V) error { return c.decode(&got.parsed, v) })
+	}
+	if err != nil {
 		c.count(corrupt, g.sinks)
 		c.fault(g.ctx, g.key, err)
 		g.far.seen = got.record.Version
@@ -330,7 +337,7 @@ func (c *engine[K, V]) peekStore(g *getting[K, V], long bool) (answer[V], bool) 
 	if err != nil {
 		return c.unread(g, err)
 	}
-	return c.openRecord(g, &got, nil, hitStore)
+	return c.openRecord(g, &got, nil, nil, hitStore)
 }
 
 // entryShared is Entry over a store.
