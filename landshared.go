@@ -16,7 +16,7 @@ func (c *engine[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
 			s.fault = &StoreError{Loader: c.name, Op: "GetMany", Err: err}
 		}
 	}
-	if s.data, err = c.encode(s.full, r.entry.Created, &r.entry.Value, r.none, r.life, tags); err != nil {
+	if s.data, err = c.encode(s.full, r.entry.Created, &r.entry.Value, r.none, c.set.life.slide(r.life), tags); err != nil {
 		s.fault = err
 	}
 }

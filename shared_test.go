@@ -12,6 +12,7 @@ import (
 
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
 // An origin has rows that processes fetch.
@@ -255,4 +256,93 @@ func TestTagsOverAStore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a use extends a sliding life to is what the entry was given, not what the loader gives: an Add keeps it, a Touch replaces it.
+func TestSlidingLifeIsTheEntrysOwn(t *testing.T) {
+	for name, store := range map[string]func() zodiac.Store{
+		"memory":       func() zodiac.Store { return nil },
+		"memstore":     func() zodiac.Store { return memstore.New() },
+		"a bare store": func() zodiac.Store { return chaos.Bare(memstore.New()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := []zodiac.Option{zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding()}
+				if s := store(); s != nil {
+					defer s.Close() //nolint:errcheck // nothing is kept
+					opts = append(opts, zodiac.WithStore(s))
+				}
+				ctx := t.Context()
+				c := zodiac.NewCache[string, int64](opts...)
+				defer c.Close(ctx) //nolint:errcheck // nothing runs
+				if err := c.Set(ctx, "k", 1, zodiac.WithTTL(4)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * time.Second)
+				if n, err := zodiac.Add(ctx, c, "k", 1); n != 2 || err != nil {
+					t.Fatalf("Add = %d, %v", n, err)
+				}
+				left(t, c, "after an Add", time.Second)
+				use(t, c)
+				left(t, c, "after an Add and a use", 4*time.Second)
+				if ok, err := c.Touch(ctx, "k", zodiac.WithTTL(2)); !ok || err != nil {
+					t.Fatalf("Touch = %v, %v", ok, err)
+				}
+				left(t, c, "after a Touch", 2*time.Second)
+				time.Sleep(time.Second)
+				use(t, c)
+				left(t, c, "after a Touch and a use", 2*time.Second)
+			})
+		})
+	}
+}
+
+func use(t *testing.T, c *zodiac.Cache[string, int64]) {
+	t.Helper()
+	if n, err := c.GetOrFetch(t.Context(), "k", func(context.Context, string) (int64, error) { return 0, errNotThere }); n != 2 || err != nil {
+		t.Fatalf("GetOrFetch = %d, %v", n, err)
+	}
+	synctest.Wait()
+}
+
+func left(t *testing.T, c *zodiac.Cache[string, int64], when string, want time.Duration) {
+	t.Helper()
+	if e, ok, err := c.Entry(t.Context(), "k"); !ok || err != nil || e.Left != want {
+		t.Errorf("%s: Entry = %+v, %v, %v; want %v left", when, e, ok, err, want)
+	}
+}
+
+// A Touch makes no fetch void: while one runs, the record it is about to replace only lives longer.
+func TestTouchOfASlidingLifeMakesNoFetchVoid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		store := memstore.New()
+		defer store.Close()
+		fetch := func(context.Context, string) (int64, error) {
+			time.Sleep(time.Second)
+			return 2, nil
+		}
+		l := zodiac.NewLoader(fetch, zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(store))
+		defer l.Close(ctx) //nolint:errcheck // nothing runs
+		if err := l.Set(ctx, "k", 1); err != nil {
+			t.Fatal(err)
+		}
+		refreshed := make(chan error)
+		go func() {
+			_, err := l.Refresh(ctx, "k")
+			refreshed <- err
+		}()
+		synctest.Wait()
+		if ok, err := l.Touch(ctx, "k", zodiac.WithTTL(4)); !ok || err != nil {
+			t.Errorf("Touch = %v, %v", ok, err)
+		}
+		left(t, l.Cache, "after a Touch", 4*time.Second)
+		if err := <-refreshed; err != nil {
+			t.Error(err)
+		}
+		use(t, l.Cache)
+		if s := l.Stats(); s.Stored != 1 {
+			t.Errorf("%+v; want one fetch, stored", s)
+		}
+	})
 }

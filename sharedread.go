@@ -278,11 +278,10 @@ func (c *engine[K, V]) describeRecord(v *V, got *found) *Entry[V] {
 	return d
 }
 
-// encode makes the record of a value, or of a None, that lives so long. The error is a *CodecError, or says that the record is
+// encode makes the record of a value, or of a None. The error is a *CodecError, or says that the record is
 // too large.
-func (c *engine[K, V]) encode(full string, created int64, value *V, none error, life time.Duration, tags []recordTag) ([]byte, error) {
-	rec := record{kind: recordValue, created: c.clock.Time(created), tags: tags, text: full}
-	rec.slide = c.set.life.slide(life)
+func (c *engine[K, V]) encode(full string, created int64, value *V, none error, slide time.Duration, tags []recordTag) ([]byte, error) {
+	rec := record{kind: recordValue, created: c.clock.Time(created), slide: slide, tags: tags, text: full}
 	switch {
 	case none != nil:
 		rec.kind, rec.payload = recordNone, []byte(textOfNone(none))

@@ -51,8 +51,12 @@ func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V
 			return d, c.storeFault(ctx, w.key, "GetMany", err)
 		}
 	}
+	slide := c.set.life.slide(w.life)
+	if w.keepLeft {
+		slide = w.slide
+	}
 	d.record.TTL = w.life
-	d.record.Data, err = c.encode(d.full, w.created, value, none, w.life, tags)
+	d.record.Data, err = c.encode(d.full, w.created, value, none, slide, tags)
 	return d, err
 }
 
@@ -180,46 +184,29 @@ func noMiss(err error) error {
 	return err
 }
 
-// touchShared is Touch over a store. How long a value is to live may depend on what it is: then it is read first.
-func (c *engine[K, V]) touchShared(ctx context.Context, w *write[K, V]) (bool, error) {
-	d, err := c.newDraft(w)
-	if err != nil {
-		return false, err
-	}
-	e, err := c.readForWrite(ctx, w, &d)
-	if errors.Is(err, ErrMiss) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	if err := c.newLife(w, e); err != nil {
-		return false, err
-	}
-	if w.drop {
-		return false, c.deleteDraft(ctx, w, &d)
-	}
-	there, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) {
-		return c.remote.store.Expire(ctx, d.key, w.life)
-	})
-	c.forget(&w.place, d.key)
-	return there && err == nil, c.told(ctx, w.key, "Expire", err, c.announceKeys(ctx, &d.budget, d.key))
-}
-
 // readForWrite returns the entry that a write is about. It is an ErrMiss if there is none that can be used.
 func (c *engine[K, V]) readForWrite(ctx context.Context, w *write[K, V], d *draft) (*tier.Entry[K, V], error) {
-	got, err := c.readLong(ctx, &d.budget, d.key)
-	if errors.Is(err, ErrMiss) {
+	got, err := c.readUsable(ctx, w, d)
+	if err != nil {
 		return nil, err
-	} else if err != nil {
-		return nil, c.writeError(ctx, w.key, "Get", err)
 	}
-	return c.entryOf(ctx, w, d, &got)
+	return c.entryOf(ctx, w, &got)
 }
 
-func (c *engine[K, V]) entryOf(ctx context.Context, w *write[K, V], d *draft, got *found) (*tier.Entry[K, V], error) {
-	if !c.usableRecord(d.full, nil, got) {
-		return nil, ErrMiss
+// readUsable returns the record that a write is about. It is an ErrMiss if there is none that can be used.
+func (c *engine[K, V]) readUsable(ctx context.Context, w *write[K, V], d *draft) (found, error) {
+	got, err := c.readLong(ctx, &d.budget, d.key)
+	switch {
+	case err == nil && !c.usableRecord(d.full, nil, &got):
+		err = ErrMiss
+	case err != nil && !errors.Is(err, ErrMiss):
+		err = c.writeError(ctx, w.key, "Get", err)
 	}
+	return got, err
+}
+
+// entryOf returns the entry of a record that can be used. It is an ErrMiss if its value cannot.
+func (c *engine[K, V]) entryOf(ctx context.Context, w *write[K, V], got *found) (*tier.Entry[K, V], error) {
 	e := c.entryFor(&w.place, got)
 	if err := c.decode(&got.parsed, &e.Value); err != nil {
 		c.count(corrupt, nil)
@@ -308,13 +295,13 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 	if err := c.lockShared(ctx, w, &d, &l); err != nil {
 		return value, false, err
 	}
-	got, err := c.readLong(ctx, &d.budget, d.key)
+	got, err := c.readUsable(ctx, w, &d)
 	var e *tier.Entry[K, V]
 	if err == nil {
-		e, err = c.entryOf(ctx, w, &d, &got)
+		e, err = c.entryOf(ctx, w, &got)
 	}
 	if noMiss(err) != nil {
-		return value, false, c.writeError(ctx, w.key, "Get", err)
+		return value, false, err
 	}
 	there := got.record.Version != "" // though perhaps of no use
 	ok := e != nil && got.parsed.kind != recordNone
@@ -325,6 +312,7 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 		return value, false, err
 	}
 	if w.keepLeft = keepLeft && ok; w.keepLeft {
+		w.slide = got.parsed.slide
 		if w.given.tags, err = c.givenNames(w.key, &e.Value, namesOfRecord(&got.parsed)); err != nil {
 			return value, false, err
 		}
@@ -347,17 +335,25 @@ func (c *engine[K, V]) lockShared(ctx context.Context, w *write[K, V], d *draft,
 	if c.remote.leaser == nil {
 		return nil
 	}
-	a, sent := l.ask("", true), time.Now()
-	claim, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (Claim, error) { return c.remote.leaser.Acquire(ctx, d.key, a) })
-	switch {
-	case err != nil:
-		l.abort(a.Token)
-		return c.writeError(ctx, w.key, "Acquire", err)
-	case claim.State != Won:
-		return c.writeError(ctx, w.key, "Acquire", fmt.Errorf("it answered %v to an ask by force", claim.State))
+	claim, err := c.askForWrite(ctx, w, d, l, "", true)
+	if err == nil && claim.State != Won {
+		err = c.writeError(ctx, w.key, "Acquire", fmt.Errorf("it answered %v to an ask by force", claim.State))
 	}
-	l.grant(claim.Token, sent, a.Lease)
-	return nil
+	return err
+}
+
+// askForWrite asks for the lease of a key. If the answer is Won, l is that lease.
+func (c *engine[K, V]) askForWrite(ctx context.Context, w *write[K, V], d *draft, l *lease, seen string, force bool) (Claim, error) {
+	a, sent := l.ask(seen, force), time.Now()
+	claim, err := send(ctx, c.remote, &d.budget, func(ctx context.Context) (Claim, error) { return c.remote.leaser.Acquire(ctx, d.key, a) })
+	if err != nil {
+		l.abort(a.Token)
+		return claim, c.writeError(ctx, w.key, "Acquire", err)
+	}
+	if claim.State == Won {
+		l.grant(claim.Token, sent, a.Lease)
+	}
+	return claim, nil
 }
 
 // commitUpdate stores what an Update has made of a value. there says whether there was a record.

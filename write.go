@@ -224,7 +224,8 @@ type write[K comparable, V any] struct {
 	life    time.Duration // of the entry, counted from when it is stored
 	drop    bool          // the entry would live no time: there is to be none
 
-	keepLeft bool // when it takes the place of another entry, it ends when that would
+	keepLeft bool          // when it takes the place of another entry, it ends when that would
+	slide    time.Duration // over a store, if keepLeft: see record
 }
 
 func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) }
