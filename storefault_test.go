@@ -95,6 +95,62 @@ func TestGetFetchesWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
+// Who joined late, and finds the store down too, takes what he waited for: he does not wait for the next fetch.
+func TestLateJoinerWaitsForOneFetchWhileTheStoreIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 10 * time.Second}
+		o.write("k", "v")
+		l, faults := faulty(t, o)
+		faults.Fail(errDown)
+		var wg sync.WaitGroup
+		get := func() {
+			wg.Go(func() {
+				began := time.Now()
+				v, err := l.Get(t.Context(), "k")
+				if took := time.Since(began); v != "v" || err != nil || took > o.took {
+					t.Errorf("Get = %q, %v after %v", v, err, took)
+				}
+			})
+			time.Sleep(time.Second)
+		}
+		get()
+		get() // joins it
+		if _, err := l.Delete(t.Context(), "k"); !errors.Is(err, errDown) {
+			t.Errorf("Delete: %v", err)
+		}
+		get() // begins another, which runs when the first two have their value
+		wg.Wait()
+		if s := l.Stats(); o.n.Load() != 2 || s.Fetched != 2 || s.Shared != 1 {
+			t.Errorf("%d fetches, %+v; want two, one of them shared", o.n.Load(), s)
+		}
+	})
+}
+
+// A codec that cannot decode what it has encoded fails all who share a fetch, those too who get it for want of the store's answer.
+func TestShareThatCannotBeDecodedIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{took: 10 * time.Second}
+		o.write("k", "v")
+		l, faults := faulty(t, o, zodiac.WithCodec(mute{zodiac.JSON}))
+		faults.Fail(errDown)
+		go l.Get(t.Context(), "k")
+		time.Sleep(time.Second)
+		_, err := l.Get(t.Context(), "k")
+		if bad, ok := errors.AsType[*zodiac.CodecError](err); !ok || bad.Op != "Unmarshal" {
+			t.Errorf("Get: %v; want a CodecError of Unmarshal", err)
+		}
+		synctest.Wait()
+		if s := l.Stats(); s.Failed != 1 || s.Fetched != 1 || s.Shared != 0 {
+			t.Errorf("%+v; want one failure", s)
+		}
+	})
+}
+
+// mute is a codec that decodes nothing.
+type mute struct{ zodiac.Codec }
+
+func (mute) Unmarshal([]byte, any) error { return errDown }
+
 func TestFailClosedReturnsTheStoresFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}

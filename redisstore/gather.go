@@ -13,10 +13,10 @@ import (
 	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
-// A gatherer lets callers who read at the same time share pipelines: most of what a command costs are the system calls of both
-// ends. The first of a batch steps back, so that those who could run just then can add theirs, and sends it; who comes while it is
-// under way belongs to the next one. A caller who is nearly alone sends his own command, and so does everyone while the processors
-// have so much else to do that stepping back takes milliseconds.
+// A gatherer lets callers who read or run scripts at the same time share pipelines: most of what a command costs are the system
+// calls of both ends. The first of a batch steps back, so that those who could run just then can add theirs, and sends it; who comes
+// while it is under way belongs to the next one. A caller who is nearly alone sends his own command, and so does everyone while the
+// processors have so much else to do that stepping back takes milliseconds.
 type gatherer struct {
 	yield   func()       // runtime.Gosched
 	callers atomic.Int32 // that are under way
@@ -49,7 +49,7 @@ var epoch = time.Now()
 // errUnsent is the error of commands whose pipeline a hook of the client has ended by a panic.
 var errUnsent = errors.New("redisstore: the pipeline was not carried out")
 
-// gathered is process for a command that only reads and is sent by many.
+// gathered is process for a command that is sent by many, and may be carried out twice.
 func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 	g := &s.gatherer
 	defer g.callers.Add(-1)

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -31,7 +34,7 @@ func (th *throng) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (th *throng) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() == "get" {
+		if isCounted(cmd) {
 			th.alone.Add(1)
 		}
 		return next(ctx, cmd)
@@ -40,7 +43,7 @@ func (th *throng) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (th *throng) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() == "get" {
+		if isCounted(cmds[0]) {
 			th.sizes = append(th.sizes, len(cmds))
 			if th.pipelines != nil {
 				return th.pipelines(ctx)
@@ -48,6 +51,10 @@ func (th *throng) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		}
 		return next(ctx, cmds)
 	}
+}
+
+func isCounted(cmd redis.Cmder) bool {
+	return slices.Contains([]string{"get", "evalsha", "eval"}, cmd.Name())
 }
 
 // crowded calls f in virtual time, with a Store that has records "0" to "99" under keys of these names, and more callers than may
@@ -120,6 +127,103 @@ func TestReadersWhoComeTogetherShareAPipeline(t *testing.T) {
 			t.Errorf("pipelines of %v, and %d by themselves; want one of 4, and 0", th.sizes, th.alone.Load())
 		}
 	})
+}
+
+// together calls n functions while others may add their commands to a batch, sends that, and returns when they have.
+func (th *throng) together(n int, call func(i int)) {
+	th.t.Helper()
+	b, _ := th.lead()
+	var callers sync.WaitGroup
+	for i := range n {
+		callers.Go(func() { call(i) })
+	}
+	synctest.Wait()
+	if !th.s.gatherer.close(b) {
+		th.t.Fatal("somebody else sends the batch")
+	}
+	th.s.sendBatch(context.Background(), b)
+	callers.Wait()
+}
+
+// acquire asks for leases of n keys together, and then uses each.
+func (th *throng) acquire(n int) {
+	th.t.Helper()
+	ctx := context.Background()
+	key := func(i int) string { return fmt.Sprint("leased", i) }
+	claims := make([]zodiac.Claim, n)
+	th.together(n, func(i int) {
+		var err error
+		token := fmt.Sprintf("%016d", i)
+		if claims[i], err = th.s.Acquire(ctx, key(i), zodiac.Ask{Token: token, Lease: time.Minute}); err != nil {
+			th.t.Error(err)
+		}
+	})
+	for i, c := range claims {
+		data := fmt.Append(nil, "of ", i)
+		if ok, err := th.s.Commit(ctx, key(i), c.Token, zodiac.Record{Data: data, TTL: time.Minute}); !ok || err != nil {
+			th.t.Errorf("Commit %d under %+v = %v, %v", i, c, ok, err)
+		}
+		if r, err := th.s.Get(ctx, key(i)); err != nil || string(r.Data) != string(data) {
+			th.t.Errorf("Get %d = %q, %v", i, r.Data, err)
+		}
+	}
+}
+
+func TestScriptsThatComeTogetherShareAPipeline(t *testing.T) {
+	crowded(t, func(th *throng) {
+		if _, err := th.s.Acquire(context.Background(), "known", zodiac.Ask{Token: strings.Repeat("k", 16), Lease: time.Minute}); err != nil {
+			t.Fatal(err) // so that the server knows the script
+		}
+		th.alone.Store(0)
+		th.together(3, func(i int) {
+			token := fmt.Sprintf("%016d", i)
+			if c, err := th.s.Acquire(context.Background(), fmt.Sprint("k", i), zodiac.Ask{Token: token, Lease: time.Minute}); err != nil || c.State != zodiac.Won {
+				t.Errorf("Acquire = %+v, %v", c, err)
+			}
+		})
+		if len(th.sizes) != 1 || th.sizes[0] != 4 || th.alone.Load() != 0 {
+			t.Errorf("pipelines of %v, and %d by themselves; want one of 4, and 0", th.sizes, th.alone.Load())
+		}
+	})
+}
+
+// Of a pipeline of scripts that the server has forgotten nothing was done; each is sent again in full.
+func TestScriptsThatAreNotKnownAreSentInFull(t *testing.T) {
+	crowded(t, func(th *throng) {
+		if err := th.s.client.ScriptFlush(context.Background()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		th.acquire(5)
+	})
+}
+
+func TestEveryCallerOfAPipelineHasTheReplyToHisScript(t *testing.T) {
+	crowded(t, func(th *throng) { th.acquire(maxBatch - 2) })
+}
+
+// What must not be carried out twice, and what would hold the others up, is not in a pipeline with them.
+func TestSomeScriptsAreSentByThemselves(t *testing.T) {
+	ctx := context.Background()
+	for name, call := range map[string]func(s *Store) error{
+		"an Add": func(s *Store) error {
+			_, err := s.Add(ctx, "new", zodiac.Record{Data: []byte("x"), TTL: time.Minute})
+			return err
+		},
+		"a large Set": func(s *Store) error {
+			return s.Set(ctx, "new", zodiac.Record{Data: make([]byte, largeCall), TTL: time.Minute})
+		},
+	} {
+		crowded(t, func(th *throng) {
+			b, _ := th.lead()
+			defer th.s.gatherer.close(b)
+			if err := call(th.s); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if len(b.cmds) != 1 || th.alone.Load() == 0 {
+				t.Errorf("%s: the batch has %d commands, and %d were sent by themselves", name, len(b.cmds), th.alone.Load())
+			}
+		})
+	}
 }
 
 func TestWhoFillsABatchSendsIt(t *testing.T) {

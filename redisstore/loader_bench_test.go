@@ -3,9 +3,11 @@ package redisstore_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,4 +184,78 @@ func BenchmarkLoaderMemoryHit(b *testing.B) {
 	hits(alone)
 	hits(front)
 	turns(b, func() time.Duration { return hits(front) }, func() time.Duration { return hits(alone) })
+}
+
+// BenchmarkLoaderMiss measures Gets that miss, whose function returns at once, beside the three commands that each costs at least,
+// bare: a GET, a SET of a lock, and a SET of the value.
+func BenchmarkLoaderMiss(b *testing.B) {
+	server := redistest.Start(b)
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			r, next := rivals(b, server, 0, true), new(atomic.Int64)
+			next.Store(int64(callers) << 32) // other keys than the others have
+			ctx := context.Background()
+			turns(b, func() time.Duration {
+				return timed(callers, 1, func(int) {
+					if _, err := r.loader.Get(ctx, fmt.Sprintf("ours-%d", next.Add(1))); err != nil {
+						b.Error(err)
+					}
+				})
+			}, func() time.Duration {
+				return timed(callers, 1, func(int) { r.miss(ctx, b, fmt.Sprintf("bare-%d", next.Add(1))) })
+			})
+		})
+	}
+}
+
+// BenchmarkLoaderGetManyMiss is BenchmarkLoaderMiss for GetMany of 1,000 keys, and the bare commands in three pipelines.
+func BenchmarkLoaderGetManyMiss(b *testing.B) {
+	server := redistest.Start(b)
+	r, round := rivals(b, server, 0, true), 0
+	ctx := context.Background()
+	names := func(prefix string) []string {
+		all := make([]string, 1000)
+		for i := range all {
+			all[i] = fmt.Sprintf("%s-%d-%d", prefix, round, i)
+		}
+		return all
+	}
+	turns(b, func() time.Duration {
+		round++
+		keys := names("ours")
+		began := time.Now()
+		if got, err := r.loader.GetMany(ctx, keys); err != nil || len(got) != len(keys) {
+			b.Fatal(len(got), err)
+		}
+		return time.Since(began)
+	}, func() time.Duration {
+		keys := names("bare")
+		began := time.Now()
+		for _, add := range []func(redis.Pipeliner, string){
+			func(p redis.Pipeliner, key string) { p.Get(ctx, key) },
+			func(p redis.Pipeliner, key string) { p.SetNX(ctx, key+":lock", "me", time.Second) }, //nolint:staticcheck // as people write it
+			func(p redis.Pipeliner, key string) { p.Set(ctx, key, `{"ID":7}`, time.Hour) },
+		} {
+			p := r.client.Pipeline()
+			for _, key := range keys {
+				add(p, key)
+			}
+			if _, err := p.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(began)
+	})
+}
+
+func (r *rivalry) miss(ctx context.Context, b *testing.B, key string) {
+	if err := r.client.Get(ctx, key).Err(); !errors.Is(err, redis.Nil) {
+		b.Error(err)
+	}
+	if err := r.client.Set(ctx, key+":lock", "me", time.Second).Err(); err != nil {
+		b.Error(err)
+	}
+	if err := r.client.Set(ctx, key, `{"ID":7}`, time.Hour).Err(); err != nil {
+		b.Error(err)
+	}
 }

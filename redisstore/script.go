@@ -82,6 +82,22 @@ func (c *call) command(ctx context.Context, full bool) scriptCmd {
 	return cmd
 }
 
+// largeCall is from how many bytes of arguments on a call is sent by itself: who shares a pipeline waits for all that is in it.
+const largeCall = 4 << 10
+
+func (c *call) isLarge() bool {
+	size := 0
+	for _, arg := range c.args {
+		switch a := arg.(type) {
+		case string:
+			size += len(a)
+		case []byte:
+			size += len(a)
+		}
+	}
+	return size >= largeCall
+}
+
 // call runs a script and returns its reply.
 func (s *Store) call(ctx context.Context, sc *script, key string, args ...any) ([]any, error) {
 	if err := s.ready(ctx); err != nil {
@@ -89,7 +105,11 @@ func (s *Store) call(ctx context.Context, sc *script, key string, args ...any) (
 	}
 	c := call{sc, key, args}
 	cmd := c.command(ctx, false)
-	err := s.process(ctx, cmd)
+	send := s.gathered
+	if sc.once || c.isLarge() {
+		send = s.process
+	}
+	err := send(ctx, cmd)
 	if unknownScript(err) {
 		cmd = c.command(ctx, true)
 		err = s.process(ctx, cmd)
