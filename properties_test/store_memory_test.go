@@ -288,6 +288,33 @@ func TestFetchThatReplacesWhatIsOfNoUseFillsMemory(t *testing.T) {
 	})
 }
 
+// A result that is not to be stored takes the place of the record of no use in memory too, which is not there again when ValidIf thinks
+// better of it.
+func TestResultThatIsNotStoredTakesTheOldOneOutOfMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		refuse := false
+		fetch := func(context.Context, int) (int, error) { return 2, nil }
+		l := zodiac.NewLoader(fetch, zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithStore(store), zodiac.WithMemory(30),
+			zodiac.SkipIf(func(v int) bool { return v == 2 }), zodiac.ValidIf(func(int, zodiac.Entry[int]) bool { return !refuse }))
+		defer l.Close(bg)
+		l.Peek(bg, 0) // it begins to hear
+		synctest.Wait()
+		l.Set(bg, key, 1)
+		for _, want := range []int{1, 2} {
+			refuse = want == 2
+			if v, err := l.Get(bg, key); v != want || err != nil {
+				t.Errorf("Get = %d, %v; want %d", v, err, want)
+			}
+		}
+		refuse = false
+		if v, ok, err := l.Peek(bg, key); ok || err != nil {
+			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
+		}
+	})
+}
+
 // P8: however many keys memory holds, each is known by what is announced of it.
 func TestP8_AnnouncementsFindEveryKeyInMemory(t *testing.T) {
 	const n = 2500

@@ -78,7 +78,10 @@ func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 	case err == nil:
 		return nil
 	case b.failed(err) && ctx.Err() == nil:
-		return s.process(ctx, cmd)
+		if err = s.process(ctx, cmd); err != nil && ctx.Err() != nil && !sends {
+			return faults.Shared(err) // it had only what the batch had left
+		}
+		return err
 	case sends:
 		return timely(ctx, err)
 	default: // it is the sender's fault to report, if it is one

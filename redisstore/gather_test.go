@@ -28,6 +28,7 @@ type throng struct {
 	alone atomic.Int32 // commands that were not in one
 
 	pipelines func(ctx context.Context) error // instead of sending them, if not nil
+	singles   func(ctx context.Context) error // likewise
 }
 
 func (th *throng) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -36,6 +37,9 @@ func (th *throng) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if isCounted(cmd) {
 			th.alone.Add(1)
+			if th.singles != nil {
+				return th.singles(ctx)
+			}
 		}
 		return next(ctx, cmd)
 	}
@@ -292,6 +296,42 @@ func TestFaultOfABatchIsOneFault(t *testing.T) {
 			t.Errorf("GetData() = %v, as one that another reports; nobody else does", err)
 		}
 	})
+}
+
+// Whoever sends his own command in the time that a batch has left him, and has no answer in that either, says nothing new.
+func TestFaultInTheTimeThatABatchHasLeftIsNotAnother(t *testing.T) {
+	silent := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, c := range map[string]struct {
+		single func(context.Context) error
+		shared bool
+	}{
+		"no answer":         {silent, true},
+		"an error in reply": {func(context.Context) error { return os.ErrClosed }, false},
+	} {
+		crowded(t, func(th *throng) {
+			th.pipelines, th.singles = silent, c.single
+			b, _ := th.lead()
+			errs := make(chan error, 3)
+			for range cap(errs) {
+				go func() {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Second+10*time.Millisecond)
+					defer cancel()
+					_, err := th.s.GetData(ctx, "1")
+					errs <- err
+				}()
+			}
+			synctest.Wait()
+			th.s.gatherer.close(b)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			th.s.sendBatch(ctx, b)
+			for range cap(errs) {
+				if err := <-errs; err == nil || faults.IsShared(err) != c.shared {
+					t.Errorf("%s: GetData() = %v; want an error, as one that another reports: %v", name, err, c.shared)
+				}
+			}
+		})
+	}
 }
 
 func TestReaderWithoutCompanySendsOneCommand(t *testing.T) {
