@@ -43,6 +43,7 @@ type getting[K comparable, V any] struct {
 	mode    Mode
 	refused *tier.Entry[K, V] // the entry that ValidIf did not want
 	within  *flight.Link      // the flight it is a part of
+	waits   func()            // called, perhaps more than once, when it waits for what others fetch; or nil
 
 	far distant[K, V] // over a store
 }
@@ -287,6 +288,9 @@ func (g *getting[K, V]) kind() (kind flight.Kind, joins func(*flight.Flight[tier
 // wait waits for a flight under the caller's own context. ok is false if what it brought is not for this caller, who has to
 // try again.
 func (c *engine[K, V]) wait(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role) (a answer[V], ok bool) {
+	if role != flight.Leads && g.waits != nil {
+		g.waits()
+	}
 	in := f.Wait(g.ctx.Done())
 	g.within.Waited(f)
 	if !in {

@@ -9,11 +9,12 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// manyAtOnce is how many keys one GetMany fetches at a time.
+// manyAtOnce is how many keys one GetMany fetches at a time, besides those it waits for while others fetch them.
 const manyAtOnce = 16
 
 // GetMany returns the values of keys, as Get would one by one. What is missing is fetched, at most 16 keys at a time; each
-// key shares its fetch with every other call. Duplicate keys count once.
+// key shares its fetch with every other call, and one that others fetch is waited for without keeping the rest waiting. Duplicate
+// keys count once.
 //
 // A key known not to exist ([ErrNone]) is absent from the map, and so is, under ReadOnly, one that is not cached. Every
 // other failure is in a *[ManyError], and the values of the other keys are in the map beside it. If ctx ends, what is
@@ -210,7 +211,9 @@ func (m *many[K, V]) load(missing []lacking[K, V]) {
 	for i := range missing {
 		places <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-places }()
+			leave := sync.OnceFunc(func() { <-places })
+			defer leave()
+			missing[i].get.waits = leave
 			m.fetch(&missing[i])
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
 )
 
 // square is a function of a loader.
@@ -88,6 +89,51 @@ func TestGetManyFetchesSixteenAtATime(t *testing.T) {
 			t.Errorf("GetMany = %d values, %v, %d at a time, in %v; want 40, nil, 16, 3s", len(m), err, most.Load(), d)
 		}
 	})
+}
+
+// What others fetch, in this process or elsewhere, keeps none of the other keys waiting.
+func TestGetManyFetchesBesideWhatItWaitsFor(t *testing.T) {
+	const theirs, all = 40, 60
+	for name, elsewhere := range map[string]bool{"in this process": false, "in another process": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memstore.New()
+				defer store.Close()
+				var running, most atomic.Int64
+				open := func() *zodiac.Loader[int, int] {
+					return zodiac.NewLoader(func(ctx context.Context, n int) (int, error) {
+						if n < theirs {
+							time.Sleep(5 * time.Second)
+							return square(ctx, n)
+						}
+						most.Store(max(most.Load(), running.Add(1)))
+						defer running.Add(-1)
+						time.Sleep(time.Second)
+						return square(ctx, n)
+					}, zodiac.WithName("squares"), zodiac.WithTTL(60), zodiac.WithStore(&twin{store}))
+				}
+				mine := open()
+				defer mine.Close(t.Context()) //nolint:errcheck // nothing runs
+				others := mine
+				if elsewhere {
+					others = open()
+					defer others.Close(t.Context()) //nolint:errcheck // nothing runs
+				}
+				for n := range theirs {
+					go others.Get(t.Context(), n)
+				}
+				synctest.Wait()
+				began := time.Now()
+				if m, err := mine.GetMany(t.Context(), upTo(all)); len(m) != all || err != nil {
+					t.Errorf("GetMany = %d values, %v", len(m), err)
+				}
+				if took := time.Since(began); took > 5*time.Second+50*time.Millisecond || most.Load() != 16 {
+					t.Errorf("it took %v, with %d fetches at a time; want what the fetches of others take, and 16", took, most.Load())
+				}
+				synctest.Wait()
+			})
+		})
+	}
 }
 
 func TestGetManyAndGetShareFetches(t *testing.T) {

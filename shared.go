@@ -34,7 +34,7 @@ func (c *engine[K, V]) loadShared(g *getting[K, V], fetch func(context.Context, 
 func (c *engine[K, V]) share(g *getting[K, V], f *flight.Flight[tier.Key[K], job[K, V]]) {
 	s := &sharingOf[V]{sharing: sharing{
 		c: &c.core, of: f.Job.key, kind: f.Kind, ctx: &f.Job.ctx, sinks: g.sinks, failed: c.set.life.failed,
-		key: g.far.key, full: g.far.full, budget: g.far.budget, seen: g.far.seen, before: everyone,
+		key: g.far.key, full: g.far.full, budget: g.far.budget, seen: g.far.seen, before: everyone, waits: g.waits,
 	}}
 	if c.flat && c.near == nil {
 		s.common = new(common[V])

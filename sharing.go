@@ -23,6 +23,7 @@ type sharing struct {
 	ctx    *fetchContext
 	sinks  []*counters
 	failed time.Duration // WithErrorTTL
+	waits  func()        // see getting
 
 	key, full string // of the store
 	budget    budget

@@ -41,11 +41,22 @@ func (s *sharing) await(w *waiting, claim *Claim) (met, fetch bool) {
 		return false, false // whatever ended before that is seen at once
 	}
 	w.asks++
-	if !sleep(min(left, pollAfter(w.asks), max(claim.Left, time.Millisecond)), w.wake, s.ctx.Done()) {
-		s.err = context.Canceled // nobody waits any more
+	if !s.pause(min(left, pollAfter(w.asks), max(claim.Left, time.Millisecond)), w.wake) {
 		return true, false
 	}
 	return false, false
+}
+
+// pause waits for d, or wake, which may be nil. It returns false if nobody waits for the flight any more.
+func (s *sharing) pause(d time.Duration, wake <-chan struct{}) bool {
+	if s.waits != nil {
+		s.waits()
+	}
+	if !sleep(d, wake, s.ctx.Done()) {
+		s.err = context.Canceled
+		return false
+	}
+	return true
 }
 
 // tooLong is what WithWait says of a fetch elsewhere that takes too long.
@@ -101,8 +112,8 @@ func (s *sharing) waitForGuard(look func() (found bool)) bool {
 			return true
 		case left <= 0:
 			return s.tooLong()
-		case !sleep(min(left, pollAfter(asks)), nil, s.ctx.Done()):
-			s.err = context.Canceled
+		}
+		if !s.pause(min(left, pollAfter(asks)), nil) {
 			return false
 		}
 	}
