@@ -346,3 +346,26 @@ func TestTouchOfASlidingLifeMakesNoFetchVoid(t *testing.T) {
 		}
 	})
 }
+
+// Touch never revives an entry that has expired, not even one that does while it is under way.
+func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		store := memstore.New()
+		defer store.Close()
+		faults := chaos.New(store)
+		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
+		defer c.Close(ctx) //nolint:errcheck // nothing runs
+		if err := c.Set(ctx, "k", 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4*time.Second - 100*time.Millisecond)
+		faults.Delay(200*time.Millisecond, chaos.Commit)
+		if ok, err := c.Touch(ctx, "k", zodiac.WithTTL(8)); ok || err != nil {
+			t.Errorf("Touch = %v, %v; want false: it has expired meanwhile", ok, err)
+		}
+		if v, ok, err := c.Peek(ctx, "k"); ok || err != nil {
+			t.Errorf("Peek = %v, %v, %v; want nothing", v, ok, err)
+		}
+	})
+}
