@@ -550,3 +550,40 @@ func TestOverwriteThatSharesNothingVoidsWhatBeganBefore(t *testing.T) {
 		wantGet(t, outer, "k", 3)
 	})
 }
+
+// A hit under NoWrite leaves the cache as it was: it does not count as a use when it is decided what is evicted.
+func TestHitUnderNoWriteKeepsNothingFromEviction(t *testing.T) {
+	const old = 50
+	kept := func(ctx context.Context) (n int) {
+		l := zodiac.NewLoader(square, zodiac.WithCapacity(100))
+		defer l.Close(t.Context()) //nolint:errcheck // nothing runs
+		get := func(ctx context.Context, key int) {
+			if _, err := l.Get(ctx, key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for key := range old {
+			get(t.Context(), key)
+		}
+		for key := old; key < 1000; key++ {
+			for range 3 {
+				get(t.Context(), key)
+			}
+			for key := range old {
+				if _, ok, _ := l.Peek(t.Context(), key); ok {
+					get(ctx, key)
+				}
+			}
+		}
+		for key := range old {
+			if _, ok, _ := l.Peek(t.Context(), key); ok {
+				n++
+			}
+		}
+		return n
+	}
+	used, looked := kept(t.Context()), kept(zodiac.NoWrite(t.Context()))
+	if used < old*9/10 || looked > old/10 {
+		t.Errorf("of %d entries %d were kept that were used, and %d that were read under NoWrite; want most, and few", old, used, looked)
+	}
+}
