@@ -313,6 +313,39 @@ func TestCorruptRecordsAreMissesThatGetOverwritten(t *testing.T) {
 	})
 }
 
+// A record of no use that comes between the read and the ask for the lease is overwritten all the same.
+func TestUselessRecordMetByAskingIsOverwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		o.write("k", "v")
+		store := memstore.New()
+		defer store.Close()
+		faults := chaos.New(store)
+		l := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(faults.Store()))
+		defer l.Close(t.Context()) //nolint:errcheck // nothing runs
+		asks := 0
+		faults.Observe(func(c chaos.Call) {
+			if c.Op != chaos.Acquire {
+				return
+			}
+			switch asks++; asks {
+			case 1:
+				if err := store.Set(context.Background(), c.Keys[0], zodiac.Record{Data: []byte("foreign"), TTL: time.Minute}); err != nil {
+					t.Error(err)
+				}
+			case 10:
+				faults.Fail(errDown)
+			}
+		})
+		if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+			t.Errorf("Get = %q, %v", v, err)
+		}
+		if s := l.Stats(); asks != 2 || s.Corrupt != 1 || s.Stored != 1 {
+			t.Errorf("%d asks, %+v; want two, one corrupt record, and one stored", asks, s)
+		}
+	})
+}
+
 func TestWaitingForAnotherProcessEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		opt   zodiac.Option
