@@ -20,8 +20,14 @@ type common[V any] struct {
 	err   error
 }
 
-func (w *common[V]) get(decode func(*V) error) (V, error) {
-	w.once.Do(func() { w.err = decode(&w.value) })
+// commonCopy returns the value of those who share a flight. If a codec ends the goroutine of the one who decodes, that is the error of
+// the others.
+func (c *engine[K, V]) commonCopy(w *common[V], decode func(*V) error) (V, error) {
+	w.once.Do(func() {
+		gone := &PanicError{Goexit: true, In: "WithCodec", Loader: c.name}
+		w.err = &CodecError{Loader: c.name, Op: "Unmarshal", Codec: c.remote.codec.Name(), Err: gone}
+		w.err = decode(&w.value)
+	})
 	return w.value, w.err
 }
 

@@ -2,6 +2,8 @@ package zodiac_test
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +82,54 @@ func TestSharedFlatValueIsDecodedOnceAProcess(t *testing.T) {
 	if n != 2 {
 		t.Errorf("decoded %d times for two processes", n)
 	}
+}
+
+// deserter is a codec that ends the goroutine of the first who decodes.
+type deserter struct {
+	zodiac.Codec
+	n atomic.Int32
+}
+
+func (c *deserter) Unmarshal(data []byte, v any) error {
+	if c.n.Add(1) == 1 {
+		runtime.Goexit()
+	}
+	return c.Codec.Unmarshal(data, v)
+}
+
+// P20: a codec that ends the goroutine of the one who decodes for all is an error for the others.
+func TestGoexitOfACodecIsAnErrorForThoseWhoShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		defer store.Close()
+		fetch := func(context.Context, int) (int, error) {
+			time.Sleep(time.Second)
+			return 7, nil
+		}
+		l := zodiac.NewLoader(fetch, zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(store),
+			zodiac.WithCodec(&deserter{Codec: zodiac.JSON}))
+		defer l.Close(t.Context()) //nolint:errcheck // nothing runs
+		var failed, exited atomic.Int32
+		var callers sync.WaitGroup
+		for range sharers {
+			exited.Add(1)
+			callers.Go(func() {
+				v, err := l.Get(t.Context(), 1)
+				exited.Add(-1)
+				bad, ok := errors.AsType[*zodiac.PanicError](err)
+				switch {
+				case ok && bad.Goexit && bad.In == "WithCodec" && bad.Loader == "rows":
+					failed.Add(1)
+				case v != 7 || err != nil:
+					t.Errorf("Get = %d, %v", v, err)
+				}
+			})
+		}
+		callers.Wait()
+		if failed.Load() != sharers-2 || exited.Load() != 1 {
+			t.Errorf("%d callers have the error, and %d have exited; want all but the one who fetched, and the one who decoded", failed.Load(), exited.Load())
+		}
+	})
 }
 
 // Else everybody has a copy that he may change.

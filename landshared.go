@@ -161,7 +161,7 @@ func (c *engine[K, V]) take(f *flight.Flight[tier.Key[K], job[K, V]], err error,
 	case c.near != nil || s.data == nil:
 		a.value, a.err = c.cloned(r.entry.Value)
 	case s.common != nil:
-		a.value, a.err = s.common.get(func(v *V) error { return c.decodeResult(s.data, v) })
+		a.value, a.err = c.commonCopy(s.common, func(v *V) error { return c.decodeResult(s.data, v) })
 	default:
 		a.err = c.decodeResult(s.data, &a.value)
 	}

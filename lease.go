@@ -147,6 +147,14 @@ func (l *lease) end() (token string, live bool) {
 	return l.token, !l.lost && time.Now().Before(l.deadline)
 }
 
+// endLive is end for who is about to commit. A lease that is lost is given back.
+func (l *lease) endLive() (token string, live bool) {
+	if token, live = l.end(); !live {
+		l.abort(token)
+	}
+	return token, live
+}
+
 // giveUp is close in the background. It is one task: Close may refuse others once it has begun to wait for this one.
 func (l *lease) giveUp() { l.r.tasks.run(func() { l.giveBack(l.r.last) }) }
 

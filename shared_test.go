@@ -349,23 +349,136 @@ func TestTouchOfASlidingLifeMakesNoFetchVoid(t *testing.T) {
 
 // Touch never revives an entry that has expired, not even one that does while it is under way.
 func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
+	for name, s := range map[string]struct {
+		wrap func(zodiac.Store) zodiac.Store
+		late chaos.Op
+	}{
+		"memstore":     {func(s zodiac.Store) zodiac.Store { return s }, chaos.Commit},
+		"a bare store": {chaos.Bare, chaos.Expire},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				store := memstore.New()
+				defer store.Close()
+				faults := chaos.New(s.wrap(store))
+				c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
+				defer c.Close(ctx) //nolint:errcheck // nothing runs
+				if err := c.Set(ctx, "k", 1); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(4*time.Second - 100*time.Millisecond)
+				faults.Delay(200*time.Millisecond, s.late)
+				if ok, err := c.Touch(ctx, "k", zodiac.WithTTL(8)); ok || err != nil {
+					t.Errorf("Touch = %v, %v; want false: it has expired meanwhile", ok, err)
+				}
+				if v, ok, err := c.Peek(ctx, "k"); ok || err != nil {
+					t.Errorf("Peek = %v, %v, %v; want nothing", v, ok, err)
+				}
+			})
+		})
+	}
+}
+
+// What a Touch writes once more over a bare store lives as long as it was given: an entry that would have ended before the write
+// arrives does not come back by it.
+func TestTouchOverABareStoreGivesTheLifeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		store := memstore.New()
+		defer store.Close()
+		faults := chaos.New(chaos.Bare(store))
+		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
+		defer c.Close(ctx) //nolint:errcheck // nothing runs
+		if err := c.Set(ctx, "k", 2); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4*time.Second - 100*time.Millisecond)
+		faults.Delay(200*time.Millisecond, chaos.Set)
+		go c.Touch(ctx, "k", zodiac.WithTTL(8))
+		for range 30 {
+			time.Sleep(10 * time.Millisecond)
+			if _, ok, err := c.Peek(ctx, "k"); !ok || err != nil {
+				t.Fatalf("Peek = %v, %v while a Touch is under way that has read it", ok, err)
+			}
+		}
+	})
+}
+
+// An Add holds the lease of the key too, but not for long: a Touch that meets it is not lost.
+func TestTouchBesideAnAddIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		store := memstore.New()
 		defer store.Close()
 		faults := chaos.New(store)
-		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
+		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
 		defer c.Close(ctx) //nolint:errcheck // nothing runs
 		if err := c.Set(ctx, "k", 1); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(4*time.Second - 100*time.Millisecond)
-		faults.Delay(200*time.Millisecond, chaos.Commit)
-		if ok, err := c.Touch(ctx, "k", zodiac.WithTTL(8)); ok || err != nil {
-			t.Errorf("Touch = %v, %v; want false: it has expired meanwhile", ok, err)
+		faults.Delay(5*time.Millisecond, chaos.Commit)
+		added := make(chan error)
+		go func() {
+			_, err := zodiac.Add(ctx, c, "k", 1)
+			added <- err
+		}()
+		synctest.Wait()
+		if ok, err := c.Touch(ctx, "k", zodiac.WithTTL(2)); !ok || err != nil {
+			t.Errorf("Touch = %v, %v", ok, err)
 		}
-		if v, ok, err := c.Peek(ctx, "k"); ok || err != nil {
-			t.Errorf("Peek = %v, %v, %v; want nothing", v, ok, err)
+		if err := <-added; err != nil {
+			t.Error(err)
 		}
+		time.Sleep(time.Second)
+		use(t, c)
+		left(t, c, "after a Touch and a use", 2*time.Second)
 	})
+}
+
+// A write whose commit fails leaves no lease that others would wait for.
+func TestWriteThatFailsLeavesNoLease(t *testing.T) {
+	for name, write := range map[string]func(context.Context, *zodiac.Cache[string, int64]) error{
+		"Touch": func(ctx context.Context, c *zodiac.Cache[string, int64]) error {
+			_, err := c.Touch(ctx, "k", zodiac.WithTTL(2))
+			return err
+		},
+		"Add": func(ctx context.Context, c *zodiac.Cache[string, int64]) error {
+			_, err := zodiac.Add(ctx, c, "k", 1)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				store := memstore.New()
+				defer store.Close()
+				faults := chaos.New(store)
+				c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
+				defer c.Close(ctx) //nolint:errcheck // nothing runs
+				if err := c.Set(ctx, "k", 1); err != nil {
+					t.Fatal(err)
+				}
+				var key string
+				faults.Observe(func(call chaos.Call) {
+					if call.Op == chaos.Acquire {
+						key = call.Keys[0]
+					}
+				})
+				faults.Fail(errDown, chaos.Commit)
+				if err := write(ctx, c); !errors.Is(err, errDown) {
+					t.Errorf("it returned %v", err)
+				}
+				synctest.Wait()
+				r, err := store.Get(ctx, key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				claim, err := store.Acquire(ctx, key, zodiac.Ask{Token: "0123456789abcdef", Lease: time.Second, Seen: r.Version})
+				if claim.State != zodiac.Won || err != nil {
+					t.Errorf("then Acquire = %v, %v; want the lease", claim.State, err)
+				}
+			})
+		})
+	}
 }

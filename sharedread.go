@@ -152,7 +152,7 @@ func (c *engine[K, V]) openRecord(g *getting[K, V], got *found, v *V, all *commo
 	if all == nil {
 		err = c.decode(&got.parsed, v)
 	} else {
-		*v, err = all.get(func(v *V) error { return c.decode(&got.parsed, v) })
+		*v, err = c.commonCopy(all, func(v *V) error { return c.decode(&got.parsed, v) })
 	}
 	if err != nil {
 		c.count(corrupt, g.sinks)

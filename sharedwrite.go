@@ -361,22 +361,32 @@ func (c *engine[K, V]) commitUpdate(ctx context.Context, w *write[K, V], d *draf
 	if c.remote.leaser == nil {
 		return c.updateBare(ctx, w, d, there)
 	}
-	token, live := l.end()
-	if !live {
-		l.abort(token)
-		return false, nil
-	}
 	if d.drop {
+		if _, live := l.endLive(); !live {
+			return false, nil
+		}
 		err := c.deleteDraft(ctx, w, d)
 		return err == nil, err
+	}
+	if committed, err = c.commitDraft(ctx, d, l); err == nil && !committed {
+		return false, nil
+	}
+	return committed, c.changed(ctx, w, d, "Commit", err)
+}
+
+// commitDraft stores a record under a lease, which ends. If it returns false, the lease was void or over.
+func (c *engine[K, V]) commitDraft(ctx context.Context, d *draft, l *lease) (committed bool, err error) {
+	token, live := l.endLive()
+	if !live {
+		return false, nil
 	}
 	committed, err = send(ctx, c.remote, &d.budget, func(ctx context.Context) (bool, error) {
 		return c.remote.leaser.Commit(ctx, d.key, token, d.record)
 	})
-	if err == nil && !committed {
-		return false, nil
+	if err != nil {
+		l.abort(token)
 	}
-	return committed, c.changed(ctx, w, d, "Commit", err)
+	return committed, err
 }
 
 func (c *engine[K, V]) updateBare(ctx context.Context, w *write[K, V], d *draft, there bool) (committed bool, err error) {

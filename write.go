@@ -103,7 +103,10 @@ func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...S
 // Touch gives the entry of key a new lifetime: that of WithTTL given here, or what Set would give to its value. It reports
 // whether there is an entry that lives on; one that has expired stays so. If WithTTLFunc gives the value no lifetime any
 // more, the entry goes, and Touch returns false. Fetches that run are not void. WithTags is an error here; the other errors
-// are those of Set, and over a store, WithSliding, [ErrBusy] if other writes came in between sixteen times.
+// are those of Set.
+//
+// Over a store, WithSliding, a lifetime other than the entry had is written with the value: then there may be [ErrBusy] too, after
+// sixteen writes that came in between; and a store that lends no leases cannot keep other processes from writing in between.
 func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool, error) {
 	w, err := c.e.newWrite("Touch", key, opts)
 	if err != nil {

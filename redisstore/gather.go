@@ -13,7 +13,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
-// A gatherer lets callers who read or run scripts at the same time share pipelines: most of what a command costs are the system
+// A gatherer lets callers who read, or run scripts of leases, at the same time share pipelines: most of what a command costs are the system
 // calls of both ends. The first of a batch steps back, so that those who could run just then can add theirs, and sends it; who comes
 // while it is under way belongs to the next one. A caller who is nearly alone sends his own command, and so does everyone while the
 // processors have so much else to do that stepping back takes milliseconds.
@@ -49,7 +49,7 @@ var epoch = time.Now()
 // errUnsent is the error of commands whose pipeline a hook of the client has ended by a panic.
 var errUnsent = errors.New("redisstore: the pipeline was not carried out")
 
-// gathered is process for a command that is sent by many, and may be carried out twice.
+// gathered is process for a command that is sent by many, and may be carried out once more after it has had its reply.
 func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 	g := &s.gatherer
 	defer g.callers.Add(-1)
@@ -77,16 +77,22 @@ func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 	switch {
 	case err == nil:
 		return nil
-	case b.failed(err) && ctx.Err() == nil:
-		if err = s.process(ctx, cmd); err != nil && ctx.Err() != nil && !sends {
-			return faults.Shared(err) // it had only what the batch had left
-		}
-		return err
+	case b.failed(err) && ctx.Err() == nil && !(b.lapsed && isShort(ctx)):
+		return s.process(ctx, cmd)
 	case sends:
 		return timely(ctx, err)
 	default: // it is the sender's fault to report, if it is one
 		return faults.Shared(timely(ctx, err))
 	}
+}
+
+// tooShort is too little time to ask again in. The deadlines of those who share a batch often differ by less, since a loader's limits are
+// as coarse: each of them would report, as a fault of its own, that it had no answer in what was left.
+const tooShort = 25 * time.Millisecond
+
+func isShort(ctx context.Context) bool {
+	deadline, ends := ctx.Deadline()
+	return ends && time.Until(deadline) < tooShort
 }
 
 // isBusy reports whether nobody is to step back now.
@@ -164,7 +170,8 @@ func (b *batch) failed(err error) bool {
 		return false
 	}
 	if _, said := errors.AsType[redis.Error](err); said { // redis.Nil as well
-		return false
+		// The client leaves a master that is one no more if a command by itself is told so, or the first of a pipeline.
+		return redis.IsReadOnlyError(err)
 	}
 	var late net.Error
 	return b.lapsed || !errors.As(err, &late) || !late.Timeout()

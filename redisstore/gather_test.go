@@ -205,16 +205,32 @@ func TestEveryCallerOfAPipelineHasTheReplyToHisScript(t *testing.T) {
 	crowded(t, func(th *throng) { th.acquire(maxBatch - 2) })
 }
 
-// What must not be carried out twice, and what would hold the others up, is not in a pipeline with them.
+// A command that must not be carried out after its reply, and one that would hold the others up, is in no pipeline with them.
 func TestSomeScriptsAreSentByThemselves(t *testing.T) {
 	ctx := context.Background()
 	for name, call := range map[string]func(s *Store) error{
-		"an Add": func(s *Store) error {
+		"Set": func(s *Store) error {
+			return s.Set(ctx, "new", zodiac.Record{Data: []byte("x"), TTL: time.Minute})
+		},
+		"Add": func(s *Store) error {
 			_, err := s.Add(ctx, "new", zodiac.Record{Data: []byte("x"), TTL: time.Minute})
 			return err
 		},
-		"a large Set": func(s *Store) error {
-			return s.Set(ctx, "new", zodiac.Record{Data: make([]byte, largeCall), TTL: time.Minute})
+		"Expire": func(s *Store) error {
+			_, err := s.Expire(ctx, "1", time.Minute)
+			return err
+		},
+		"Delete": func(s *Store) error {
+			_, err := s.Delete(ctx, "1")
+			return err
+		},
+		"Clear": func(s *Store) error {
+			_, err := s.Clear(ctx, "1")
+			return err
+		},
+		"Commit of something large": func(s *Store) error {
+			_, err := s.Commit(ctx, "1", "."+strings.Repeat("x", 22), zodiac.Record{Data: make([]byte, largeCall), TTL: time.Minute})
+			return err
 		},
 	} {
 		crowded(t, func(th *throng) {
@@ -298,23 +314,20 @@ func TestFaultOfABatchIsOneFault(t *testing.T) {
 	})
 }
 
-// Whoever sends his own command in the time that a batch has left him, and has no answer in that either, says nothing new.
+// In the little time that a batch has left, nobody asks again: that there was no answer in that either would say nothing new.
 func TestFaultInTheTimeThatABatchHasLeftIsNotAnother(t *testing.T) {
 	silent := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-	for name, c := range map[string]struct {
-		single func(context.Context) error
-		shared bool
-	}{
-		"no answer":         {silent, true},
-		"an error in reply": {func(context.Context) error { return os.ErrClosed }, false},
+	for left, shared := range map[time.Duration]bool{
+		time.Microsecond: true, tooShort - time.Microsecond: true,
+		tooShort: false, time.Second: false,
 	} {
 		crowded(t, func(th *throng) {
-			th.pipelines, th.singles = silent, c.single
+			th.pipelines, th.singles = silent, silent
 			b, _ := th.lead()
 			errs := make(chan error, 3)
 			for range cap(errs) {
 				go func() {
-					ctx, cancel := context.WithTimeout(context.Background(), time.Second+10*time.Millisecond)
+					ctx, cancel := context.WithTimeout(context.Background(), time.Second+left)
 					defer cancel()
 					_, err := th.s.GetData(ctx, "1")
 					errs <- err
@@ -326,8 +339,8 @@ func TestFaultInTheTimeThatABatchHasLeftIsNotAnother(t *testing.T) {
 			defer cancel()
 			th.s.sendBatch(ctx, b)
 			for range cap(errs) {
-				if err := <-errs; err == nil || faults.IsShared(err) != c.shared {
-					t.Errorf("%s: GetData() = %v; want an error, as one that another reports: %v", name, err, c.shared)
+				if err := <-errs; err == nil || faults.IsShared(err) != shared {
+					t.Errorf("with %v left, GetData() = %v; want an error, as one that another reports: %v", left, err, shared)
 				}
 			}
 		})
@@ -347,12 +360,19 @@ func TestReaderWithoutCompanySendsOneCommand(t *testing.T) {
 	})
 }
 
+// saying is an error that a server has replied.
+type saying string
+
+func (s saying) Error() string { return string(s) }
+func (saying) RedisError()     {}
+
 func TestBatchThatFailsIsReadOneByOne(t *testing.T) {
 	broken := errors.New("broken")
 	for name, pipelines := range map[string]func(context.Context) error{
 		"by an error":     func(context.Context) error { return broken },
 		"by a panic":      func(context.Context) error { panic(broken) },
 		"by its deadline": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"by a replica":    func(context.Context) error { return saying("READONLY You can't write against a read only replica.") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			crowded(t, func(th *throng) {

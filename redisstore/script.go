@@ -18,13 +18,14 @@ var sources embed.FS
 type script struct {
 	source, sha string
 	once        bool // a copy of the command that comes late would do harm
+	fenced      bool // none would: it is about a lease, and that has ended by then
 }
 
 var (
-	acquireScript = newScript("acquire")
-	commitScript  = newScript("commit")
-	abortScript   = newScript("abort")
-	renewScript   = newScript("renew")
+	acquireScript = newScript("acquire").ofLease()
+	commitScript  = newScript("commit").ofLease()
+	abortScript   = newScript("abort").ofLease()
+	renewScript   = newScript("renew").ofLease()
 	setScript     = newScript("set")
 	addScript     = newScript("add").sentOnce()
 	expireScript  = newScript("expire")
@@ -45,6 +46,11 @@ func newScript(name string) *script {
 
 func (s *script) sentOnce() *script {
 	s.once = true
+	return s
+}
+
+func (s *script) ofLease() *script {
+	s.fenced = true
 	return s
 }
 
@@ -105,9 +111,11 @@ func (s *Store) call(ctx context.Context, sc *script, key string, args ...any) (
 	}
 	c := call{sc, key, args}
 	cmd := c.command(ctx, false)
-	send := s.gathered
-	if sc.once || c.isLarge() {
-		send = s.process
+	// When the time of a batch's sender is over, the others send their commands again, while the first copies may be still under way:
+	// that of a Set could be carried out after a Delete that came after its reply.
+	send := s.process
+	if sc.fenced && !c.isLarge() {
+		send = s.gathered
 	}
 	err := send(ctx, cmd)
 	if unknownScript(err) {
