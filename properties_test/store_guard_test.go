@@ -435,3 +435,31 @@ func TestP25_RefreshUnderAGuardFetches(t *testing.T) {
 		w.lends(p.t, 0)
 	})
 }
+
+// A record that ValidIf does not want is fetched anew under a Guard too: that it is still there is nothing new.
+func TestRecordOfNoUseIsReplacedUnderAGuard(t *testing.T) {
+	for name, wrap := range map[string]func(zodiac.Store) zodiac.Store{
+		"leases": func(s zodiac.Store) zodiac.Store { return s },
+		"bare":   chaos.Bare,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memstore.New()
+				defer store.Close()
+				w := newWarden()
+				fetch := func(context.Context, int) (int, error) { return 2, nil }
+				l := zodiac.NewLoader(fetch, zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithStore(wrap(store)), zodiac.WithGuard(w),
+					zodiac.ValidIf(func(_ int, e zodiac.Entry[int]) bool { return e.Value == 2 }))
+				defer l.Close(bg)
+				l.Set(bg, key, 1)
+				if v, err := l.Get(bg, key); v != 2 || err != nil || w.asked != 1 {
+					t.Errorf("Get = %d, %v, after %d asks of the Guard; want 2, after one", v, err, w.asked)
+				}
+				if v, _, err := l.Peek(bg, key); v != 2 || err != nil {
+					t.Errorf("Peek = %d, %v; want 2", v, err)
+				}
+				w.lends(t, 0)
+			})
+		})
+	}
+}

@@ -8,11 +8,13 @@
 //
 // # What is sent
 //
-// A hit is one command in one round trip; PTTL goes with it where the time left matters. Where it does not, and more than four callers
-// read at the same time, those who come together share a pipeline, under the values of one caller's context; if it fails, but not for
-// lack of time, each reads again. On a cluster every read is sent by itself. A miss is three round trips: the
-// read, a script that takes the lease, and one that stores the result and ends the lease. Everything about a key is in that key,
-// so that whoever deletes it, with whatever client, voids the lease too. docs/redis-frame.md describes the bytes.
+// A hit is one command in one round trip; PTTL goes with it where the time left matters. A miss is three round trips: the read, a
+// script that takes the lease, and one that stores the result and ends the lease. Everything about a key is in that key, so that
+// whoever deletes it, with whatever client, voids the lease too. docs/redis-frame.md describes the bytes.
+//
+// Where more than four callers read without wanting the time left, or run scripts of leases, at the same time, those who come together
+// share a pipeline, under the values of one caller's context; if it fails, each sends his command by itself, unless there is no time
+// left. Other writes, and on a cluster everything, are sent by themselves.
 //
 // # Goroutines
 //
