@@ -38,7 +38,7 @@ type track struct {
 	void    int64     // no lease from before that is good for anything: P9
 	fence   int64     // those from after that are good: what began before may be void
 	freed   int64     // nobody waits for a lease from before that: P14
-	changes int       // how often it was invalidated
+	changed int64     // when the last one began of what has changed it, and returned
 	seen    *version  // in the store
 	touched bool
 }
@@ -177,7 +177,7 @@ func (m *traffic) begins(p *proc, c *call) {
 		return
 	case v.kind == "reading":
 		m.breaks("%s calls the function", v.name)
-	case p.closed:
+	case p.closed.Load() && c.ctx.Err() == nil:
 		m.breaks("P29: a function begins in process %d, which is closed", p.n)
 	}
 	if v.begun++; v.begun > 1 {
@@ -203,7 +203,7 @@ func (m *traffic) updating(u *update, old value, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick++
-	u.in, u.changes = true, m.keys[u.key].changes
+	u.in = true
 	u.made = &version{id: m.tick << 20, key: u.key, tick: m.tick}
 	m.made[u.made.id] = u.made
 	if was := m.made[old.id]; ok && (was == nil || was.key != u.key) {
@@ -236,7 +236,7 @@ func (m *traffic) invalidated(key int, begin int64, clear bool) {
 	k := &m.keys[key]
 	m.tick++
 	k.floor, k.void, k.fence = max(k.floor, begin), max(k.void, begin), m.tick
-	k.changes++
+	k.changed = max(k.changed, begin)
 	if !clear { // which leaves leases where they are, so that others go on waiting
 		k.freed = max(k.freed, begin)
 	}
@@ -269,6 +269,16 @@ func (m *traffic) collect() {
 	if broken != "" {
 		m.t.Fatal(broken)
 	}
+	m.updates = slices.DeleteFunc(m.updates, func(u *update) bool {
+		select {
+		case r := <-u.res:
+			m.logf("%s returned %v", u.name, r)
+			m.judgeUpdate(u, r)
+			return true
+		default:
+			return false
+		}
+	})
 	m.visits = slices.DeleteFunc(m.visits, func(v *visit) bool {
 		select {
 		case r := <-v.res:
@@ -276,16 +286,6 @@ func (m *traffic) collect() {
 			v.cancel()
 			m.logf("%s returned %v", v.name, r)
 			m.judge(v, r)
-			return true
-		default:
-			return false
-		}
-	})
-	m.updates = slices.DeleteFunc(m.updates, func(u *update) bool {
-		select {
-		case r := <-u.res:
-			m.logf("%s returned %v", u.name, r)
-			m.judgeUpdate(u, r)
 			return true
 		default:
 			return false
@@ -365,9 +365,12 @@ func (m *traffic) judgeUpdate(u *update, r result) {
 	switch {
 	case r.err == nil && r.val.id != u.made.id:
 		m.t.Fatalf("%s returned %v; its function returned %v", u.name, r, u.made)
-	case r.err == nil && k.changes != u.changes:
-		m.t.Fatalf("%s has replaced what its function did not see: %d changes have returned since that was called", u.name, k.changes-u.changes)
+	case r.err == nil && u.changed > u.made.tick:
+		m.t.Fatalf("%s has replaced what its function, called at tick %d, did not see: the key was changed at %d", u.name, u.made.tick, u.changed)
 	case r.err == nil:
+		if u.made.tick < k.floor { // a DeleteTags that its function did not see
+			u.made.tick = m.next()
+		}
 		m.invalidated(u.key, u.made.tick, false)
 	case !errors.Is(r.err, errGone) && !errors.Is(r.err, zodiac.ErrBusy):
 		m.t.Fatalf("%s returned %v", u.name, r)
@@ -389,6 +392,9 @@ func (m *traffic) observe() {
 		e, ok, err := m.looker.Entry(bg, key)
 		was := k.seen
 		if k.seen = nil; !ok {
+			if err != nil {
+				m.t.Fatalf("a look at key %d is answered by %v", key, err)
+			}
 			continue
 		}
 		ver := m.versionOf(result{val: e.Value, err: err})
@@ -419,8 +425,8 @@ type landing struct {
 	*errand
 	told bool
 	kind string
-	sole bool // no other function of the key ran in its process
-	seen *version
+	sole bool  // no other function of the key ran in its process
+	void int64 // see track
 }
 
 // checkLanding checks what has become of a fetch: one that is void or for nobody stores nothing, and one that is not is stored (P2, P9).
@@ -429,8 +435,8 @@ func (m *traffic) checkLanding(l landing) {
 	m.mu.Lock()
 	won := l.leased()
 	m.mu.Unlock()
-	void := l.told || won == 0 || won < k.void
-	good := !l.told && won > k.fence && l.made.tick > k.tagged && l.proc.closes == nil
+	void := l.told || won == 0 || won < l.void
+	good := !l.told && won > 0 && l.visit.id > k.fence && l.visit.id > k.tagged && l.proc.closes == nil
 	switch {
 	case void && k.seen == l.made:
 		m.t.Fatalf("P9: the fetch of %v in process %d has filled the store; it was void, unleased or abandoned", l.made, l.proc.n)
@@ -448,7 +454,8 @@ func (m *traffic) checkLanding(l landing) {
 
 // checkClosed checks a process whose Close has returned: nobody waits there, and what runs was told to stop (P29).
 func (m *traffic) checkClosed(p *proc, r result) {
-	p.closed = true
+	p.closed.Store(true)
+	time.Sleep(10 * time.Duration(p.clerk.late.Load())) // replies that are under way
 	synctest.Wait()
 	for _, v := range m.visits {
 		if v.proc == p && len(v.res) == 0 {
@@ -528,7 +535,7 @@ func (m *traffic) checkErrands() {
 		switch {
 		case !wanted && !e.told():
 			m.t.Fatalf("P19: all callers have left, and the fetch of %v in process %d was not told", e.made, e.proc.n)
-		case e.told() && !e.visit.over && !e.proc.closed:
+		case e.told() && !e.visit.over && !e.proc.closed.Load():
 			m.t.Fatalf("P19: the fetch of %v in process %d was told to stop, and %s waits for it", e.made, e.proc.n, e.visit.name)
 		}
 	}

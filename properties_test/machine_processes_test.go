@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,8 +80,10 @@ func openRedisTwins(t *rapid.T) (full, func() full) {
 	return open(), open
 }
 
-func wholly(c *clerk) zodiac.Store  { return c }
-func polling(c *clerk) zodiac.Store { return chaos.Without(c, chaos.Waker|chaos.Announcer|chaos.Batcher) }
+func wholly(c *clerk) zodiac.Store { return c }
+func polling(c *clerk) zodiac.Store {
+	return chaos.Without(c, chaos.Waker|chaos.Announcer|chaos.Batcher)
+}
 func reading(c *clerk) zodiac.Store { return &dataClerk{c, c.full.(zodiac.DataReader)} }
 
 const (
@@ -127,7 +130,7 @@ type proc struct {
 	gets   uint64 // calls that were counted
 	landed uint64
 	closes chan result // Close has been called
-	closed bool        // and has returned
+	closed atomic.Bool // and has returned
 }
 
 // A visit is a call of Get or Refresh.
@@ -167,7 +170,7 @@ type update struct {
 	plan    chan plan
 	in      bool // its function runs; guarded by traffic.mu, as are those below
 	made    *version
-	changes int // of the key when the function was called
+	changed int64 // when the last change of the key began that had returned when the function did
 }
 
 func (m *traffic) run() {
@@ -246,6 +249,7 @@ func (m *traffic) release() {
 		e.plan <- plan{kind: fails, err: errQuit}
 	}
 	_ = m.looker.Close(ended)
+	time.Sleep(time.Second) // of what still sleeps
 	synctest.Wait()
 	for _, s := range append(m.all, m.raw) {
 		_ = s.Close()
@@ -343,26 +347,9 @@ func (m *traffic) land(e *errand, kind string, watched bool) {
 	m.mu.Lock()
 	m.errands = slices.DeleteFunc(m.errands, func(o *errand) bool { return o == e })
 	sole := !slices.ContainsFunc(m.errands, func(o *errand) bool { return o.proc == e.proc && o.key == e.key })
+	l := landing{e, e.told(), kind, sole, m.keys[e.key].void}
+	p := m.planOf(e, kind)
 	m.mu.Unlock()
-	l := landing{e, e.told(), kind, sole, m.keys[e.key].seen}
-	p := plan{kind: returns, val: value{id: e.made.id}}
-	switch {
-	case kind == "error":
-		p = plan{kind: fails, err: fmt.Errorf("error %d", e.made.tick)}
-		e.made.err, e.made.failed = p.err, m.next()
-	case kind == "none" && len(m.nones) > 0:
-		p = plan{kind: fails, err: m.nones[0]}
-		m.none[m.nones[0]], m.nones = e.made, m.nones[1:]
-	case kind == "skip":
-		delete(m.made, e.made.id)
-		for skipTrait.of(value{id: e.made.id}) != 3 {
-			e.made.id++
-		}
-		m.made[e.made.id] = e.made
-		p.val.id = e.made.id
-	default:
-		l.kind = "value"
-	}
 	m.logf("the fetch of %d begun at tick %d in process %d %v", e.key, e.made.tick, e.proc.n, p)
 	e.proc.landed++
 	e.plan <- p
@@ -372,6 +359,27 @@ func (m *traffic) land(e *errand, kind string, watched bool) {
 		m.settle()
 		m.checkLanding(l)
 	}
+}
+
+// planOf returns what a function does. The caller holds mu.
+func (m *traffic) planOf(e *errand, kind string) plan {
+	switch {
+	case kind == "error":
+		m.tick++
+		e.made.err, e.made.failed = fmt.Errorf("error %d", m.tick), m.tick
+		return plan{kind: fails, err: e.made.err}
+	case kind == "none" && len(m.nones) > 0:
+		err := m.nones[0]
+		m.none[err], m.nones = e.made, m.nones[1:]
+		return plan{kind: fails, err: err}
+	case kind == "skip":
+		delete(m.made, e.made.id)
+		for skipTrait.of(value{id: e.made.id}) != 3 {
+			e.made.id++
+		}
+		m.made[e.made.id] = e.made
+	}
+	return plan{kind: returns, val: value{id: e.made.id}}
 }
 
 // doLeave ends the context of a caller.
@@ -449,7 +457,7 @@ func (m *traffic) doAdd(t *rapid.T) {
 	m.spareUpdates(p, key)
 	m.write(fmt.Sprintf("Add(%d)", key), p, func(v *version) ([]int, error) {
 		v.key = key
-		sum, err := p.Add(bg, key, v.tick)
+		sum, err := p.Add(bg, key, scatter(v.tick))
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		delete(m.made, v.id)
@@ -457,6 +465,13 @@ func (m *traffic) doAdd(t *rapid.T) {
 		m.made[v.id] = v
 		return []int{key}, err
 	})
+}
+
+// scatter makes numbers of ticks no two sums of which are the same.
+func scatter(tick int64) int64 {
+	n := uint64(tick) * 0x9e3779b97f4a7c15
+	n = (n ^ n>>31) * 0xbf58476d1ce4e5b9
+	return int64(n >> 18)
 }
 
 // spareUpdates skips what would wait for its turn.
@@ -480,7 +495,7 @@ func (m *traffic) doUpdate(*rapid.T) {
 			m.updating(u, old, ok)
 			plan := <-u.plan
 			m.mu.Lock()
-			u.in = false
+			u.in, u.changed = false, m.keys[key].changed
 			v := value{id: u.made.id}
 			m.mu.Unlock()
 			return v, plan.err
@@ -644,4 +659,3 @@ func (m *traffic) drain() {
 	}
 	m.t.Fatal("P17: one hundred fetches later somebody still waits")
 }
-
