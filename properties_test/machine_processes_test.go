@@ -435,6 +435,7 @@ func (m *traffic) drawTTL() ([]zodiac.SetOption, time.Duration) {
 
 func (m *traffic) doSetIfAbsent(*rapid.T) {
 	p, key := m.drawProc(), m.drawKey()
+	m.observe()
 	here, now := m.keys[key].seen, time.Now()
 	m.write(fmt.Sprintf("SetIfAbsent(%d)", key), p, func(v *version) ([]int, error) {
 		v.key = key
@@ -497,6 +498,10 @@ func (m *traffic) doUpdate(*rapid.T) {
 			m.mu.Lock()
 			u.in, u.changed = false, m.keys[key].changed
 			v := value{id: u.made.id}
+			if m.keys[key].tagged > u.made.tick { // it is not called again for that: what it returns is written after it
+				m.tick++
+				u.made.tick = m.tick
+			}
 			m.mu.Unlock()
 			return v, plan.err
 		})
@@ -561,8 +566,11 @@ func (m *traffic) doDeleteTags(t *rapid.T) {
 	m.write("DeleteTags", p, func(v *version) ([]int, error) {
 		err := p.DeleteTags(bg, "s")
 		for key := range m.keys {
-			k := &m.keys[key]
-			k.floor, k.tagged = v.tick, m.next()
+			m.keys[key].floor = v.tick
+			returned := m.next()
+			m.mu.Lock()
+			m.keys[key].tagged = returned
+			m.mu.Unlock()
 		}
 		m.checkOwn(p, []int{0, 1})
 		return nil, err
