@@ -540,14 +540,14 @@ func (m *traffic) checkErrands() {
 // checkWaiting checks that whoever waits, waits for something: for a function that runs in its process, or one elsewhere that has the
 // lease. In between there may be one poll (P14).
 func (m *traffic) checkWaiting() {
-	idle := m.idle()
-	if len(idle) == 0 {
+	idle, late := m.idle(), time.Duration(0)
+	for _, p := range m.procs {
+		late += time.Duration(p.clerk.late.Load())
+	}
+	if len(idle) == 0 || late > 0 && rapid.IntRange(0, 3).Draw(m.t, "hurry") > 0 { // so that something else comes before a reply
 		return
 	}
-	patience := 51 * time.Millisecond
-	for _, p := range m.procs {
-		patience += 20 * time.Duration(p.clerk.late.Load())
-	}
+	patience := 51*time.Millisecond + 20*late
 	time.Sleep(patience)
 	m.settle()
 	for _, v := range m.idle() {
