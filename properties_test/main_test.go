@@ -3,6 +3,7 @@
 //
 //   - model_test.go says in a few lines what a cache is; machine_test.go runs it beside a real one, in virtual time.
 //   - model_store_test.go says what is different over a store; machine_store_test.go and machine_server_test.go run that.
+//   - machine_processes_test.go runs processes over one store at once; machine_processes_laws_test.go has the laws, without a model.
 //   - history_test.go judges what goroutines saw in real time.
 //   - promise_…_test.go: each promise by itself.
 //

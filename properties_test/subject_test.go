@@ -282,6 +282,7 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 type origin struct {
 	quit  chan struct{}         // closed when a run has failed: all calls return
 	ready func(key int) readied // instead of waiting, if not nil
+	begun func(*call)           // is told of every call before anybody can take it, if not nil
 	mu    sync.Mutex            // guards the fields below
 	calls []*call               // not yet taken by the machine
 	spoil []func()              // scribble into what the function returned
@@ -331,6 +332,9 @@ func (o *origin) await(ctx context.Context, key int, via string) (value, error) 
 		return r.act()
 	}
 	c := &call{key: key, via: via, ctx: ctx, plan: make(chan plan, 1)}
+	if o.begun != nil {
+		o.begun(c)
+	}
 	o.mu.Lock()
 	o.calls = append(o.calls, c)
 	o.mu.Unlock()

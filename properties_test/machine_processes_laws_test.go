@@ -1,0 +1,615 @@
+package properties_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"pgregory.net/rapid"
+)
+
+// A version is what a fetch, a Set, a SetIfAbsent, an Update or an Add has made.
+type version struct {
+	id     int64
+	key    int
+	tick   int64     // when the fetch or the write began
+	until  time.Time // when it ends in the store, as was seen last; zero: never, or it was not seen there
+	err    error     // what the fetch returned instead
+	failed int64     // when
+}
+
+func (v *version) String() string {
+	if v == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%d of tick %d", v.id, v.tick)
+}
+
+// A track is what is known of a key.
+type track struct {
+	floor   int64     // no call that begins now may return something older: P1
+	unheard []unheard // floors yet to come
+	tagged  int64     // when the last DeleteTags returned
+	void    int64     // no lease from before that is good for anything: P9
+	fence   int64     // those from after that are good: what began before may be void
+	freed   int64     // nobody waits for a lease from before that: P14
+	changed int64     // when the last one began of what has changed it, and returned
+	seen    *version  // in the store
+	touched bool
+}
+
+// An unheard is an invalidation of which memory in front of a store knows nothing until a time has come.
+type unheard struct {
+	at    time.Time
+	floor int64
+}
+
+// An asking is what became of the asks with one token.
+type asking struct {
+	by    int64
+	since time.Time
+	met   map[string]bool // holders
+	last  zodiac.Claim
+	won   int64 // the tick at which the lease was granted
+}
+
+// A clerk is a store as one process has it. It notes who asks for leases. Replies may be late.
+type clerk struct {
+	full
+	m     *traffic
+	late  atomic.Int64
+	wakes atomic.Int64
+}
+
+// dataClerk is one of a store that is a DataReader.
+type dataClerk struct {
+	*clerk
+	zodiac.DataReader
+}
+
+func (c *clerk) reply() { time.Sleep(time.Duration(c.late.Load())) }
+
+func (c *clerk) Get(ctx context.Context, key string) (zodiac.Record, error) {
+	defer c.reply()
+	return c.full.Get(ctx, key)
+}
+
+func (c *clerk) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+	defer c.reply()
+	return c.full.GetMany(ctx, keys)
+}
+
+func (c *dataClerk) GetData(ctx context.Context, key string) (zodiac.Record, error) {
+	defer c.reply()
+	return c.DataReader.GetData(ctx, key)
+}
+
+func (c *clerk) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+	defer c.reply()
+	return c.full.Commit(ctx, key, token, r)
+}
+
+func (c *clerk) Delete(ctx context.Context, keys ...string) (int, error) {
+	defer c.reply()
+	return c.full.Delete(ctx, keys...)
+}
+
+func (c *clerk) Set(ctx context.Context, key string, r zodiac.Record) error {
+	defer c.reply()
+	return c.full.Set(ctx, key, r)
+}
+
+func (c *clerk) Wake(ctx context.Context, key string) (<-chan struct{}, func()) {
+	wake, unwake := c.full.Wake(ctx, key)
+	c.wakes.Add(1)
+	return wake, func() { unwake(); c.wakes.Add(-1) }
+}
+
+func (c *clerk) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+	defer c.reply()
+	c.m.mu.Lock() // so that ticks have the order in which leases are granted
+	defer c.m.mu.Unlock()
+	claim, err := c.full.Acquire(ctx, key, ask)
+	if err == nil {
+		by, _ := ctx.Value(callerID{}).(int64)
+		c.m.asked(by, key, ask, claim)
+	}
+	return claim, err
+}
+
+// asked takes down an ask. The caller holds mu.
+func (m *traffic) asked(by int64, key string, ask zodiac.Ask, claim zodiac.Claim) {
+	a := m.asks[ask.Token]
+	if a == nil {
+		a = &asking{by: by, since: time.Now(), met: map[string]bool{}}
+		m.asks[ask.Token] = a
+	}
+	if len(a.met) >= 3 {
+		m.breaks("P17: #%d asks for the lease of %s again, after it has met three holders", by, key)
+	}
+	if waited := time.Since(a.since); waited > m.wait+60*time.Millisecond {
+		m.breaks("P16: #%d asks for the lease of %s after %v; WithWait is %v", by, key, waited, m.wait)
+	}
+	m.lastAsk[by] = a
+	a.last = claim
+	switch claim.State {
+	case zodiac.Busy:
+		a.met[claim.Holder] = true
+	case zodiac.Won:
+		m.tick++
+		a.won = m.tick
+		for i := range m.keys {
+			if ask.Force && keyText(i) == key {
+				m.keys[i].void, m.keys[i].fence, m.keys[i].freed = m.tick, m.tick, m.tick
+			}
+		}
+	}
+}
+
+// breaks notes that a law is broken. The caller holds mu.
+func (m *traffic) breaks(format string, args ...any) {
+	if m.broken == "" {
+		m.broken = fmt.Sprintf(format, args...)
+	}
+}
+
+// begins takes down a call of the function.
+func (m *traffic) begins(p *proc, c *call) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick++
+	by, _ := c.ctx.Value(callerID{}).(int64)
+	e := &errand{call: c, proc: p, visit: m.callers[by], made: &version{id: m.tick << 20, key: c.key, tick: m.tick}}
+	for skipTrait.of(value{id: e.made.id}) == 3 {
+		e.made.id++
+	}
+	m.made[e.made.id] = e.made
+	m.errands = append(m.errands, e)
+	v := e.visit
+	switch {
+	case v == nil || v.proc != p || v.key != c.key:
+		m.breaks("a function runs for key %d in process %d, for nobody", c.key, p.n)
+		return
+	case v.kind == "reading":
+		m.breaks("%s calls the function", v.name)
+	case p.closed.Load() && c.ctx.Err() == nil:
+		m.breaks("P29: a function begins in process %d, which is closed", p.n)
+	}
+	if v.begun++; v.begun > 1 {
+		m.breaks("P17: %s begins a second fetch", v.name)
+	}
+	if v.kind == "aside" {
+		return
+	}
+	e.ask = m.lastAsk[by]
+	switch a := e.ask; {
+	case a == nil:
+		m.breaks("P10: the fetch of %s never asked for the lease", v.name)
+	case a.last.State == zodiac.Won || a.last.State == zodiac.Hit && a.last.Record.Mark:
+	case len(a.met) >= 3:
+	case time.Since(a.since) >= m.wait && !m.fail:
+	default:
+		m.breaks("P10: the fetch of %s runs without the lease: %v, after %v, and %d holders", v.name, a.last.State, time.Since(a.since), len(a.met))
+	}
+}
+
+// updating takes down a call of an Update's function.
+func (m *traffic) updating(u *update, old value, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick++
+	u.in = true
+	u.made = &version{id: m.tick << 20, key: u.key, tick: m.tick}
+	m.made[u.made.id] = u.made
+	if was := m.made[old.id]; ok && (was == nil || was.key != u.key) {
+		m.breaks("%s is given %d, which nobody made", u.name, old.id)
+	} else if ok && was.tick < u.floor {
+		m.breaks("P1: %s is given %v, which is older than tick %d", u.name, was, u.floor)
+	}
+}
+
+// leased returns when the errand's lease was granted; 0 if it has none. The caller holds mu.
+func (e *errand) leased() int64 {
+	if e.ask == nil || e.ask.last.State != zodiac.Won {
+		return 0
+	}
+	return e.ask.won
+}
+
+// leased returns likewise that of an Update whose function runs. The caller holds mu.
+func (m *traffic) leased(u *update) int64 {
+	if a := m.lastAsk[u.id]; u.in && a != nil {
+		return a.won
+	}
+	return 0
+}
+
+// invalidated takes down that something that began at a tick has invalidated a key, and returned.
+func (m *traffic) invalidated(key int, begin int64, clear bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := &m.keys[key]
+	m.tick++
+	k.floor, k.void, k.fence = max(k.floor, begin), max(k.void, begin), m.tick
+	k.changed = max(k.changed, begin)
+	if !clear { // which leaves leases where they are, so that others go on waiting
+		k.freed = max(k.freed, begin)
+	}
+}
+
+// checkOwn checks that the process that has invalidated keys sees that at once, whether or not others have heard of it (P1, P8).
+func (m *traffic) checkOwn(p *proc, keys []int) {
+	for _, key := range keys {
+		v, ok, err := p.Peek(bg, key)
+		if p.gets++; !ok {
+			continue
+		}
+		if ver := m.versionOf(result{val: v, err: err}); ver == nil || ver.tick < m.keys[key].floor {
+			m.t.Fatalf("P1: process %d finds %v; it has itself invalidated what is older than tick %d", p.n, ver, m.keys[key].floor)
+		}
+	}
+}
+
+// settle waits until nothing moves any more, and takes down and judges what has returned.
+func (m *traffic) settle() {
+	synctest.Wait()
+	m.collect()
+	m.observe()
+}
+
+func (m *traffic) collect() {
+	m.mu.Lock()
+	broken := m.broken
+	m.mu.Unlock()
+	if broken != "" {
+		m.t.Fatal(broken)
+	}
+	m.updates = slices.DeleteFunc(m.updates, func(u *update) bool {
+		select {
+		case r := <-u.res:
+			m.logf("%s returned %v", u.name, r)
+			m.judgeUpdate(u, r)
+			return true
+		default:
+			return false
+		}
+	})
+	m.visits = slices.DeleteFunc(m.visits, func(v *visit) bool {
+		select {
+		case r := <-v.res:
+			v.over = true
+			v.cancel()
+			m.logf("%s returned %v", v.name, r)
+			m.judge(v, r)
+			return true
+		default:
+			return false
+		}
+	})
+	for i, p := range m.procs {
+		if p.closes == nil || len(p.closes) == 0 {
+			continue
+		}
+		r := <-p.closes
+		m.logf("process %d is closed: %v", p.n, r)
+		m.checkClosed(p, r)
+		m.procs[i] = m.process(p.n)
+	}
+}
+
+// versionOf returns what was returned, or nil if nobody made it.
+func (m *traffic) versionOf(r result) *version {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.err == nil {
+		return m.made[r.val.id]
+	}
+	for is, v := range m.none {
+		if errors.Is(r.err, zodiac.ErrNone) && errors.Is(r.err, is) {
+			return v
+		}
+	}
+	return nil
+}
+
+// judge is the law of what a Get returns.
+func (m *traffic) judge(v *visit, r result) {
+	if !errors.Is(r.err, zodiac.ErrClosed) {
+		v.proc.gets++
+	}
+	if r.err == nil || errors.Is(r.err, zodiac.ErrNone) {
+		m.judgeVersion(v, m.versionOf(r), r)
+		return
+	}
+	switch {
+	case r.panicked != nil || r.exited:
+	case r.err == context.Canceled && v.left: //nolint:errorlint // the context's own
+		return
+	case errors.Is(r.err, zodiac.ErrMiss) && v.kind == "reading":
+		return
+	case r.err == zodiac.ErrClosed && v.proc.closes != nil: //nolint:errorlint // it is never wrapped
+		return
+	case errors.Is(r.err, zodiac.ErrBusy) && m.fail:
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, ver := range m.made {
+		if ver.err != nil && ver.err == r.err && ver.key == v.key && ver.failed > v.id {
+			return // a fetch failed while the caller waited
+		}
+	}
+	m.t.Fatalf("P19: %s returned %v, which is not its own", v.name, r)
+}
+
+func (m *traffic) judgeVersion(v *visit, ver *version, r result) {
+	switch {
+	case ver == nil || ver.key != v.key:
+		m.t.Fatalf("P21: %s returned %v, which nobody made for this key", v.name, r)
+	case ver.tick < v.floor:
+		m.t.Fatalf("P1: %s returned %v, which is older than an invalidation, at tick %d, that had returned before", v.name, ver, v.floor)
+	case v.kind == "forced" && ver.tick < v.id:
+		m.t.Fatalf("%s returned %v, a fetch that began before", v.name, ver)
+	case !ver.until.IsZero() && !v.at.Before(ver.until.Add(m.slack)):
+		m.t.Fatalf("P24: %s returned %v %v after its end", v.name, ver, v.at.Sub(ver.until))
+	}
+}
+
+func (m *traffic) judgeUpdate(u *update, r result) {
+	switch {
+	case r.err == nil && r.val.id != u.made.id:
+		m.t.Fatalf("%s returned %v; its function returned %v", u.name, r, u.made)
+	case r.err == nil && u.changed > u.made.tick:
+		m.t.Fatalf("%s has replaced what its function, called at tick %d, did not see: the key was changed at %d", u.name, u.made.tick, u.changed)
+	case r.err == nil:
+		m.invalidated(u.key, u.made.tick, false)
+	case !errors.Is(r.err, errGone) && !errors.Is(r.err, zodiac.ErrBusy):
+		m.t.Fatalf("%s returned %v", u.name, r)
+	}
+}
+
+// observe looks into the store: what is there never becomes older (P9), and its end does not move away (P23).
+func (m *traffic) observe() {
+	now := time.Now()
+	for key := range m.keys {
+		k := &m.keys[key]
+		k.unheard = slices.DeleteFunc(k.unheard, func(u unheard) bool {
+			if now.Before(u.at) {
+				return false
+			}
+			k.floor = max(k.floor, u.floor)
+			return true
+		})
+		e, ok, err := m.looker.Entry(bg, key)
+		was := k.seen
+		if k.seen = nil; !ok {
+			if err != nil {
+				m.t.Fatalf("a look at key %d is answered by %v", key, err)
+			}
+			continue
+		}
+		ver := m.versionOf(result{val: e.Value, err: err})
+		switch {
+		case ver == nil || ver.key != key:
+			m.t.Fatalf("P9: the store has %v, %v for key %d, which nobody made for it", e.Value, err, key)
+		case ver.tick < k.floor:
+			m.t.Fatalf("P9: the store has %v for key %d, which is older than an invalidation at tick %d", ver, key, k.floor)
+		case was != nil && ver.tick < was.tick:
+			m.t.Fatalf("P9: the store had %v for key %d; now it has %v, which is older", was, key, ver)
+		}
+		var until time.Time
+		if e.Left != zodiac.Forever {
+			until = now.Add(e.Left)
+		}
+		if ver == was && !k.touched && !was.until.IsZero() && (until.IsZero() || until.After(was.until.Add(m.slack))) {
+			m.t.Fatalf("P23: %v ended at %v; now it ends at %v", ver, was.until, until)
+		}
+		k.seen, ver.until, k.touched = ver, until, false
+		if m.front == 0 { // whatever is read from now on is as new
+			k.floor = max(k.floor, ver.tick)
+		}
+	}
+}
+
+// A landing is a fetch that has returned, and how things were before.
+type landing struct {
+	*errand
+	told bool
+	kind string
+	sole bool  // no other function of the key ran in its process
+	void int64 // see track
+}
+
+// checkLanding checks what has become of a fetch: one that is void or for nobody stores nothing, and one that is not is stored (P2, P9).
+func (m *traffic) checkLanding(l landing) {
+	k := &m.keys[l.key]
+	m.mu.Lock()
+	won := l.leased()
+	m.mu.Unlock()
+	void := l.told || won == 0 || won < l.void
+	good := !l.told && won > 0 && l.visit.id > k.fence && l.visit.id > k.tagged && l.proc.closes == nil
+	switch {
+	case void && k.seen == l.made:
+		m.t.Fatalf("P9: the fetch of %v in process %d has filled the store; it was void, unleased or abandoned", l.made, l.proc.n)
+	case good && l.kind != "error" && l.kind != "skip" && k.seen != l.made && m.ttl > time.Second:
+		m.t.Fatalf("P2: the fetch of %v in process %d, whose lease was good, has left %v in the store", l.made, l.proc.n, k.seen)
+	}
+	for _, v := range m.visits {
+		if v.proc == l.proc && v.key == l.key && l.sole && !l.told && l.made.tick > v.id && l.proc.clerk.late.Load() == 0 {
+			if v.pleased++; v.pleased > 2 {
+				m.t.Fatalf("P17: %s goes round: three fetches that began after it have landed alone", v.name)
+			}
+		}
+	}
+}
+
+// checkClosed checks a process whose Close has returned: nobody waits there, and what runs was told to stop (P29).
+func (m *traffic) checkClosed(p *proc, r result) {
+	p.closed.Store(true)
+	time.Sleep(10 * time.Duration(p.clerk.late.Load())) // replies that are under way
+	synctest.Wait()
+	for _, v := range m.visits {
+		if v.proc == p && len(v.res) == 0 {
+			m.t.Fatalf("P29: %s waits in a closed process", v.name)
+		}
+	}
+	busy := false
+	for _, e := range m.errands {
+		if e.proc != p {
+			continue
+		}
+		if busy = true; !e.told() {
+			m.t.Fatalf("P29: the fetch of %v goes on in a closed process, and was not told", e.made)
+		}
+	}
+	if r.err == nil && busy {
+		m.t.Fatalf("P29: Close of process %d returned nil, and functions run", p.n)
+	}
+	if _, err := p.Get(bg, 0); !errors.Is(err, zodiac.ErrClosed) {
+		m.t.Fatalf("P29: Get in a closed process = %v", err)
+	}
+	m.checkStats(p)
+}
+
+// check is what is true after every step.
+func (m *traffic) check(t *rapid.T) {
+	m.settle()
+	m.checkErrands()
+	for _, p := range m.procs {
+		m.checkStats(p)
+	}
+	if rapid.Bool().Draw(t, "look at all") {
+		m.checkPeeks()
+	}
+	m.checkWaiting()
+}
+
+// checkPeeks looks for what is old or over in every process.
+func (m *traffic) checkPeeks() {
+	for _, p := range m.procs {
+		for key := range m.keys {
+			if p.closes != nil {
+				continue
+			}
+			v := &visit{name: fmt.Sprintf("Peek(%d) in process %d", key, p.n), key: key, floor: m.keys[key].floor}
+			val, ok, err := p.Peek(bg, key)
+			v.at = time.Now()
+			if p.gets++; ok {
+				m.judgeVersion(v, m.versionOf(result{val: val, err: err}), result{val: val, err: err})
+			}
+		}
+	}
+}
+
+// checkErrands checks that one fetch runs under one lease (P10), and that just those run on for nobody that were told to stop (P19).
+func (m *traffic) checkErrands() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.keys {
+		var holders []string
+		for _, e := range m.errands {
+			if e.key == key && !e.told() && e.leased() > 0 && e.leased() >= m.keys[key].fence {
+				holders = append(holders, fmt.Sprintf("the fetch of %v in process %d", e.made, e.proc.n))
+			}
+		}
+		for _, u := range m.updates {
+			if u.key == key && m.leased(u) >= m.keys[key].fence && m.leased(u) > 0 {
+				holders = append(holders, u.name)
+			}
+		}
+		if len(holders) > 1 {
+			m.t.Fatalf("P10: under one lease of key %d there run %v", key, holders)
+		}
+	}
+	for _, e := range m.errands {
+		wanted := slices.ContainsFunc(m.visits, func(v *visit) bool { return v.proc == e.proc && v.key == e.key })
+		switch {
+		case !wanted && !e.told():
+			m.t.Fatalf("P19: all callers have left, and the fetch of %v in process %d was not told", e.made, e.proc.n)
+		case e.told() && !e.visit.over && !e.proc.closed.Load():
+			m.t.Fatalf("P19: the fetch of %v in process %d was told to stop, and %s waits for it", e.made, e.proc.n, e.visit.name)
+		}
+	}
+}
+
+// checkWaiting checks that whoever waits, waits for something: for a function that runs in its process, or one elsewhere that has the
+// lease. In between there may be one poll (P14).
+func (m *traffic) checkWaiting() {
+	idle, late := m.idle(), time.Duration(0)
+	for _, p := range m.procs {
+		late += time.Duration(p.clerk.late.Load())
+	}
+	if len(idle) == 0 || late > 0 && rapid.IntRange(0, 3).Draw(m.t, "hurry") > 0 { // so that something else comes before a reply
+		return
+	}
+	patience := 51*time.Millisecond + 20*late
+	time.Sleep(patience)
+	m.settle()
+	for _, v := range m.idle() {
+		if slices.Contains(idle, v) {
+			m.t.Fatalf("P14: %s waits for nothing", v.name)
+		}
+	}
+}
+
+// idle returns the visits that wait for nothing.
+func (m *traffic) idle() (idle []*visit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.visits {
+		for _, e := range m.errands {
+			if e.key == v.key && !e.told() && (e.proc == v.proc || e.leased() > 0 && e.leased() >= m.keys[v.key].freed) {
+				goto next
+			}
+		}
+		for _, u := range m.updates {
+			if won := m.leased(u); u.key == v.key && won > 0 && won >= m.keys[v.key].freed {
+				goto next
+			}
+		}
+		idle = append(idle, v)
+	next:
+	}
+	return idle
+}
+
+// checkStats checks the counts of a process (P30).
+func (m *traffic) checkStats(p *proc) {
+	s := p.Stats()
+	switch all := sum(s); {
+	case all.Gets != s.Gets || all.Fetches != s.Fetches:
+		m.t.Fatalf("P30: Stats() of process %d = %+v: the sums are %d and %d", p.n, s, all.Gets, all.Fetches)
+	case p.clerk.late.Load() != 0:
+	case s.Gets != p.gets && p.closes == nil:
+		m.t.Fatalf("P30: Stats() of process %d = %+v; want %d Gets", p.n, s, p.gets)
+	case s.Fetches > p.landed:
+		m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.landed)
+	}
+}
+
+// checkEnd checks that nothing is left: no lease, nobody to be woken, and everything is counted (P29, P30).
+func (m *traffic) checkEnd() {
+	for _, p := range m.procs {
+		if s := p.Stats(); s.Fetches != p.landed {
+			m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.landed)
+		}
+		if err := p.Close(bg); err != nil {
+			m.t.Fatalf("P29: Close() of process %d = %v", p.n, err)
+		}
+		if n := p.clerk.wakes.Load(); n != 0 {
+			m.t.Fatalf("P29: process %d is closed, and %d wait to be woken", p.n, n)
+		}
+	}
+	for key := range m.keys {
+		r, _ := m.raw.Get(bg, keyText(key))
+		claim, err := m.raw.Acquire(bg, keyText(key), zodiac.Ask{Token: "the-token-of-a-stranger", Lease: time.Second, Seen: r.Version})
+		if err != nil || claim.State == zodiac.Busy {
+			m.t.Fatalf("P29: the lease of %d is left: %+v, %v", key, claim, err)
+		}
+	}
+}

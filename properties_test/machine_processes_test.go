@@ -1,0 +1,669 @@
+package properties_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/internal/redistest"
+	"github.com/zodiac-go/zodiac/memstore"
+	"github.com/zodiac-go/zodiac/redisstore"
+	"github.com/zodiac-go/zodiac/storetest/chaos"
+	"pgregory.net/rapid"
+)
+
+// TestMachineOfProcesses runs processes over one store at once: while functions run in some of them, any may call anything, callers
+// leave, replies of the store are late, a stranger deletes keys, time passes, and a process closes and another takes its place.
+//
+// There is no model of it. Every fetch and every write makes a value of its own, and there is one count of all that begins and returns, by
+// which values are older or younger; machine_processes_laws_test.go has what must be true of them, after every step.
+func TestMachineOfProcesses(t *testing.T) {
+	needsModes(t)
+	for _, g := range []struct {
+		name   string
+		front  time.Duration
+		values string
+		runs   int
+		open   func(t *rapid.T) (raw full, more func() full)
+		wrap   func(c *clerk) zodiac.Store
+	}{
+		{"memstore", 0, "box", 200, openTwins, wholly},
+		{"polls", 0, "int64", 100, openTwins, polling},
+		{"redis", 0, "int64", 15, openRedisTwins, reading},
+		{"memory-memstore", 3 * time.Second, "int64", 200, openTwins, wholly},
+		{"memory-redis", 3 * time.Second, "box", 12, openRedisTwins, reading},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			checkTimes(t, g.runs, func(t *rapid.T) {
+				c := config{keys: "int", values: g.values, skipIf: true}
+				c.ttl = rapid.SampledFrom([]time.Duration{time.Minute, zodiac.Forever, 4 * time.Second, 90 * time.Millisecond}).Draw(t, "ttl")
+				if rapid.Bool().Draw(t, "tagged") {
+					c.tags = []string{"s"}
+				}
+				c.front = min(g.front, c.ttl)
+				rapid.SyncTest(t, func(t *rapid.T) {
+					m := &traffic{config: c, t: t, wrap: g.wrap, polls: g.name == "polls"}
+					m.raw, m.open = g.open(t)
+					if _, ok := m.raw.(*redisstore.Store); ok {
+						m.slack = redisSlack
+					}
+					m.run()
+				})
+			})
+		})
+	}
+}
+
+// full is what every store can do that processes stand on here.
+type full interface {
+	zodiac.Store
+	zodiac.Leaser
+	zodiac.Batcher
+	zodiac.Waker
+	zodiac.Announcer
+}
+
+func openTwins(*rapid.T) (full, func() full) {
+	s := memstore.New()
+	return s, func() full { return s }
+}
+
+func openRedisTwins(t *rapid.T) (full, func() full) {
+	c := redistest.Virtual(virtualTB{t: t})
+	open := func() full { return redisstore.New(c) }
+	return open(), open
+}
+
+func wholly(c *clerk) zodiac.Store { return c }
+func polling(c *clerk) zodiac.Store {
+	return chaos.Without(c, chaos.Waker|chaos.Announcer|chaos.Batcher)
+}
+func reading(c *clerk) zodiac.Store { return &dataClerk{c, c.full.(zodiac.DataReader)} }
+
+const (
+	trafficKeys  = 2
+	trafficProcs = 2
+)
+
+// traffic is processes and all that goes on in them.
+type traffic struct {
+	config
+	t       *rapid.T
+	raw     full        // the store, as another client sees it
+	open    func() full // the store, as one more process comes to it
+	wrap    func(*clerk) zodiac.Store
+	polls   bool          // nobody is woken
+	slack   time.Duration // by which the times of the store may be off
+	wait    time.Duration // WithWait
+	fail    bool          // then fail
+	nones   []error       // not used yet
+	looker  subject       // looks into the store, and changes nothing
+	procs   []*proc
+	keys    [trafficKeys]track
+	visits  []*visit
+	updates []*update
+	all     []zodiac.Store // to be closed
+
+	mu      sync.Mutex // guards the fields below
+	tick    int64      // of what has begun or returned last
+	made    map[int64]*version
+	none    map[error]*version
+	callers map[int64]*visit // all that ever called
+	errands []*errand        // that run
+	asks    map[string]*asking
+	lastAsk map[int64]*asking // by caller
+	broken  string            // the first law that was broken where it could not be said
+}
+
+// A proc is a process.
+type proc struct {
+	subject
+	n      int
+	o      *origin
+	clerk  *clerk
+	gets   uint64 // calls that were counted
+	landed uint64
+	closes chan result // Close has been called
+	closed atomic.Bool // and has returned
+}
+
+// A visit is a call of Get or Refresh.
+type visit struct {
+	id      int64 // also the tick at which it began
+	name    string
+	kind    string // "plain", "forced", "aside" or "reading"
+	proc    *proc
+	key     int
+	floor   int64 // nothing older may be returned
+	cancel  context.CancelFunc
+	left    bool
+	res     chan result
+	at      time.Time // when it returned
+	over    bool
+	begun   int // fetches that it was first to want
+	pleased int // fetches that landed alone, begun after it, of which it could have had the result
+}
+
+// An errand is a call of the function.
+type errand struct {
+	*call
+	proc  *proc
+	visit *visit // of who began the flight
+	ask   *asking
+	made  *version
+}
+
+// An update is a call of Update.
+type update struct {
+	id      int64
+	name    string
+	proc    *proc
+	key     int
+	floor   int64
+	res     chan result
+	plan    chan plan
+	in      bool // its function runs; guarded by traffic.mu, as are those below
+	made    *version
+	changed int64 // when the last change of the key began that had returned when the function did
+}
+
+func (m *traffic) run() {
+	m.made, m.none, m.callers = map[int64]*version{}, map[error]*version{}, map[int64]*visit{}
+	m.asks, m.lastAsk = map[string]*asking{}, map[int64]*asking{}
+	m.wait = rapid.SampledFrom([]time.Duration{10 * time.Second, 10 * time.Second, 400 * time.Millisecond}).Draw(m.t, "wait")
+	m.fail = rapid.IntRange(0, 3).Draw(m.t, "fail") == 3
+	then := zodiac.ThenFetch
+	if m.fail {
+		then = zodiac.ThenFail
+	}
+	for i := range 12 {
+		m.nones = append(m.nones, fmt.Errorf("none %d", i))
+	}
+	m.more = []zodiac.Option{zodiac.WithWait(m.wait, then), zodiac.NoneIf(m.nones...)}
+	m.t.Cleanup(m.release)
+	c := m.config
+	c.front = 0
+	m.looker, _ = m.join(c)
+	for n := range trafficProcs {
+		m.procs = append(m.procs, m.process(n))
+	}
+	m.t.Logf("%v, %v in front, tags %v, wait %v, fail %v", m.ttl, m.front, m.tags, m.wait, m.fail)
+	m.t.Repeat(map[string]func(*rapid.T){
+		"": m.check, "get": m.doGet, "getToo": m.doGet, "crowd": m.doCrowd, "crowdToo": m.doCrowd, "readOnly": m.doReadOnly,
+		"refresh": m.doRefresh, "noWrite": m.doNoWrite, "land": m.doLand, "landToo": m.doLand, "landMore": m.doLand, "leave": m.doLeave,
+		"set": m.doSet, "setIfAbsent": m.doSetIfAbsent, "add": m.doAdd, "update": m.doUpdate, "updateEnds": m.doUpdateEnds, "touch": m.doTouch,
+		"delete": m.doDelete, "deleteTags": m.doDeleteTags, "clear": m.doClear, "foreign": m.doForeign, "advance": m.doAdvance,
+		"advanceToo": m.doAdvance, "late": m.doLate, "close": m.doClose,
+	})
+	m.drain()
+}
+
+// join makes a loader over the store, as one more process.
+func (m *traffic) join(c config) (subject, *proc) {
+	p := &proc{o: newOrigin()}
+	inner := m.open()
+	p.clerk = &clerk{full: inner, m: m}
+	if m.all = append(m.all, inner); inner == m.raw {
+		m.all = m.all[:len(m.all)-1]
+	}
+	c.under = m.wrap(p.clerk)
+	p.o.begun = func(c *call) { m.begins(p, c) }
+	p.subject = newSubject(c, p.o)
+	return p.subject, p
+}
+
+func (m *traffic) process(n int) *proc {
+	_, p := m.join(m.config)
+	p.n = n
+	p.Peek(bg, 0) // it begins to hear
+	p.gets++
+	synctest.Wait()
+	return p
+}
+
+// release lets everything end, even after a failure.
+func (m *traffic) release() {
+	ended, cancel := context.WithCancel(bg)
+	cancel()
+	for _, v := range m.visits {
+		v.cancel()
+	}
+	for _, u := range m.updates {
+		close(u.plan)
+	}
+	for _, p := range m.procs {
+		p.clerk.late.Store(0)
+		close(p.o.quit)
+		_ = p.Close(ended)
+	}
+	m.mu.Lock()
+	left := m.errands
+	m.mu.Unlock()
+	for _, e := range left { // of processes that are no more
+		e.plan <- plan{kind: fails, err: errQuit}
+	}
+	_ = m.looker.Close(ended)
+	time.Sleep(time.Second) // of what still sleeps
+	synctest.Wait()
+	for _, s := range append(m.all, m.raw) {
+		_ = s.Close()
+	}
+}
+
+// next is the next tick.
+func (m *traffic) next() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick++
+	return m.tick
+}
+
+func (m *traffic) logf(format string, args ...any) {
+	m.t.Logf("%s %s", time.Now().Format("05.000000"), fmt.Sprintf(format, args...))
+}
+
+func (m *traffic) drawKey() int {
+	return rapid.SampledFrom([]int{0, 0, 1}).Draw(m.t, "key")
+}
+
+// drawProc draws one that has not been told to close.
+func (m *traffic) drawProc() *proc {
+	p := m.procs[rapid.IntRange(0, len(m.procs)-1).Draw(m.t, "process")]
+	if p.closes != nil {
+		m.t.Skip("it closes")
+	}
+	return p
+}
+
+// visit begins a Get.
+func (m *traffic) visit(p *proc, key int, kind string) {
+	v := &visit{id: m.next(), kind: kind, proc: p, key: key, floor: m.keys[key].floor}
+	v.name = fmt.Sprintf("Get(%d) #%d, %s, in process %d", key, v.id, kind, p.n)
+	m.mu.Lock()
+	m.callers[v.id] = v
+	m.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.WithValue(bg, callerID{}, v.id))
+	v.cancel = cancel
+	m.logf("%s", v.name)
+	m.visits = append(m.visits, v)
+	v.res = spawn(func() (r result) {
+		switch kind {
+		case "forced":
+			r.val, r.err = p.Refresh(ctx, key)
+		case "aside":
+			r.val, r.err = p.Get(zodiac.NoWrite(ctx), key)
+		case "reading":
+			r.val, r.err = p.Get(zodiac.ReadOnly(ctx), key)
+		default:
+			r.val, r.err = p.Get(ctx, key)
+		}
+		v.at = time.Now()
+		return r
+	})
+}
+
+func (m *traffic) doGet(*rapid.T)      { m.visit(m.drawProc(), m.drawKey(), "plain"); m.settle() }
+func (m *traffic) doRefresh(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "forced"); m.settle() }
+func (m *traffic) doNoWrite(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "aside"); m.settle() }
+func (m *traffic) doReadOnly(*rapid.T) { m.visit(m.drawProc(), m.drawKey(), "reading"); m.settle() }
+
+// doCrowd begins Gets of one key everywhere, at once or one after another.
+func (m *traffic) doCrowd(t *rapid.T) {
+	key, together := m.drawKey(), rapid.Bool().Draw(t, "together")
+	for range rapid.IntRange(2, 5).Draw(t, "callers") {
+		p := m.procs[rapid.IntRange(0, len(m.procs)-1).Draw(t, "process")]
+		if p.closes != nil {
+			continue
+		}
+		if m.visit(p, key, "plain"); !together {
+			synctest.Wait()
+		}
+	}
+	m.settle()
+}
+
+// doLand lets a function return.
+func (m *traffic) doLand(t *rapid.T) {
+	m.mu.Lock()
+	running := slices.Clone(m.errands)
+	m.mu.Unlock()
+	if len(running) == 0 {
+		t.Skip("no function runs")
+	}
+	e := running[rapid.IntRange(0, len(running)-1).Draw(t, "which")]
+	watched := e.proc.clerk.late.Load() == 0 || rapid.Bool().Draw(t, "watched")
+	kind := rapid.SampledFrom([]string{"value", "value", "value", "value", "value", "error", "none", "skip"}).Draw(t, "with")
+	m.land(e, kind, watched)
+}
+
+// land lets a function return. If watched, it is not over before all has become of it that will.
+func (m *traffic) land(e *errand, kind string, watched bool) {
+	m.mu.Lock()
+	m.errands = slices.DeleteFunc(m.errands, func(o *errand) bool { return o == e })
+	sole := !slices.ContainsFunc(m.errands, func(o *errand) bool { return o.proc == e.proc && o.key == e.key })
+	l := landing{e, e.told(), kind, sole, m.keys[e.key].void}
+	p := m.planOf(e, kind)
+	m.mu.Unlock()
+	m.logf("the fetch of %d begun at tick %d in process %d %v", e.key, e.made.tick, e.proc.n, p)
+	e.proc.landed++
+	e.plan <- p
+	m.settle()
+	if late := time.Duration(e.proc.clerk.late.Load()); watched {
+		time.Sleep(10 * late)
+		m.settle()
+		m.checkLanding(l)
+	}
+}
+
+// planOf returns what a function does. The caller holds mu.
+func (m *traffic) planOf(e *errand, kind string) plan {
+	switch {
+	case kind == "error":
+		m.tick++
+		e.made.err, e.made.failed = fmt.Errorf("error %d", m.tick), m.tick
+		return plan{kind: fails, err: e.made.err}
+	case kind == "none" && len(m.nones) > 0:
+		err := m.nones[0]
+		m.none[err], m.nones = e.made, m.nones[1:]
+		return plan{kind: fails, err: err}
+	case kind == "skip":
+		delete(m.made, e.made.id)
+		for skipTrait.of(value{id: e.made.id}) != 3 {
+			e.made.id++
+		}
+		m.made[e.made.id] = e.made
+	}
+	return plan{kind: returns, val: value{id: e.made.id}}
+}
+
+// doLeave ends the context of a caller.
+func (m *traffic) doLeave(t *rapid.T) {
+	if len(m.visits) == 0 {
+		t.Skip("nobody waits")
+	}
+	v := m.visits[rapid.IntRange(0, len(m.visits)-1).Draw(t, "who")]
+	m.logf("%s leaves", v.name)
+	v.left = true
+	v.cancel()
+	m.settle()
+	if !v.over && v.proc.clerk.late.Load() == 0 {
+		t.Fatalf("P16: %s waits on, though its context has ended", v.name)
+	}
+}
+
+// write makes a call that may invalidate keys, and takes down what follows from its return.
+func (m *traffic) write(what string, p *proc, do func(v *version) (keys []int, err error)) {
+	begin := m.next()
+	v := &version{id: begin << 20, tick: begin}
+	m.mu.Lock()
+	m.made[v.id] = v
+	m.mu.Unlock()
+	keys, err := do(v)
+	m.logf("%s in process %d, at tick %d: keys %v, %v", what, p.n, begin, keys, err)
+	if err != nil {
+		m.t.Fatalf("%s in process %d = %v", what, p.n, err)
+	}
+	for _, key := range keys {
+		m.invalidated(key, v.tick, what == "Clear")
+	}
+	m.checkOwn(p, keys)
+	m.settle()
+}
+
+func (m *traffic) doSet(*rapid.T) {
+	p, key := m.drawProc(), m.drawKey()
+	opts, ttl := m.drawTTL()
+	m.write(fmt.Sprintf("Set(%d, %v)", key, ttl), p, func(v *version) ([]int, error) {
+		v.key = key
+		return []int{key}, p.Set(bg, key, value{id: v.id}, opts...)
+	})
+}
+
+func (m *traffic) drawTTL() ([]zodiac.SetOption, time.Duration) {
+	ttl := rapid.SampledFrom([]time.Duration{0, 0, 80 * time.Millisecond, 2 * time.Second}).Draw(m.t, "WithTTL")
+	if ttl == 0 {
+		return nil, 0
+	}
+	return []zodiac.SetOption{zodiac.WithTTL(ttl)}, ttl
+}
+
+func (m *traffic) doSetIfAbsent(*rapid.T) {
+	p, key := m.drawProc(), m.drawKey()
+	m.observe()
+	here, now := m.keys[key].seen, time.Now()
+	m.write(fmt.Sprintf("SetIfAbsent(%d)", key), p, func(v *version) ([]int, error) {
+		v.key = key
+		added, err := p.SetIfAbsent(bg, key, value{id: v.id})
+		if late := p.clerk.late.Load() != 0; !late && time.Since(now) == 0 && added == (here != nil) && err == nil {
+			m.t.Fatalf("SetIfAbsent(%d) in process %d = %v, but there is %v", key, p.n, added, here)
+		}
+		if !added {
+			return nil, err
+		}
+		return []int{key}, err
+	})
+}
+
+func (m *traffic) doAdd(t *rapid.T) {
+	if m.values != "int64" {
+		t.Skip("no numbers")
+	}
+	p, key := m.drawProc(), m.drawKey()
+	m.spareUpdates(p, key)
+	m.write(fmt.Sprintf("Add(%d)", key), p, func(v *version) ([]int, error) {
+		v.key = key
+		sum, err := p.Add(bg, key, scatter(v.tick))
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.made, v.id)
+		v.id = sum.id
+		m.made[v.id] = v
+		return []int{key}, err
+	})
+}
+
+// scatter makes numbers of ticks no two sums of which are the same.
+func scatter(tick int64) int64 {
+	n := uint64(tick) * 0x9e3779b97f4a7c15
+	n = (n ^ n>>31) * 0xbf58476d1ce4e5b9
+	return int64(n >> 18)
+}
+
+// spareUpdates skips what would wait for its turn.
+func (m *traffic) spareUpdates(p *proc, key int) {
+	if slices.ContainsFunc(m.updates, func(u *update) bool { return u.proc == p && (u.key == key || key < 0) }) {
+		m.t.Skip("an Update goes on")
+	}
+}
+
+// doUpdate begins an Update, whose function takes its time.
+func (m *traffic) doUpdate(*rapid.T) {
+	p, key := m.drawProc(), m.drawKey()
+	m.spareUpdates(p, key)
+	u := &update{id: m.next(), proc: p, key: key, floor: m.keys[key].floor, plan: make(chan plan)}
+	u.name = fmt.Sprintf("Update(%d) #%d in process %d", key, u.id, p.n)
+	m.logf("%s", u.name)
+	m.updates = append(m.updates, u)
+	ctx := context.WithValue(bg, callerID{}, u.id)
+	u.res = spawn(func() (r result) {
+		r.val, r.err = p.Update(ctx, key, func(old value, ok bool) (value, error) {
+			m.updating(u, old, ok)
+			plan := <-u.plan
+			m.mu.Lock()
+			u.in, u.changed = false, m.keys[key].changed
+			v := value{id: u.made.id}
+			if m.keys[key].tagged > u.made.tick { // over a store it is not called again for that: what it returns counts as newer
+				m.tick++
+				u.made.tick = m.tick
+			}
+			m.mu.Unlock()
+			return v, plan.err
+		})
+		return r
+	})
+	m.settle()
+}
+
+func (m *traffic) doUpdateEnds(t *rapid.T) {
+	for _, u := range m.updates {
+		m.mu.Lock()
+		in := u.in
+		m.mu.Unlock()
+		if !in {
+			continue
+		}
+		p := plan{kind: returns}
+		if rapid.IntRange(0, 3).Draw(t, "fails") == 3 {
+			p.err = errGone
+		}
+		m.logf("the function of %s %v", u.name, p.err)
+		u.plan <- p
+		m.settle()
+		return
+	}
+	t.Skip("no Update goes on")
+}
+
+func (m *traffic) doTouch(*rapid.T) {
+	p, key := m.drawProc(), m.drawKey()
+	opts, ttl := m.drawTTL()
+	m.keys[key].touched = true
+	m.write(fmt.Sprintf("Touch(%d, %v)", key, ttl), p, func(*version) ([]int, error) {
+		_, err := p.Touch(bg, key, opts...)
+		return nil, err
+	})
+}
+
+func (m *traffic) doDelete(t *rapid.T) {
+	p := m.drawProc()
+	keys := rapid.SampledFrom([][]int{{0}, {1}, {0, 1}}).Draw(t, "keys")
+	m.write("Delete", p, func(*version) ([]int, error) {
+		_, err := p.Delete(bg, keys...)
+		return keys, err
+	})
+}
+
+func (m *traffic) doClear(*rapid.T) {
+	p := m.drawProc()
+	m.write("Clear", p, func(*version) ([]int, error) {
+		_, err := p.Clear(bg)
+		return []int{0, 1}, err
+	})
+}
+
+// doDeleteTags makes what has the tag older than may be. Leases are not touched.
+func (m *traffic) doDeleteTags(t *rapid.T) {
+	if m.tags == nil {
+		t.Skip("no tags")
+	}
+	p := m.drawProc()
+	m.write("DeleteTags", p, func(v *version) ([]int, error) {
+		err := p.DeleteTags(bg, "s")
+		for key := range m.keys {
+			m.keys[key].floor = v.tick
+			returned := m.next()
+			m.mu.Lock()
+			m.keys[key].tagged = returned
+			m.mu.Unlock()
+		}
+		m.checkOwn(p, []int{0, 1})
+		return nil, err
+	})
+}
+
+// doForeign deletes a key as somebody does who knows nothing of zodiac: memory in front of a store does not hear of it.
+func (m *traffic) doForeign(*rapid.T) {
+	key, begin := m.drawKey(), m.next()
+	m.logf("a stranger deletes %d, at tick %d", key, begin)
+	var err error
+	if r, ok := m.raw.(*redisstore.Store); ok {
+		err = r.Client().Del(bg, keyText(key)).Err()
+	} else {
+		_, err = m.raw.Delete(bg, keyText(key))
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	floor := m.keys[key].floor
+	m.invalidated(key, begin, false)
+	if m.front != 0 {
+		m.keys[key].floor = floor
+		m.keys[key].unheard = append(m.keys[key].unheard, unheard{time.Now().Add(m.front), begin})
+	}
+	m.settle()
+}
+
+// keyText is the store's key.
+func keyText(key int) string { return fmt.Sprintf("zodiac::subject:%d", key) }
+
+func (m *traffic) doAdvance(t *rapid.T) {
+	to := []time.Duration{time.Millisecond, 51 * time.Millisecond, 340 * time.Millisecond, time.Second, 2100 * time.Millisecond, m.wait + time.Second}
+	for key := range m.keys {
+		if seen := m.keys[key].seen; seen != nil && !seen.until.IsZero() {
+			to = append(to, time.Until(seen.until), time.Until(seen.until)-time.Millisecond)
+		}
+	}
+	d := max(0, rapid.SampledFrom(to).Draw(t, "for"))
+	m.logf("%v pass", d)
+	time.Sleep(d)
+	m.settle()
+}
+
+// doLate makes the replies that a process gets of the store late, or no longer late.
+func (m *traffic) doLate(t *rapid.T) {
+	p := m.drawProc()
+	late := rapid.SampledFrom([]time.Duration{0, time.Millisecond, 3 * time.Millisecond}).Draw(t, "late")
+	m.logf("replies to process %d are late by %v", p.n, late)
+	p.clerk.late.Store(int64(late))
+}
+
+// doClose closes a process, whose callers are given some time to get what they wait for. Once it is closed, there is another in its place.
+func (m *traffic) doClose(t *rapid.T) {
+	if rapid.Bool().Draw(t, "not yet") {
+		t.Skip("it is not to happen all the time")
+	}
+	p := m.drawProc()
+	m.spareUpdates(p, -1)
+	d := rapid.SampledFrom([]time.Duration{0, 0, 300 * time.Millisecond, time.Hour}).Draw(t, "within")
+	m.logf("process %d closes within %v", p.n, d)
+	p.closes = spawn(func() result {
+		ctx, cancel := context.WithTimeout(bg, d)
+		defer cancel()
+		return result{err: p.Close(ctx)}
+	})
+	m.settle()
+}
+
+// drain lets everything come to its end, and closes.
+func (m *traffic) drain() {
+	for _, p := range m.procs {
+		p.clerk.late.Store(0)
+	}
+	for range 100 {
+		m.t.Log("drain")
+		time.Sleep(60 * time.Millisecond)
+		m.settle()
+		m.check(m.t)
+		m.mu.Lock()
+		running := slices.Clone(m.errands)
+		m.mu.Unlock()
+		switch {
+		case len(running) > 0:
+			m.land(running[0], "value", true)
+		case len(m.updates) > 0:
+			m.doUpdateEnds(m.t)
+		case len(m.visits) > 0:
+			m.t.Fatalf("P14: %s waits, and no function runs", m.visits[0].name)
+		default:
+			m.checkEnd()
+			return
+		}
+	}
+	m.t.Fatal("P17: one hundred fetches later somebody still waits")
+}
