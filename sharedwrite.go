@@ -47,7 +47,7 @@ func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V
 	}
 	var tags []recordTag
 	if len(names) > 0 {
-		if tags, err = c.tagsFor(ctx, &d.budget, nil, names); err != nil {
+		if tags, err = c.tagsFor(ctx, &d.budget, w.gens, names); err != nil {
 			return d, c.storeFault(ctx, w.key, "GetMany", err)
 		}
 	}
@@ -295,6 +295,10 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 	if err := c.lockShared(ctx, w, &d, &l); err != nil {
 		return value, false, err
 	}
+	watch, err := c.watchTags(ctx, &d.budget)
+	if err != nil {
+		return value, false, c.writeError(ctx, w.key, "GetMany", err)
+	}
 	got, err := c.readUsable(ctx, w, &d)
 	var e *tier.Entry[K, V]
 	if err == nil {
@@ -311,6 +315,11 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 	if value, err = fn(value, ok); err != nil {
 		return value, false, err
 	}
+	var read tagGens
+	if e != nil {
+		read = c.gensOfRecord(&got.parsed)
+	}
+	w.gens = watch.gens.with(read)
 	if w.keepLeft = keepLeft && ok; w.keepLeft {
 		w.slide = got.parsed.slide
 		if w.given.tags, err = c.givenNames(w.key, &e.Value, namesOfRecord(&got.parsed)); err != nil {
@@ -319,6 +328,9 @@ func (c *engine[K, V]) updateShared(ctx context.Context, w *write[K, V], keepLef
 	}
 	if d, err = c.draftRecord(ctx, w, &value, nil); err != nil {
 		return value, false, err
+	}
+	if held, err := c.tagsHeld(ctx, &d.budget, read, watch.epoch); err != nil || !held {
+		return value, false, c.writeError(ctx, w.key, "GetMany", err)
 	}
 	if w.keepLeft {
 		if d.record.TTL = got.record.TTL; d.record.TTL != Forever {

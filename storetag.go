@@ -172,6 +172,29 @@ func (c *core) current(ctx context.Context, b *budget, w *tagWatch) (bool, error
 	return now == w.epoch, err
 }
 
+// gensOfRecord returns the generations of a record's tags that are not the loader's own.
+func (c *core) gensOfRecord(rec *record) tagGens {
+	gens := make(tagGens)
+	for _, t := range rec.tags {
+		if !slices.Contains(c.own, t.name) {
+			gens[t.name] = t.gen
+		}
+	}
+	return gens
+}
+
+// tagsHeld reports whether none of the tags of what was read, with these generations, was deleted since; nor any tag at all, if epoch
+// was watched before. The loader's own need no look: what is about to be written has their generations from before the read.
+func (c *core) tagsHeld(ctx context.Context, b *budget, read tagGens, epoch string) (bool, error) {
+	if len(read) > 0 {
+		now, err := c.remote.readTags(ctx, b, slices.Collect(maps.Keys(read)))
+		if err != nil || !maps.Equal(now, read) {
+			return false, err
+		}
+	}
+	return c.current(ctx, b, &tagWatch{epoch: epoch})
+}
+
 // deleteTags makes all records with one of the tags invalid. The epoch goes first: a fetch that reads generations in between sees
 // that it moved. A tag that has no generation has no records, and gets none.
 func (r *remote) deleteTags(ctx context.Context, b *budget, names []string) error {

@@ -229,6 +229,7 @@ type write[K comparable, V any] struct {
 
 	keepLeft bool          // when it takes the place of another entry, it ends when that would
 	slide    time.Duration // over a store, if keepLeft: see record
+	gens     tagGens       // over a store: of tags, from before what the value was made of was read
 }
 
 func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) }

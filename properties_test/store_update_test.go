@@ -2,6 +2,7 @@ package properties_test
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,4 +86,78 @@ func TestP23_AddOverAStoreLengthensNoLife(t *testing.T) {
 			t.Errorf("Entry = %+v, %v, %v; want at most 9.4s left", e, ok, err)
 		}
 	})
+}
+
+// P6: what an Update makes of a value is not found once DeleteTags has returned that came after the value was read, whoever gave
+// the tag. The function is called again, or what it made is gone as what it was made of.
+func TestP6_UpdateOutlivesNoDeleteTags(t *testing.T) {
+	stores := map[string]func(zodiac.Store) zodiac.Store{
+		"memory": nil,
+		"leases": func(s zodiac.Store) zodiac.Store { return s },
+		"bare":   chaos.Bare,
+	}
+	given := map[string]struct {
+		opts []zodiac.Option
+		sets []zodiac.SetOption
+	}{
+		"by the loader":   {[]zodiac.Option{zodiac.WithTags("x")}, nil},
+		"with the value":  {nil, []zodiac.SetOption{zodiac.WithTags("x")}},
+		"by the function": {[]zodiac.Option{zodiac.WithTagsFunc(func(int, int) []string { return []string{"x"} })}, nil},
+	}
+	updates := map[string]func(c *zodiac.Cache[int, int], during func()) (int, error){
+		"Update": func(c *zodiac.Cache[int, int], during func()) (int, error) {
+			return c.Update(bg, key, func(old int, ok bool) (int, error) {
+				during()
+				return old + 1, nil
+			})
+		},
+		"an Add": func(c *zodiac.Cache[int, int], during func()) (int, error) {
+			go func() {
+				time.Sleep(time.Second) // once it has read
+				during()
+			}()
+			return zodiac.Add(bg, c, key, 1)
+		},
+	}
+	for where, wrap := range stores {
+		for who, g := range given {
+			for how, update := range updates {
+				t.Run(where+"/"+who+"/"+how, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						opts := append([]zodiac.Option{zodiac.WithName("n"), zodiac.WithTTL(60)}, g.opts...)
+						faults := chaos.New(memstore.New())
+						if wrap != nil {
+							faults = chaos.New(wrap(memstore.New()))
+							opts = append(opts, zodiac.WithStore(faults.Store()), zodiac.WithStoreTimeout(10))
+						} else if how == "an Add" {
+							t.Skip("it takes no time")
+						}
+						defer faults.Store().Close()
+						c := zodiac.NewCache[int, int](opts...)
+						defer c.Close(bg)
+						if err := c.Set(bg, key, 5, g.sets...); err != nil {
+							t.Fatal(err)
+						}
+						if how == "an Add" {
+							faults.Delay(2*time.Second, chaos.Commit, chaos.Set, chaos.Add)
+						}
+						once := sync.OnceFunc(func() {
+							faults.Heal()
+							if err := c.DeleteTags(bg, "x"); err != nil {
+								t.Error(err)
+							}
+						})
+						sum, err := update(c, once)
+						if err != nil {
+							t.Errorf("it returned %d, %v", sum, err)
+						}
+						synctest.Wait()
+						if v, ok, err := c.Peek(bg, key); v > 1 || err != nil {
+							t.Errorf("after %d was returned, Peek = %d, %v, %v; want nothing, or 1", sum, v, ok, err)
+						}
+					})
+				})
+			}
+		}
+	}
 }
