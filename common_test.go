@@ -44,7 +44,7 @@ func shareFetch[V any](t *testing.T, value func() V, use func(V)) int32 {
 		var callers sync.WaitGroup
 		for range 2 {
 			l := zodiac.NewLoader(fetch, zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(&twin{store}), zodiac.WithCodec(codec))
-			defer l.Close(t.Context()) //nolint:errcheck // nothing runs
+			defer l.Close(t.Context())
 			for range sharers {
 				callers.Go(func() {
 					v, err := l.Get(t.Context(), 1)
@@ -108,7 +108,7 @@ func TestGoexitOfACodecIsAnErrorForThoseWhoShare(t *testing.T) {
 		}
 		l := zodiac.NewLoader(fetch, zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(store),
 			zodiac.WithCodec(&deserter{Codec: zodiac.JSON}))
-		defer l.Close(t.Context()) //nolint:errcheck // nothing runs
+		defer l.Close(t.Context())
 		var failed, exited atomic.Int32
 		var callers sync.WaitGroup
 		for range sharers {

@@ -113,11 +113,11 @@ func TestGetManyFetchesBesideWhatItWaitsFor(t *testing.T) {
 					}, zodiac.WithName("squares"), zodiac.WithTTL(60), zodiac.WithStore(&twin{store}))
 				}
 				mine := open()
-				defer mine.Close(t.Context()) //nolint:errcheck // nothing runs
+				defer mine.Close(t.Context())
 				others := mine
 				if elsewhere {
 					others = open()
-					defer others.Close(t.Context()) //nolint:errcheck // nothing runs
+					defer others.Close(t.Context())
 				}
 				for n := range theirs {
 					go others.Get(t.Context(), n)

@@ -556,7 +556,7 @@ func TestHitUnderNoWriteKeepsNothingFromEviction(t *testing.T) {
 	const old = 50
 	kept := func(ctx context.Context) (n int) {
 		l := zodiac.NewLoader(square, zodiac.WithCapacity(100))
-		defer l.Close(t.Context()) //nolint:errcheck // nothing runs
+		defer l.Close(t.Context())
 		get := func(ctx context.Context, key int) {
 			if _, err := l.Get(ctx, key); err != nil {
 				t.Fatal(err)

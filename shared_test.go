@@ -269,12 +269,12 @@ func TestSlidingLifeIsTheEntrysOwn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				opts := []zodiac.Option{zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding()}
 				if s := store(); s != nil {
-					defer s.Close() //nolint:errcheck // nothing is kept
+					defer s.Close()
 					opts = append(opts, zodiac.WithStore(s))
 				}
 				ctx := t.Context()
 				c := zodiac.NewCache[string, int64](opts...)
-				defer c.Close(ctx) //nolint:errcheck // nothing runs
+				defer c.Close(ctx)
 				if err := c.Set(ctx, "k", 1, zodiac.WithTTL(4)); err != nil {
 					t.Fatal(err)
 				}
@@ -323,7 +323,7 @@ func TestTouchOfASlidingLifeMakesNoFetchVoid(t *testing.T) {
 			return 2, nil
 		}
 		l := zodiac.NewLoader(fetch, zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(store))
-		defer l.Close(ctx) //nolint:errcheck // nothing runs
+		defer l.Close(ctx)
 		if err := l.Set(ctx, "k", 1); err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
 				defer store.Close()
 				faults := chaos.New(s.wrap(store))
 				c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-				defer c.Close(ctx) //nolint:errcheck // nothing runs
+				defer c.Close(ctx)
 				if err := c.Set(ctx, "k", 1); err != nil {
 					t.Fatal(err)
 				}
@@ -389,7 +389,7 @@ func TestTouchOverABareStoreGivesTheLifeFirst(t *testing.T) {
 		defer store.Close()
 		faults := chaos.New(chaos.Bare(store))
 		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-		defer c.Close(ctx) //nolint:errcheck // nothing runs
+		defer c.Close(ctx)
 		if err := c.Set(ctx, "k", 2); err != nil {
 			t.Fatal(err)
 		}
@@ -413,7 +413,7 @@ func TestTouchBesideAnAddIsNotLost(t *testing.T) {
 		defer store.Close()
 		faults := chaos.New(store)
 		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-		defer c.Close(ctx) //nolint:errcheck // nothing runs
+		defer c.Close(ctx)
 		if err := c.Set(ctx, "k", 1); err != nil {
 			t.Fatal(err)
 		}
@@ -455,7 +455,7 @@ func TestWriteThatFailsLeavesNoLease(t *testing.T) {
 				defer store.Close()
 				faults := chaos.New(store)
 				c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-				defer c.Close(ctx) //nolint:errcheck // nothing runs
+				defer c.Close(ctx)
 				if err := c.Set(ctx, "k", 1); err != nil {
 					t.Fatal(err)
 				}

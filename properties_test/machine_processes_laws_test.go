@@ -292,7 +292,7 @@ func (m *traffic) collect() {
 		}
 	})
 	for i, p := range m.procs {
-		if p.closes == nil || len(p.closes) == 0 {
+		if len(p.closes) == 0 {
 			continue
 		}
 		r := <-p.closes
@@ -340,7 +340,7 @@ func (m *traffic) judge(v *visit, r result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, ver := range m.made {
-		if ver.err != nil && ver.err == r.err && ver.key == v.key && ver.failed > v.id {
+		if ver.err != nil && ver.err == r.err && ver.key == v.key && ver.failed > v.id { //nolint:errorlint // it is not wrapped
 			return // a fetch failed while the caller waited
 		}
 	}

@@ -616,7 +616,10 @@ func (m *traffic) doLate(t *rapid.T) {
 	p := m.drawProc()
 	late := rapid.SampledFrom([]time.Duration{0, time.Millisecond, 3 * time.Millisecond}).Draw(t, "late")
 	m.logf("replies to process %d are late by %v", p.n, late)
-	p.clerk.late.Store(int64(late))
+	if was := time.Duration(p.clerk.late.Swap(int64(late))); was > late {
+		time.Sleep(was) // until those that were late have come
+		m.settle()
+	}
 }
 
 // doClose closes a process, whose callers are given some time to get what they wait for. Once it is closed, there is another in its place.

@@ -77,7 +77,7 @@ func (s *Store) gathered(ctx context.Context, cmd redis.Cmder) error {
 	switch {
 	case err == nil:
 		return nil
-	case b.failed(err) && ctx.Err() == nil && !(b.lapsed && isShort(ctx)):
+	case b.failed(err) && ctx.Err() == nil && (!b.lapsed || !isShort(ctx)):
 		return s.process(ctx, cmd)
 	case sends:
 		return timely(ctx, err)

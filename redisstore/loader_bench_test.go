@@ -233,7 +233,7 @@ func BenchmarkLoaderGetManyMiss(b *testing.B) {
 		began := time.Now()
 		for _, add := range []func(redis.Pipeliner, string){
 			func(p redis.Pipeliner, key string) { p.Get(ctx, key) },
-			func(p redis.Pipeliner, key string) { p.SetNX(ctx, key+":lock", "me", time.Second) }, //nolint:staticcheck // as people write it
+			func(p redis.Pipeliner, key string) { p.SetNX(ctx, key+":lock", "me", time.Second) },
 			func(p redis.Pipeliner, key string) { p.Set(ctx, key, `{"ID":7}`, time.Hour) },
 		} {
 			p := r.client.Pipeline()
