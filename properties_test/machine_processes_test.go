@@ -146,8 +146,9 @@ type visit struct {
 	res     chan result
 	at      time.Time // when it returned
 	over    bool
-	begun   int // fetches that it was first to want
-	pleased int // fetches that landed alone, begun after it, of which it could have had the result
+	begun   int       // fetches that it was first to want
+	pleased int       // fetches that landed alone, begun after it, of which it could have had the result
+	asked   time.Time // when it began, or the last of these landed
 }
 
 // An errand is a call of the function.
@@ -283,7 +284,7 @@ func (m *traffic) drawProc() *proc {
 
 // visit begins a Get.
 func (m *traffic) visit(p *proc, key int, kind string) {
-	v := &visit{id: m.next(), kind: kind, proc: p, key: key, floor: m.keys[key].floor}
+	v := &visit{id: m.next(), kind: kind, proc: p, key: key, floor: m.keys[key].floor, asked: time.Now()}
 	v.name = fmt.Sprintf("Get(%d) #%d, %s, in process %d", key, v.id, kind, p.n)
 	m.mu.Lock()
 	m.callers[v.id] = v
@@ -458,6 +459,8 @@ func (m *traffic) doAdd(t *rapid.T) {
 	m.spareUpdates(p, key)
 	m.write(fmt.Sprintf("Add(%d)", key), p, func(v *version) ([]int, error) {
 		v.key = key
+		m.adds(key, true)
+		defer m.adds(key, false)
 		sum, err := p.Add(bg, key, scatter(v.tick))
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -466,6 +469,13 @@ func (m *traffic) doAdd(t *rapid.T) {
 		m.made[v.id] = v
 		return []int{key}, err
 	})
+}
+
+// adds takes down whether there is an Add of a key under way, whose sum is not known before it returns.
+func (m *traffic) adds(key int, adding bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keys[key].adding = adding
 }
 
 // scatter makes numbers of ticks no two sums of which are the same.
