@@ -347,26 +347,40 @@ func TestTouchOfASlidingLifeMakesNoFetchVoid(t *testing.T) {
 	})
 }
 
+// slidingNumber returns a cache of numbers that slide by eight seconds, over a store whose faults the test decides. It has a 1 under "k",
+// which lives for four.
+func slidingNumber(t *testing.T, wrap func(zodiac.Store) zodiac.Store) (*zodiac.Cache[string, int64], *memstore.Store, *chaos.Injector) {
+	t.Helper()
+	store := memstore.New()
+	faults := chaos.New(wrap(store))
+	c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
+	t.Cleanup(func() {
+		if err := c.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		store.Close()
+	})
+	if err := c.Set(t.Context(), "k", 1, zodiac.WithTTL(4)); err != nil {
+		t.Fatal(err)
+	}
+	return c, store, faults
+}
+
+func leasing(s zodiac.Store) zodiac.Store { return s }
+
 // Touch never revives an entry that has expired, not even one that does while it is under way.
 func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
 	for name, s := range map[string]struct {
 		wrap func(zodiac.Store) zodiac.Store
 		late chaos.Op
 	}{
-		"memstore":     {func(s zodiac.Store) zodiac.Store { return s }, chaos.Commit},
+		"memstore":     {leasing, chaos.Commit},
 		"a bare store": {chaos.Bare, chaos.Expire},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx := t.Context()
-				store := memstore.New()
-				defer store.Close()
-				faults := chaos.New(s.wrap(store))
-				c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-				defer c.Close(ctx)
-				if err := c.Set(ctx, "k", 1); err != nil {
-					t.Fatal(err)
-				}
+				c, _, faults := slidingNumber(t, s.wrap)
 				time.Sleep(4*time.Second - 100*time.Millisecond)
 				faults.Delay(200*time.Millisecond, s.late)
 				if ok, err := c.Touch(ctx, "k", zodiac.WithTTL(8)); ok || err != nil {
@@ -385,14 +399,7 @@ func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
 func TestTouchOverABareStoreGivesTheLifeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		store := memstore.New()
-		defer store.Close()
-		faults := chaos.New(chaos.Bare(store))
-		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(4), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-		defer c.Close(ctx)
-		if err := c.Set(ctx, "k", 2); err != nil {
-			t.Fatal(err)
-		}
+		c, _, faults := slidingNumber(t, chaos.Bare)
 		time.Sleep(4*time.Second - 100*time.Millisecond)
 		faults.Delay(200*time.Millisecond, chaos.Set)
 		go c.Touch(ctx, "k", zodiac.WithTTL(8))
@@ -409,14 +416,7 @@ func TestTouchOverABareStoreGivesTheLifeFirst(t *testing.T) {
 func TestTouchBesideAnAddIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		store := memstore.New()
-		defer store.Close()
-		faults := chaos.New(store)
-		c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-		defer c.Close(ctx)
-		if err := c.Set(ctx, "k", 1); err != nil {
-			t.Fatal(err)
-		}
+		c, _, faults := slidingNumber(t, leasing)
 		faults.Delay(5*time.Millisecond, chaos.Commit)
 		added := make(chan error)
 		go func() {
@@ -451,14 +451,7 @@ func TestWriteThatFailsLeavesNoLease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx := t.Context()
-				store := memstore.New()
-				defer store.Close()
-				faults := chaos.New(store)
-				c := zodiac.NewCache[string, int64](zodiac.WithName("hits"), zodiac.WithTTL(8), zodiac.WithSliding(), zodiac.WithStore(faults.Store()))
-				defer c.Close(ctx)
-				if err := c.Set(ctx, "k", 1); err != nil {
-					t.Fatal(err)
-				}
+				c, store, faults := slidingNumber(t, leasing)
 				var key string
 				faults.Observe(func(call chaos.Call) {
 					if call.Op == chaos.Acquire {

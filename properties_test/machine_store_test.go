@@ -20,6 +20,7 @@ import (
 //   - While a flight waits for the lease nobody fetches by force: it could meet a third holder, or not, as it happens to ask. P17 has
 //     tests of its own.
 //   - Under NoWrite nobody shares a flight that may write: sent round with others, he could find theirs, or begin one of his own.
+//   - WithSliding nobody touches a key whose lease somebody has.
 func TestMachineOverStores(t *testing.T) {
 	needsModes(t)
 	for _, g := range []struct {

@@ -661,9 +661,6 @@ func (m *model) add(key int, delta int64) value {
 		given := slices.DeleteFunc(slices.Clone(was.tags), func(t string) bool { return m.tagsFunc && slices.Contains(made, t) })
 		e = m.valueEntry(v, m.now, m.defaultTTL(), given)
 		e.expiry, e.life = was.expiry, was.life
-		if m.over != nil {
-			e.life = m.defaultTTL()
-		}
 	}
 	m.store(key, e)
 	return v
@@ -685,8 +682,7 @@ func (m *model) touch(key int, given time.Duration) bool {
 	case again == nil:
 		m.remove(key)
 		return false // nothing lives longer now
-	case m.over != nil: // the record is as it was
-		again.life = e.life
+	case m.over != nil:
 		m.forget(key)
 	}
 	again.tags, again.touched = e.tags, e
