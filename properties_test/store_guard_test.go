@@ -125,7 +125,7 @@ func onGuard(t *testing.T, n int, c config, play func(p *processes, w *warden)) 
 }
 
 // P10: under a Guard one function at a time runs for a key in all processes, be there leases in the store or not, and however long it
-// takes. At rest no right is left.
+// takes, unless so many leave that somebody meets a third holder. At rest no right is left.
 func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 	for _, g := range guarded {
 		t.Run(g.name, func(t *testing.T) {
@@ -138,6 +138,13 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 					}
 				}), 1, 12).Draw(rt, "steps")
 				takes := rapid.SampledFrom([]time.Duration{time.Millisecond, 30 * time.Millisecond, 5 * time.Second}).Draw(rt, "a fetch takes")
+				leave := 0
+				for _, s := range steps {
+					if time.Duration(s.patience)*time.Millisecond < takes {
+						leave++
+					}
+				}
+				third := leave >= 2 // who waits may meet a third holder of the store's lease, and then goes on without: P17
 				wrong := ""
 				defer func() {
 					if wrong != "" {
@@ -151,7 +158,7 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 					fetch := func(ctx context.Context, _ int) (int, error) {
 						mu.Lock()
 						for other := range running {
-							if other.Err() == nil { // somebody waits for it
+							if other.Err() == nil && !third { // somebody waits for it
 								wrong = "P10: two functions of the key run"
 							}
 						}
@@ -193,7 +200,7 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 						wrong = fmt.Sprintf("at rest %d rights are lent", w.held)
 					}
 					for _, l := range ls {
-						if s := l.Stats(); s.Unleased != 0 {
+						if s := l.Stats(); s.Unleased != 0 && !third {
 							wrong = fmt.Sprintf("Stats() = %+v; want none without a lease", s)
 						}
 						if err := l.Close(bg); err != nil {
