@@ -122,6 +122,9 @@ func TestP6_UpdateOutlivesNoDeleteTags(t *testing.T) {
 	for where, wrap := range stores {
 		for who, g := range given {
 			for how, update := range updates {
+				if wrap == nil && how == "an Add" {
+					continue // which takes no time
+				}
 				t.Run(where+"/"+who+"/"+how, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						opts := append([]zodiac.Option{zodiac.WithName("n"), zodiac.WithTTL(60)}, g.opts...)
@@ -129,8 +132,6 @@ func TestP6_UpdateOutlivesNoDeleteTags(t *testing.T) {
 						if wrap != nil {
 							faults = chaos.New(wrap(memstore.New()))
 							opts = append(opts, zodiac.WithStore(faults.Store()), zodiac.WithStoreTimeout(10))
-						} else if how == "an Add" {
-							t.Skip("it takes no time")
 						}
 						defer faults.Store().Close()
 						c := zodiac.NewCache[int, int](opts...)
