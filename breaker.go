@@ -8,6 +8,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
@@ -81,5 +82,5 @@ func (b *breaker) report(done func(error), err error) {
 
 // isFault reports whether err says something about the store, rather than about a key or a caller.
 func isFault(err error) bool {
-	return err != nil && !errors.Is(err, ErrMiss) && !errors.Is(err, context.Canceled)
+	return err != nil && !errors.Is(err, driver.ErrMiss) && !errors.Is(err, context.Canceled)
 }

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/flight"
 )
 
 var (
 	// ErrMiss is what a read gets that may not fetch and finds nothing: see [ReadOnly].
-	ErrMiss = errors.New("zodiac: miss: no usable entry, and this call may not fetch")
+	ErrMiss = driver.ErrMiss
 
 	// ErrClosed is returned by every method of a closed Loader or Cache, but Fetch, and Get under [Bypass].
 	ErrClosed = flight.ErrClosed

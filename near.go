@@ -283,7 +283,7 @@ func (c *core) tell(ctx context.Context, b *budget, a Announcement) error {
 		return nil
 	}
 	_, err := send(ctx, c.remote, b, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, c.remote.announcer.Announce(ctx, a)
+		return struct{}{}, c.remote.announcer.Publish(ctx, a)
 	})
 	return err
 }

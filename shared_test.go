@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -467,8 +468,8 @@ func TestWriteThatFailsLeavesNoLease(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				claim, err := store.Acquire(ctx, key, zodiac.Ask{Token: "0123456789abcdef", Lease: time.Second, Seen: r.Version})
-				if claim.State != zodiac.Won || err != nil {
+				claim, err := store.Acquire(ctx, key, driver.Ask{Token: "0123456789abcdef", Lease: time.Second, Seen: r.Version})
+				if claim.State != driver.Won || err != nil {
 					t.Errorf("then Acquire = %v, %v; want the lease", claim.State, err)
 				}
 			})

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/flight"
 )
 
@@ -128,7 +129,7 @@ func (s *sharing) unanswered(op string, a Ask, err error) bool {
 
 // meet looks at a record that the store has instead of lending the lease. met is false if the lease is to be asked for again.
 func (s *sharing) meet(claim *Claim, sent int64, asked uint64) (met, fetch bool) {
-	if claim.Record.Mark {
+	if claim.Record.Tombstone {
 		return true, s.meetMark(claim, asked)
 	}
 	got := found{record: claim.Record, mark: s.mark, epoch: s.epoch, sent: sent}
@@ -136,7 +137,7 @@ func (s *sharing) meet(claim *Claim, sent int64, asked uint64) (met, fetch bool)
 		var err error
 		got, err = s.readAgain()
 		switch {
-		case errors.Is(err, ErrMiss):
+		case errors.Is(err, driver.ErrMiss):
 			return false, false
 		case err != nil:
 			return true, s.unanswered("Get", Ask{}, err)
@@ -210,9 +211,9 @@ func (s *sharing) storeBare(rec Record) (bool, error) {
 	replaces := s.kind == flight.Forced || s.seen != ""
 	return ask(s.lease.values, r, &s.budget, func(ctx context.Context) (bool, error) {
 		switch {
-		case rec.Mark && !replaces:
+		case rec.Tombstone && !replaces:
 			return true, nil
-		case rec.Mark:
+		case rec.Tombstone:
 			_, err := r.store.Delete(ctx, s.key)
 			return err == nil, err
 		case replaces:
@@ -228,7 +229,7 @@ func (s *sharing) storeBare(rec Record) (bool, error) {
 // to find that out.
 func (s *sharing) skipMark() Record {
 	rec := record{kind: recordSkipMark, created: s.c.clock.Time(s.c.clock.Now())}
-	return Record{Data: rec.appendTo(nil), TTL: min(s.c.remote.lease, firstGrant), Mark: true}
+	return Record{Data: rec.appendTo(nil), TTL: min(s.c.remote.lease, firstGrant), Tombstone: true}
 }
 
 // checkTags refuses a result if one of its tags was deleted since the fetch began, or may have been: then it returns false, also of a
@@ -303,7 +304,7 @@ func (s *sharing) remember(err error, began int64, life time.Duration) {
 		return
 	}
 	rec := record{kind: recordErrorMark, created: s.c.clock.Time(began), payload: []byte(err.Error())}
-	if _, err := s.commit(Record{Data: rec.appendTo(nil), TTL: life, Mark: true}); err != nil {
+	if _, err := s.commit(Record{Data: rec.appendTo(nil), TTL: life, Tombstone: true}); err != nil {
 		_ = s.c.storeFault(s.ctx, s.of, "Commit", err) // the caller has the function's error
 	}
 }

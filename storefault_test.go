@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -297,7 +298,7 @@ func TestCorruptRecordsAreMissesThatGetOverwritten(t *testing.T) {
 		bad := [][]byte{nil, []byte("foreign"), whole.Data[:len(whole.Data)-1], append([]byte{whole.Data[0], 99}, whole.Data[2:]...)}
 		for i, data := range bad {
 			before := l.Stats()
-			if err := faults.Store().Set(ctx, key, zodiac.Record{Data: data, TTL: time.Minute}); err != nil {
+			if err := faults.Store().Set(ctx, key, driver.Record{Data: data, TTL: time.Minute}); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
@@ -330,7 +331,7 @@ func TestUselessRecordMetByAskingIsOverwritten(t *testing.T) {
 			}
 			switch asks++; asks {
 			case 1:
-				if err := store.Set(context.Background(), c.Keys[0], zodiac.Record{Data: []byte("foreign"), TTL: time.Minute}); err != nil {
+				if err := store.Set(context.Background(), c.Keys[0], driver.Record{Data: []byte("foreign"), TTL: time.Minute}); err != nil {
 					t.Error(err)
 				}
 			case 10:
@@ -718,13 +719,13 @@ func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 // An inert store is one whose reads end at their deadline only, as those of some clients do.
 type inert struct{ zodiac.Store }
 
-func (s inert) Get(ctx context.Context, _ string) (zodiac.Record, error) {
+func (s inert) Get(ctx context.Context, _ string) (driver.Record, error) {
 	end, ok := ctx.Deadline()
 	if !ok {
 		end = time.Now().Add(time.Hour)
 	}
 	time.Sleep(time.Until(end))
-	return zodiac.Record{}, context.DeadlineExceeded
+	return driver.Record{}, context.DeadlineExceeded
 }
 
 func TestInertStoreHoldsNobodyOnceItHasFailed(t *testing.T) {
@@ -752,11 +753,11 @@ type late struct {
 	n  int
 }
 
-func (s *late) Get(ctx context.Context, _ string) (zodiac.Record, error) {
+func (s *late) Get(ctx context.Context, _ string) (driver.Record, error) {
 	s.n++
 	<-ctx.Done()
 	time.Sleep(s.by)
-	return zodiac.Record{}, ctx.Err()
+	return driver.Record{}, ctx.Err()
 }
 
 func TestProcessThatWasStoppedDoesNotBlameTheStore(t *testing.T) {
@@ -778,7 +779,7 @@ func TestProcessThatWasStoppedDoesNotBlameTheStore(t *testing.T) {
 // A broken store is one whose reads panic.
 type broken struct{ zodiac.Store }
 
-func (broken) Get(context.Context, string) (zodiac.Record, error) { panic("boom") }
+func (broken) Get(context.Context, string) (driver.Record, error) { panic("boom") }
 
 func TestStoreThatPanicsIsOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

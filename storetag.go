@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // tagGens are the generations of tags by name: an empty one is missing.
@@ -48,7 +50,7 @@ func (r *remote) askMany(ctx context.Context, b *budget, keys []string) ([]Recor
 	return ask(ctx, r, b, func(ctx context.Context) ([]Record, error) {
 		records, errs := r.getMany(ctx, keys)
 		for i, err := range errs {
-			if errors.Is(err, ErrMiss) {
+			if errors.Is(err, driver.ErrMiss) {
 				records[i] = Record{}
 			} else if err != nil {
 				return nil, err
@@ -127,7 +129,7 @@ func (c *core) watchTags(ctx context.Context, b *budget) (w tagWatch, err error)
 // epoch returns the tag epoch, a new one if there is none.
 func (r *remote) epoch(ctx context.Context, b *budget) (string, error) {
 	rec, err := ask(ctx, r, b, func(ctx context.Context) (Record, error) { return r.store.Get(ctx, r.keys.epoch()) })
-	if errors.Is(err, ErrMiss) {
+	if errors.Is(err, driver.ErrMiss) {
 		return r.ensure(ctx, b, r.keys.epoch())
 	}
 	return string(rec.Data), err

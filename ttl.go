@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
@@ -18,7 +19,7 @@ type Period interface {
 }
 
 // Forever is the Period of what never expires.
-const Forever time.Duration = math.MaxInt64
+const Forever = driver.Forever
 
 // shortest is the least lifetime there is: shorter ones are, given as a setting, an error, and otherwise mean not
 // to store.

@@ -1,9 +1,11 @@
 package lease
 
-import "github.com/zodiac-go/zodiac"
+import (
+	"github.com/zodiac-go/zodiac/driver"
+)
 
 // Rights returns how many rights a Guard of Local keeps.
-func Rights(g zodiac.Guard) int {
+func Rights(g driver.Guard) int {
 	l := g.(*local)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // Local returns a Guard that excludes by key within this process, among those who share it: two calls of Local return two
@@ -14,7 +14,7 @@ import (
 // Its calls do not block. TryAcquire and Extend return an error only if p is under a millisecond or ctx has ended; they then
 // change nothing. Release returns none and does not look at ctx. A right nobody gives back takes up memory until its
 // time is over.
-func Local() zodiac.Guard {
+func Local() driver.Guard {
 	return &local{rights: make(map[string]*right)}
 }
 
@@ -32,7 +32,7 @@ type right struct {
 	timer *time.Timer // takes the right out of the map
 }
 
-func (l *local) TryAcquire(ctx context.Context, key string, p time.Duration) (zodiac.Held, bool, error) {
+func (l *local) TryAcquire(ctx context.Context, key string, p time.Duration) (driver.Held, bool, error) {
 	if err := check(ctx, p); err != nil {
 		return nil, false, err
 	}

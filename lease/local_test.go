@@ -9,13 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/lease"
 	"pgregory.net/rapid"
 )
 
 // won fails the test if key is not free, and takes it.
-func won(t *testing.T, g zodiac.Guard, key string, p time.Duration) zodiac.Held {
+func won(t *testing.T, g driver.Guard, key string, p time.Duration) driver.Held {
 	t.Helper()
 	held, ok, err := g.TryAcquire(t.Context(), key, p)
 	if held == nil || !ok || err != nil {
@@ -25,21 +25,21 @@ func won(t *testing.T, g zodiac.Guard, key string, p time.Duration) zodiac.Held 
 }
 
 // busy fails the test if key is free.
-func busy(t *testing.T, g zodiac.Guard, key string) {
+func busy(t *testing.T, g driver.Guard, key string) {
 	t.Helper()
 	if held, ok, err := g.TryAcquire(t.Context(), key, time.Minute); held != nil || ok || err != nil {
 		t.Fatalf("TryAcquire(%q) = %v, %v, %v; want it busy", key, held, ok, err)
 	}
 }
 
-func extends(t *testing.T, held zodiac.Held, p time.Duration, want bool) {
+func extends(t *testing.T, held driver.Held, p time.Duration, want bool) {
 	t.Helper()
 	if ok, err := held.Extend(t.Context(), p); ok != want || err != nil {
 		t.Fatalf("Extend = %v, %v; want %v", ok, err, want)
 	}
 }
 
-func release(t *testing.T, held zodiac.Held) {
+func release(t *testing.T, held driver.Held) {
 	t.Helper()
 	if err := held.Release(t.Context()); err != nil {
 		t.Fatalf("Release = %v", err)
@@ -114,7 +114,7 @@ func TestLocalRefusesEndedContextsAndTimesThatAreNone(t *testing.T) {
 	if err := held.Release(ctx); err != nil {
 		t.Errorf("Release with an ended context = %v", err)
 	}
-	release(t, won(t, g, "k", zodiac.Forever))
+	release(t, won(t, g, "k", driver.Forever))
 }
 
 func TestLocalForgetsWhatNobodyGaveBack(t *testing.T) {
@@ -176,7 +176,7 @@ func TestLocalMachine(t *testing.T) {
 
 type machine struct {
 	t       *rapid.T
-	guard   zodiac.Guard
+	guard   driver.Guard
 	holders []holder
 	owner   map[string]int // index of the one who acquired it last and did not release it
 	end     map[string]time.Time
@@ -184,7 +184,7 @@ type machine struct {
 
 type holder struct {
 	key  string
-	held zodiac.Held
+	held driver.Held
 }
 
 // has reports whether holder i has its key now.

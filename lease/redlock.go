@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-redsync/redsync/v4"
 	"github.com/redis/go-redis/v9"
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 )
 
 // Redlock is [TryRedlock] with the default options, but panics if that returns an error.
-func Redlock(clients ...redis.UniversalClient) zodiac.Guard {
+func Redlock(clients ...redis.UniversalClient) driver.Guard {
 	g, err := TryRedlock(clients)
 	if err != nil {
 		panic(err)
@@ -55,7 +55,7 @@ func Redlock(clients ...redis.UniversalClient) zodiac.Guard {
 // background: an answer of a node that comes too late to count is taken back. That takes as long as the client's own
 // timeouts, if it does not heed contexts; a client without timeouts ties up as many goroutines as it has connections if a server
 // stalls.
-func TryRedlock(clients []redis.UniversalClient, opts ...Option) (zodiac.Guard, error) {
+func TryRedlock(clients []redis.UniversalClient, opts ...Option) (driver.Guard, error) {
 	g := &redlock{nodes: len(clients), prefix: defaultPrefix, timeout: defaultNodeTimeout}
 	for _, o := range opts {
 		o.apply(g)
@@ -147,7 +147,7 @@ func (g *redlock) budget(p time.Duration) time.Duration { return min(g.timeout, 
 // spare returns how many nodes may be missing from a majority.
 func (g *redlock) spare() int { return (g.nodes - 1) / 2 }
 
-func (g *redlock) TryAcquire(ctx context.Context, key string, p time.Duration) (zodiac.Held, bool, error) {
+func (g *redlock) TryAcquire(ctx context.Context, key string, p time.Duration) (driver.Held, bool, error) {
 	if err := check(ctx, p); err != nil {
 		return nil, false, err
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/lease"
 )
@@ -75,12 +75,12 @@ func (f *fleet) clients() []redis.UniversalClient {
 }
 
 // guard returns a Guard that has connections to all nodes.
-func (f *fleet) guard() zodiac.Guard {
+func (f *fleet) guard() driver.Guard {
 	f.t.Helper()
 	return f.over(f.clients())
 }
 
-func (f *fleet) over(clients []redis.UniversalClient) zodiac.Guard {
+func (f *fleet) over(clients []redis.UniversalClient) driver.Guard {
 	f.t.Helper()
 	g, err := lease.TryRedlock(clients, lease.WithNodeTimeout(f.timeout))
 	if err != nil {
@@ -177,7 +177,7 @@ func (f *fleet) quick(call func()) {
 	}
 }
 
-func (f *fleet) cannotTell(g zodiac.Guard) {
+func (f *fleet) cannotTell(g driver.Guard) {
 	f.t.Helper()
 	f.quick(func() {
 		held, ok, err := g.TryAcquire(f.t.Context(), "k", time.Minute)
@@ -277,7 +277,7 @@ func TestRedlockWaitsForAStalledNodeOnlyItsTimeout(t *testing.T) {
 		g := f.guard()
 		release(t, won(t, g, "k", time.Minute)) // there are connections
 		goOn := f.stall(2)
-		var held zodiac.Held
+		var held driver.Held
 		f.quick(func() { held = won(t, g, "k", time.Minute) })
 		f.quick(func() { busy(t, g, "k") })
 		f.quick(func() { extends(t, held, time.Minute, true) })
@@ -329,7 +329,7 @@ func TestRedlockRightEndsWithItsTimeAndAnotherTakesOver(t *testing.T) {
 	first, g := f.guard(), f.guard()
 	begin := time.Now()
 	old := won(t, first, "k", p)
-	var held zodiac.Held
+	var held driver.Held
 	for held == nil {
 		h, ok, err := g.TryAcquire(t.Context(), "k", time.Minute)
 		if err != nil {

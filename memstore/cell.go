@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // A cell is what a key holds: a record, a lease, or both. It is immutable, so that its data can be copied without the
@@ -52,12 +52,12 @@ func (c *cell) end() time.Duration {
 }
 
 // record returns the record of a cell that is alive, with the cell's own data.
-func (c *cell) record(now time.Duration) zodiac.Record {
-	ttl := zodiac.Forever
+func (c *cell) record(now time.Duration) driver.Record {
+	ttl := driver.Forever
 	if c.dies != never {
 		ttl = c.dies - now
 	}
-	return zodiac.Record{Data: c.data, TTL: ttl, Version: c.version, Mark: c.mark}
+	return driver.Record{Data: c.data, TTL: ttl, Version: c.version, Tombstone: c.mark}
 }
 
 // asked returns the token that the lease was asked with.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 )
 
@@ -15,12 +15,12 @@ func ExampleNew() {
 	store := memstore.New(memstore.WithCapacity(10_000), memstore.WithMaxBytes(64<<20))
 	defer store.Close()
 
-	err := store.Set(ctx, "greeting", zodiac.Record{Data: []byte("hello"), TTL: time.Minute})
+	err := store.Set(ctx, "greeting", driver.Record{Data: []byte("hello"), TTL: time.Minute})
 	fmt.Println(err)
 	r, err := store.Get(ctx, "greeting")
 	fmt.Println(string(r.Data), r.TTL <= time.Minute, err)
 	_, err = store.Get(ctx, "farewell")
-	fmt.Println(errors.Is(err, zodiac.ErrMiss))
+	fmt.Println(errors.Is(err, driver.ErrMiss))
 	// Output:
 	// <nil>
 	// hello true <nil>
@@ -33,10 +33,10 @@ func ExampleStore_Commit() {
 	store := memstore.New()
 	defer store.Close()
 
-	claim, _ := store.Acquire(ctx, "user:42", zodiac.Ask{Token: "one-token-per-ask", Lease: 2 * time.Second})
+	claim, _ := store.Acquire(ctx, "user:42", driver.Ask{Token: "one-token-per-ask", Lease: 2 * time.Second})
 	fmt.Println(claim.State)
 
-	old := zodiac.Record{Data: []byte("read before the change"), TTL: time.Minute}
+	old := driver.Record{Data: []byte("read before the change"), TTL: time.Minute}
 	_, _ = store.Delete(ctx, "user:42") // meanwhile somebody changes the user
 
 	stored, _ := store.Commit(ctx, "user:42", claim.Token, old)

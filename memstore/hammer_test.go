@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 )
 
@@ -63,9 +63,9 @@ func (h *hammer) produceLate(ctx context.Context, t *testing.T) {
 }
 
 func (h *hammer) fetch(ctx context.Context, t *testing.T, linger func()) {
-	ask := zodiac.Ask{Token: crypto.Text(), Lease: time.Second, Force: h.turn.Add(1)%4 == 0}
+	ask := driver.Ask{Token: crypto.Text(), Lease: time.Second, Force: h.turn.Add(1)%4 == 0}
 	c, err := h.s.Acquire(ctx, "k", ask)
-	if err != nil || c.State != zodiac.Won {
+	if err != nil || c.State != driver.Won {
 		return
 	}
 	n := h.number.Load()
@@ -84,7 +84,7 @@ func (h *hammer) fetch(ctx context.Context, t *testing.T, linger func()) {
 func (h *hammer) read(ctx context.Context, t *testing.T) {
 	oldest := h.invalidated.Load()
 	r, err := h.s.Get(ctx, "k")
-	if errors.Is(err, zodiac.ErrMiss) || ctx.Err() != nil {
+	if errors.Is(err, driver.ErrMiss) || ctx.Err() != nil {
 		return
 	}
 	h.hits.Add(1)
@@ -121,6 +121,6 @@ func (h *hammer) evict(ctx context.Context, _ *testing.T) {
 // pause lets up to n microseconds go by.
 func pause(n int) { time.Sleep(time.Duration(rand.N(n)) * time.Microsecond) }
 
-func numbered(n int64) zodiac.Record {
-	return zodiac.Record{Data: strconv.AppendInt(nil, n, 10), TTL: time.Minute}
+func numbered(n int64) driver.Record {
+	return driver.Record{Data: strconv.AppendInt(nil, n, 10), TTL: time.Minute}
 }

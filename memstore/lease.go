@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// Acquire implements [zodiac.Leaser]. A Hit always carries the whole record.
-func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+// Acquire implements [driver.Leaser]. A Hit always carries the whole record.
+func (s *Store) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	if err := checkAsk(ask); err != nil {
-		return zodiac.Claim{}, err
+		return driver.Claim{}, err
 	}
 	claim, err := s.claim(ctx, key, ask)
 	claim.Record.Data = bytes.Clone(claim.Record.Data)
@@ -20,22 +20,22 @@ func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac
 }
 
 // claim is Acquire of a record whose Data is the cell's.
-func (s *Store) claim(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+func (s *Store) claim(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	if err := s.enter(ctx); err != nil {
-		return zodiac.Claim{}, err
+		return driver.Claim{}, err
 	}
 	defer s.mu.Unlock()
 	c, now := s.cell(key), s.now()
 	switch {
 	case c.leased(now) && !c.void && c.asked() == ask.Token:
 		// The asker did not get the answer and asks again.
-		return zodiac.Claim{State: zodiac.Won, Token: c.token}, nil
+		return driver.Claim{State: driver.Won, Token: c.token}, nil
 	case ask.Force:
 		return s.grant(key, c, ask, now), nil
 	case c.alive(now) && (c.mark || c.version != ask.Seen):
-		return zodiac.Claim{State: zodiac.Hit, Record: c.record(now), Whole: true}, nil
+		return driver.Claim{State: driver.Hit, Record: c.record(now), Whole: true}, nil
 	case c.leased(now):
-		return zodiac.Claim{State: zodiac.Busy, Left: c.deadline - now, Holder: c.serial()}, nil
+		return driver.Claim{State: driver.Busy, Left: c.deadline - now, Holder: c.serial()}, nil
 	default:
 		return s.grant(key, c, ask, now), nil
 	}
@@ -45,14 +45,14 @@ func (s *Store) claim(ctx context.Context, key string, ask zodiac.Ask) (zodiac.C
 //
 // The serial number in the token is what keeps a late copy of an ask harmless: it may be granted, but under another
 // token than the one its caller fetched under, which thus never comes back.
-func (s *Store) grant(key string, old *cell, ask zodiac.Ask, now time.Duration) zodiac.Claim {
+func (s *Store) grant(key string, old *cell, ask driver.Ask, now time.Duration) driver.Claim {
 	c := *old
 	c.token, c.void, c.deadline = ask.Token+"."+s.next(), false, after(now, ask.Lease)
 	s.put(key, &c)
-	return zodiac.Claim{State: zodiac.Won, Token: c.token}
+	return driver.Claim{State: driver.Won, Token: c.token}
 }
 
-// Renew implements [zodiac.Leaser].
+// Renew implements [driver.Leaser].
 func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (bool, error) {
 	if err := checkTTL(p); err != nil {
 		return false, err
@@ -71,8 +71,8 @@ func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (
 	return true, nil
 }
 
-// Commit implements [zodiac.Leaser].
-func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+// Commit implements [driver.Leaser].
+func (s *Store) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	if err := s.check(key, r); err != nil {
 		return false, err
 	}
@@ -96,12 +96,12 @@ func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) 
 	if r.Version != "" {
 		dies = c.dies
 	}
-	s.put(key, &cell{version: token, mark: r.Mark, dies: dies, data: data})
+	s.put(key, &cell{version: token, mark: r.Tombstone, dies: dies, data: data})
 	s.wake(key)
 	return true, nil
 }
 
-// Abort implements [zodiac.Leaser].
+// Abort implements [driver.Leaser].
 func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return false, err
@@ -124,7 +124,7 @@ func (s *Store) end(key string, old *cell) {
 }
 
 // checkAsk returns what is wrong with an ask.
-func checkAsk(ask zodiac.Ask) error {
+func checkAsk(ask driver.Ask) error {
 	if n := len(ask.Token); n < 16 || n > 64 {
 		return fmt.Errorf("memstore: a token of %d characters; it has 16 to 64", n)
 	}

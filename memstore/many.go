@@ -5,20 +5,20 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// GetMany implements [zodiac.Batcher].
-func (s *Store) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
+// GetMany implements [driver.Batcher].
+func (s *Store) GetMany(ctx context.Context, keys []string) ([]driver.Record, []error) {
+	records, errs := make([]driver.Record, len(keys)), make([]error, len(keys))
 	for i, key := range keys {
 		records[i], errs[i] = s.Get(ctx, key)
 	}
 	return records, errs
 }
 
-// SetMany implements [zodiac.Batcher].
-func (s *Store) SetMany(ctx context.Context, records map[string]zodiac.Record) error {
+// SetMany implements [driver.Batcher].
+func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) error {
 	var errs []error
 	for key, r := range records {
 		if err := s.Set(ctx, key, r); err != nil {

@@ -1,6 +1,6 @@
 // Package memstore keeps zodiac's records in this process, as the bytes they would be in Redis or on disk.
 //
-// It is a [zodiac.Store] with every ability that makes sense in one process, and serves where loaders are to share one
+// It is a [driver.Store] with every ability that makes sense in one process, and serves where loaders are to share one
 // budget of memory, where values must not be shared by pointer, and in tests: it needs no server, and under
 // testing/synctest its time is virtual.
 //
@@ -8,7 +8,7 @@
 //	defer store.Close()
 //	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store))
 //
-// It is also the reference implementation of [zodiac.Store], to be read beside that contract by those who write
+// It is also the reference implementation of [driver.Store], to be read beside that contract by those who write
 // another. What a Store keeps under a key is a cell: a record, or a lease, or both. See cell.go for what a cell means
 // at a given time, lease.go for how leases begin and end.
 //
@@ -41,12 +41,12 @@ import (
 
 	"github.com/jellydator/ttlcache/v3"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 var errClosed = errors.New("memstore: the store is closed")
 
-// A Store is a [zodiac.Store] in this process. It is safe for concurrent use. Make one with [New].
+// A Store is a [driver.Store] in this process. It is safe for concurrent use. Make one with [New].
 //
 // No method blocks for longer than it takes to look at one key; Clear looks at all. If ctx has ended they return its
 // error and do nothing.
@@ -67,11 +67,11 @@ type Store struct {
 }
 
 var (
-	_ zodiac.Store     = (*Store)(nil)
-	_ zodiac.Leaser    = (*Store)(nil)
-	_ zodiac.Batcher   = (*Store)(nil)
-	_ zodiac.Waker     = (*Store)(nil)
-	_ zodiac.Announcer = (*Store)(nil)
+	_ driver.Store   = (*Store)(nil)
+	_ driver.Leaser  = (*Store)(nil)
+	_ driver.Batcher = (*Store)(nil)
+	_ driver.Waker   = (*Store)(nil)
+	_ driver.Bus     = (*Store)(nil)
 )
 
 // New returns an empty Store. It panics if an option is wrong.
@@ -98,39 +98,39 @@ func New(opts ...Option) *Store {
 	}
 }
 
-// Get implements [zodiac.Store].
-func (s *Store) Get(ctx context.Context, key string) (zodiac.Record, error) {
+// Get implements [driver.Store].
+func (s *Store) Get(ctx context.Context, key string) (driver.Record, error) {
 	r, err := s.find(ctx, key)
 	r.Data = bytes.Clone(r.Data)
 	return r, err
 }
 
 // find is Get of a record whose Data is the cell's.
-func (s *Store) find(ctx context.Context, key string) (zodiac.Record, error) {
+func (s *Store) find(ctx context.Context, key string) (driver.Record, error) {
 	if err := s.enter(ctx); err != nil {
-		return zodiac.Record{}, err
+		return driver.Record{}, err
 	}
 	defer s.mu.Unlock()
 	c, now := s.cell(key), s.now()
 	if !c.readable(now) {
-		return zodiac.Record{}, zodiac.ErrMiss
+		return driver.Record{}, driver.ErrMiss
 	}
 	return c.record(now), nil
 }
 
-// Set implements [zodiac.Store].
-func (s *Store) Set(ctx context.Context, key string, r zodiac.Record) error {
+// Set implements [driver.Store].
+func (s *Store) Set(ctx context.Context, key string, r driver.Record) error {
 	_, err := s.write(ctx, key, r, true)
 	return err
 }
 
-// Add implements [zodiac.Store].
-func (s *Store) Add(ctx context.Context, key string, r zodiac.Record) (bool, error) {
+// Add implements [driver.Store].
+func (s *Store) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	return s.write(ctx, key, r, false)
 }
 
 // write is Set, or Add if it may not replace a record.
-func (s *Store) write(ctx context.Context, key string, r zodiac.Record, replace bool) (bool, error) {
+func (s *Store) write(ctx context.Context, key string, r driver.Record, replace bool) (bool, error) {
 	if err := s.check(key, r); err != nil {
 		return false, err
 	}
@@ -150,7 +150,7 @@ func (s *Store) write(ctx context.Context, key string, r zodiac.Record, replace 
 	return true, nil
 }
 
-// Expire implements [zodiac.Store].
+// Expire implements [driver.Store].
 func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
 	if err := checkTTL(ttl); err != nil {
 		return false, err
@@ -169,7 +169,7 @@ func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool
 	return true, nil
 }
 
-// Delete implements [zodiac.Store].
+// Delete implements [driver.Store].
 func (s *Store) Delete(ctx context.Context, keys ...string) (int, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
@@ -185,7 +185,7 @@ func (s *Store) Delete(ctx context.Context, keys ...string) (int, error) {
 	return n, nil
 }
 
-// Clear implements [zodiac.Store]. It is atomic for each key, not for all of them.
+// Clear implements [driver.Store]. It is atomic for each key, not for all of them.
 func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
@@ -286,7 +286,7 @@ func (s *Store) remove(key string) {
 }
 
 // check returns what is wrong with a record to be stored.
-func (s *Store) check(key string, r zodiac.Record) error {
+func (s *Store) check(key string, r driver.Record) error {
 	if err := checkTTL(r.TTL); err != nil {
 		return err
 	}

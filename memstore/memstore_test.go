@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest"
 )
@@ -38,7 +38,7 @@ func leaked() bool {
 	return true
 }
 
-func open(*testing.T) zodiac.Store { return memstore.New() }
+func open(*testing.T) driver.Store { return memstore.New() }
 
 func TestConformance(t *testing.T) { storetest.RunVirtual(t, open) }
 
@@ -50,14 +50,14 @@ func TestConformanceInRealTime(t *testing.T) {
 }
 
 func TestConformanceWithABudgetOfBytes(t *testing.T) {
-	storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return memstore.New(memstore.WithMaxBytes(10 << 20)) })
+	storetest.RunVirtual(t, func(*testing.T) driver.Store { return memstore.New(memstore.WithMaxBytes(10 << 20)) })
 }
 
 func TestStoreHoldsItsCapacity(t *testing.T) {
 	s := memstore.New(memstore.WithCapacity(100))
-	set(t, s, "used", "data", zodiac.Forever)
+	set(t, s, "used", "data", driver.Forever)
 	for i := range 1_000 {
-		set(t, s, fmt.Sprint(i), "data", zodiac.Forever)
+		set(t, s, fmt.Sprint(i), "data", driver.Forever)
 		wantData(t, s, "used", "data")
 	}
 	if n := s.Held(); n != 100 {
@@ -70,10 +70,10 @@ func TestStoreHoldsItsCapacity(t *testing.T) {
 func TestDeadRecordsGiveWayBeforeLiveOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.WithCapacity(2))
-		set(t, s, "old", "data", zodiac.Forever)
+		set(t, s, "old", "data", driver.Forever)
 		set(t, s, "dead", "data", 100*time.Millisecond)
 		time.Sleep(200 * time.Millisecond)
-		set(t, s, "new", "data", zodiac.Forever)
+		set(t, s, "new", "data", driver.Forever)
 		wantData(t, s, "old", "data")
 	})
 }
@@ -81,7 +81,7 @@ func TestDeadRecordsGiveWayBeforeLiveOnes(t *testing.T) {
 func TestLeaseOfAnEvictedKeyIsLost(t *testing.T) {
 	s := memstore.New(memstore.WithCapacity(1))
 	token := acquire(t, s, "k", "0123456789abcdef")
-	set(t, s, "other", "data", zodiac.Forever)
+	set(t, s, "other", "data", driver.Forever)
 	wantCommit(t, s, "k", token, false)
 	if live, err := s.Renew(t.Context(), "k", token, time.Minute); live || err != nil {
 		t.Errorf("Renew = %v, %v; want false", live, err)
@@ -94,8 +94,8 @@ func TestMaxBytesHoldsWhatFits(t *testing.T) {
 	s := memstore.New(memstore.WithMaxBytes(budget))
 	data := string(make([]byte, 600)) // with what lies around it, a tenth of the budget
 	for i := range 100 {
-		set(t, s, fmt.Sprint(i), data, zodiac.Forever)
-		set(t, s, fmt.Sprint(i), data, zodiac.Forever) // a replaced record counts once
+		set(t, s, fmt.Sprint(i), data, driver.Forever)
+		set(t, s, fmt.Sprint(i), data, driver.Forever) // a replaced record counts once
 		if i%3 == 0 {
 			if _, err := s.Delete(t.Context(), fmt.Sprint(i)); err != nil {
 				t.Fatal(err)
@@ -109,10 +109,10 @@ func TestMaxBytesHoldsWhatFits(t *testing.T) {
 
 func TestRecordLargerThanTheBudgetIsAnError(t *testing.T) {
 	s := memstore.New(memstore.WithMaxBytes(10_000))
-	set(t, s, "k", "old", zodiac.Forever)
-	set(t, s, "other", "data", zodiac.Forever)
+	set(t, s, "k", "old", driver.Forever)
+	set(t, s, "other", "data", driver.Forever)
 	token := acquire(t, s, "lease", "0123456789abcdef")
-	large := zodiac.Record{Data: make([]byte, 10_001), TTL: time.Minute}
+	large := driver.Record{Data: make([]byte, 10_001), TTL: time.Minute}
 	if err := s.Set(t.Context(), "k", large); err == nil {
 		t.Error("Set = nil; want an error")
 	}
@@ -164,7 +164,7 @@ func TestShortLivesAreNotKeptByLongOnes(t *testing.T) {
 
 func TestWhatHasNoEndArmsNoTimer(t *testing.T) {
 	s := memstore.New()
-	set(t, s, "k", "data", zodiac.Forever)
+	set(t, s, "k", "data", driver.Forever)
 	if s.Armed() {
 		t.Error("a timer is armed")
 	}
@@ -189,12 +189,12 @@ func TestCloseStopsTheTimer(t *testing.T) {
 
 func TestCloseEndsSubscriptions(t *testing.T) {
 	s := memstore.New()
-	stop, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) { t.Errorf("called with %+v", a) })
+	stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) { t.Errorf("called with %+v", a) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if err := s.Announce(t.Context(), zodiac.Announcement{Prefix: "p"}); err == nil {
+	if err := s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}); err == nil {
 		t.Error("Announce = nil; want an error")
 	}
 	stop()
@@ -202,16 +202,16 @@ func TestCloseEndsSubscriptions(t *testing.T) {
 
 func TestEndedContextChangesNothing(t *testing.T) {
 	s := memstore.New()
-	set(t, s, "k", "data", zodiac.Forever)
+	set(t, s, "k", "data", driver.Forever)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := zodiac.Record{Data: []byte("new"), TTL: time.Minute}
+	r := driver.Record{Data: []byte("new"), TTL: time.Minute}
 	_, getting := s.Get(ctx, "k")
 	_, adding := s.Add(ctx, "new", r)
 	_, expiring := s.Expire(ctx, "k", time.Minute)
 	_, deleting := s.Delete(ctx, "k")
 	_, clearing := s.Clear(ctx, "")
-	_, acquiring := s.Acquire(ctx, "new", zodiac.Ask{Token: "0123456789abcdef", Lease: time.Minute})
+	_, acquiring := s.Acquire(ctx, "new", driver.Ask{Token: "0123456789abcdef", Lease: time.Minute})
 	_, renewing := s.Renew(ctx, "k", "token", time.Minute)
 	_, committing := s.Commit(ctx, "k", "token", r)
 	_, aborting := s.Abort(ctx, "k", "token")
@@ -235,8 +235,8 @@ func TestLeaseAbortedOverADeadRecordLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := s.Acquire(t.Context(), "k", zodiac.Ask{Token: "0123456789abcdef", Lease: time.Minute, Seen: r.Version})
-		if err != nil || c.State != zodiac.Won {
+		c, err := s.Acquire(t.Context(), "k", driver.Ask{Token: "0123456789abcdef", Lease: time.Minute, Seen: r.Version})
+		if err != nil || c.State != driver.Won {
 			t.Fatalf("Acquire = %v, %v; want won", c.State, err)
 		}
 		time.Sleep(2 * time.Second)
@@ -253,7 +253,7 @@ func TestSubscribersDoNotShareKeys(t *testing.T) {
 	s := memstore.New()
 	keys := []string{"k"}
 	for range 2 {
-		stop, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) {
+		stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) {
 			if a.Keys[0] != "k" {
 				t.Errorf("called with %q; want k", a.Keys)
 			}
@@ -264,7 +264,7 @@ func TestSubscribersDoNotShareKeys(t *testing.T) {
 		}
 		defer stop()
 	}
-	if err := s.Announce(t.Context(), zodiac.Announcement{Keys: keys}); err != nil || keys[0] != "k" {
+	if err := s.Publish(t.Context(), driver.Invalidation{Keys: keys}); err != nil || keys[0] != "k" {
 		t.Errorf("Announce = %v, and the keys have become %q", err, keys)
 	}
 }
@@ -286,11 +286,11 @@ func TestWaitersAreForgotten(t *testing.T) {
 func TestAskMustHaveAToken(t *testing.T) {
 	s := memstore.New()
 	for _, token := range []string{"", "short", "a-dot.is-what-the-store-puts", "a-space in-the-token", string(make([]byte, 65))} {
-		if c, err := s.Acquire(t.Context(), "k", zodiac.Ask{Token: token, Lease: time.Minute}); err == nil {
+		if c, err := s.Acquire(t.Context(), "k", driver.Ask{Token: token, Lease: time.Minute}); err == nil {
 			t.Errorf("Acquire with token %q = %v; want an error", token, c.State)
 		}
 	}
-	if c, err := s.Acquire(t.Context(), "k", zodiac.Ask{Token: "0123456789abcdef"}); err == nil {
+	if c, err := s.Acquire(t.Context(), "k", driver.Ask{Token: "0123456789abcdef"}); err == nil {
 		t.Errorf("Acquire without a time = %v; want an error", c.State)
 	}
 }
@@ -314,15 +314,15 @@ func TestWrongOptionsPanic(t *testing.T) {
 
 func set(t *testing.T, s *memstore.Store, key, data string, ttl time.Duration) {
 	t.Helper()
-	if err := s.Set(t.Context(), key, zodiac.Record{Data: []byte(data), TTL: ttl}); err != nil {
+	if err := s.Set(t.Context(), key, driver.Record{Data: []byte(data), TTL: ttl}); err != nil {
 		t.Fatalf("Set: %v", err)
 	}
 }
 
 func acquire(t *testing.T, s *memstore.Store, key, token string) string {
 	t.Helper()
-	c, err := s.Acquire(t.Context(), key, zodiac.Ask{Token: token, Lease: time.Minute})
-	if err != nil || c.State != zodiac.Won {
+	c, err := s.Acquire(t.Context(), key, driver.Ask{Token: token, Lease: time.Minute})
+	if err != nil || c.State != driver.Won {
 		t.Fatalf("Acquire = %v, %v; want won", c.State, err)
 	}
 	return c.Token
@@ -330,7 +330,7 @@ func acquire(t *testing.T, s *memstore.Store, key, token string) string {
 
 func wantCommit(t *testing.T, s *memstore.Store, key, token string, want bool) {
 	t.Helper()
-	r := zodiac.Record{Data: []byte("committed"), TTL: time.Minute}
+	r := driver.Record{Data: []byte("committed"), TTL: time.Minute}
 	if stored, err := s.Commit(t.Context(), key, token, r); stored != want || err != nil {
 		t.Errorf("Commit = %v, %v; want %v", stored, err, want)
 	}
@@ -345,7 +345,7 @@ func wantData(t *testing.T, s *memstore.Store, key, data string) {
 
 func wantMiss(t *testing.T, s *memstore.Store, key string) {
 	t.Helper()
-	if r, err := s.Get(t.Context(), key); !errors.Is(err, zodiac.ErrMiss) {
+	if r, err := s.Get(t.Context(), key); !errors.Is(err, driver.ErrMiss) {
 		t.Errorf("Get(%q) = %q, %v; want a miss", key, r.Data, err)
 	}
 }

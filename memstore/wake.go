@@ -5,10 +5,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// Wake implements [zodiac.Waker].
+// Wake implements [driver.Waker].
 func (s *Store) Wake(_ context.Context, key string) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1) // one wake-up waits for whoever is not listening yet; more would say no more
 	s.mu.Lock()
@@ -49,12 +49,12 @@ type subscribers struct {
 // A subscriber is one of them.
 type subscriber struct {
 	mu   sync.Mutex // held during a call
-	call func(zodiac.Announcement)
+	call func(driver.Invalidation)
 }
 
-// Announce implements [zodiac.Announcer]. It calls the subscribers itself, one after the other, and returns when they
+// Announce implements [driver.Bus]. It calls the subscribers itself, one after the other, and returns when they
 // have.
-func (s *Store) Announce(ctx context.Context, a zodiac.Announcement) error {
+func (s *Store) Publish(ctx context.Context, a driver.Invalidation) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (s *Store) Announce(ctx context.Context, a zodiac.Announcement) error {
 }
 
 // tell calls the subscriber, unless it was stopped.
-func (b *subscriber) tell(a zodiac.Announcement) {
+func (b *subscriber) tell(a driver.Invalidation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.call != nil {
@@ -78,9 +78,9 @@ func (b *subscriber) tell(a zodiac.Announcement) {
 	}
 }
 
-// Subscribe implements [zodiac.Announcer]. fn is called by whoever calls Announce, and never with Gap; it must not call
+// Subscribe implements [driver.Bus]. fn is called by whoever calls Announce, and never with Gap; it must not call
 // Announce. Close ends the subscription.
-func (s *Store) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (stop func(), err error) {
+func (s *Store) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (stop func(), err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}

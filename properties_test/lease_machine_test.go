@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/redisstore"
@@ -150,7 +151,7 @@ func (f *frame) age(now time.Time) {
 type leaseRun struct {
 	times
 	store    zodiac.Store
-	leaser   zodiac.Leaser
+	leaser   driver.Leaser
 	frame    frame
 	now      time.Time
 	serial   int
@@ -172,7 +173,7 @@ const leaseKey = "zodiac::leases:k"
 // runLeases returns what was not as it should be.
 func runLeases(s zodiac.Store, steps []leaseStep, ts times, logf func(string, ...any)) string {
 	defer s.Close()
-	r := &leaseRun{times: ts, store: s, leaser: s.(zodiac.Leaser)}
+	r := &leaseRun{times: ts, store: s, leaser: s.(driver.Leaser)}
 	defer func() {
 		for _, w := range r.waiters {
 			w.stop()
@@ -205,7 +206,7 @@ func (r *leaseRun) step(st leaseStep) string {
 	var do func() string
 	switch st.op {
 	case "acquire":
-		do = r.acquire(zodiac.Ask{Token: r.newToken(), Lease: lease}, st.lost)
+		do = r.acquire(driver.Ask{Token: r.newToken(), Lease: lease}, st.lost)
 	case "refresh":
 		seen := "unknown"
 		if r.frame.made != nil && r.frame.made.version != "" && st.n > 1 {
@@ -213,14 +214,14 @@ func (r *leaseRun) step(st leaseStep) string {
 		} else if len(r.products) > 0 {
 			seen = r.products[st.n%len(r.products)].version
 		}
-		do = r.acquire(zodiac.Ask{Token: r.newToken(), Lease: lease, Seen: seen}, st.lost)
+		do = r.acquire(driver.Ask{Token: r.newToken(), Lease: lease, Seen: seen}, st.lost)
 	case "force":
-		do = r.acquire(zodiac.Ask{Token: r.newToken(), Lease: lease, Force: true}, st.lost)
+		do = r.acquire(driver.Ask{Token: r.newToken(), Lease: lease, Force: true}, st.lost)
 	case "again":
 		if len(r.asked) == 0 {
 			return ""
 		}
-		do = r.acquire(zodiac.Ask{Token: r.asked[len(r.asked)-1-st.n%len(r.asked)], Lease: lease}, st.lost)
+		do = r.acquire(driver.Ask{Token: r.asked[len(r.asked)-1-st.n%len(r.asked)], Lease: lease}, st.lost)
 	case "renew", "commit", "mark", "abort":
 		if len(r.grants) == 0 {
 			return ""
@@ -259,7 +260,7 @@ func (r *leaseRun) newToken() string {
 	return r.asked[len(r.asked)-1]
 }
 
-func (r *leaseRun) acquire(ask zodiac.Ask, lost bool) func() string {
+func (r *leaseRun) acquire(ask driver.Ask, lost bool) func() string {
 	return func() string {
 		f := &r.frame
 		claim, err := r.leaser.Acquire(bg, leaseKey, ask)
@@ -288,8 +289,8 @@ func (r *leaseRun) acquire(ask zodiac.Ask, lost bool) func() string {
 	}
 }
 
-func (r *leaseRun) won(claim zodiac.Claim, g *grant, lost bool) string {
-	if claim.State != zodiac.Won || claim.Token == "" || slices.Contains(r.asked, claim.Token) {
+func (r *leaseRun) won(claim driver.Claim, g *grant, lost bool) string {
+	if claim.State != driver.Won || claim.Token == "" || slices.Contains(r.asked, claim.Token) {
 		return fmt.Sprintf("%+v; want Won, with a token of its own", claim)
 	}
 	for _, other := range r.all {
@@ -304,23 +305,23 @@ func (r *leaseRun) won(claim zodiac.Claim, g *grant, lost bool) string {
 	return ""
 }
 
-func (r *leaseRun) hit(claim zodiac.Claim) string {
-	if claim.State != zodiac.Hit || claim.Record.Mark != r.frame.made.mark || claim.Record.Mark && !claim.Whole {
+func (r *leaseRun) hit(claim driver.Claim) string {
+	if claim.State != driver.Hit || claim.Record.Tombstone != r.frame.made.mark || claim.Record.Tombstone && !claim.Whole {
 		return fmt.Sprintf("%+v; want the record %+v", claim, r.frame.made)
 	}
 	return r.record(claim.Record, claim.Whole)
 }
 
-func (r *leaseRun) busy(claim zodiac.Claim) string {
+func (r *leaseRun) busy(claim driver.Claim) string {
 	left := r.frame.deadline.Sub(r.now)
-	if claim.State != zodiac.Busy || claim.Holder == "" || claim.Left > left+r.over || claim.Left <= 0 || claim.Left < left-r.slack {
+	if claim.State != driver.Busy || claim.Holder == "" || claim.Left > left+r.over || claim.Left <= 0 || claim.Left < left-r.slack {
 		return fmt.Sprintf("%+v; want Busy for %v", claim, left)
 	}
 	return ""
 }
 
 // record checks a record that is there.
-func (r *leaseRun) record(got zodiac.Record, whole bool) string {
+func (r *leaseRun) record(got driver.Record, whole bool) string {
 	p, left := r.frame.made, zodiac.Forever
 	if !r.frame.forever {
 		left = r.frame.dies.Sub(r.now)
@@ -354,7 +355,9 @@ func (r *leaseRun) underLease(op string, g *grant, life, lease time.Duration) fu
 	case "abort":
 		return func() string { return r.abort(g.token, func(h *grant) bool { return h == g }) }
 	default:
-		return func() string { return r.commit(g, zodiac.Record{Data: []byte(data), TTL: life, Mark: op == "mark"}) }
+		return func() string {
+			return r.commit(g, driver.Record{Data: []byte(data), TTL: life, Tombstone: op == "mark"})
+		}
 	}
 }
 
@@ -371,7 +374,7 @@ func (r *leaseRun) renew(g *grant, lease time.Duration) string {
 	return ""
 }
 
-func (r *leaseRun) commit(g *grant, rec zodiac.Record) string {
+func (r *leaseRun) commit(g *grant, rec driver.Record) string {
 	f := &r.frame
 	got, err := r.leaser.Commit(bg, leaseKey, g.token, rec)
 	want := false
@@ -394,10 +397,10 @@ func (r *leaseRun) commit(g *grant, rec zodiac.Record) string {
 }
 
 // made makes rec the frame's record, and ends its lease.
-func (r *leaseRun) made(rec zodiac.Record, by *grant) {
+func (r *leaseRun) made(rec driver.Record, by *grant) {
 	r.endLease()
 	r.frame.deadline, r.frame.over = time.Time{}, nil
-	r.frame.made = &product{data: string(rec.Data), mark: rec.Mark, by: by}
+	r.frame.made = &product{data: string(rec.Data), mark: rec.Tombstone, by: by}
 	if r.frame.forever = rec.TTL == zodiac.Forever; !r.frame.forever {
 		r.frame.dies = r.now.Add(rec.TTL)
 	}
@@ -423,7 +426,7 @@ func (r *leaseRun) abort(token string, is func(*grant) bool) string {
 
 func (r *leaseRun) write(op string, life time.Duration) func() string {
 	r.serial++
-	rec := zodiac.Record{Data: fmt.Appendf(nil, "%s %d", op, r.serial), TTL: life}
+	rec := driver.Record{Data: fmt.Appendf(nil, "%s %d", op, r.serial), TTL: life}
 	return func() string {
 		f := &r.frame
 		there := f.readable(r.now)
@@ -508,7 +511,7 @@ func (r *leaseRun) get() string {
 
 // wait registers for a wake-up, and asks then, as flights do.
 func (r *leaseRun) wait(lease time.Duration) string {
-	waker, ok := r.store.(zodiac.Waker)
+	waker, ok := r.store.(driver.Waker)
 	if !ok {
 		return ""
 	}
@@ -518,7 +521,7 @@ func (r *leaseRun) wait(lease time.Duration) string {
 	case <-woken: // may have ended
 	default:
 	}
-	if wrong := r.acquire(zodiac.Ask{Token: r.newToken(), Lease: lease}, true)(); wrong != "" {
+	if wrong := r.acquire(driver.Ask{Token: r.newToken(), Lease: lease}, true)(); wrong != "" {
 		return wrong
 	}
 	if g := r.frame.grant; r.frame.leased(r.now) && g.asked != r.asked[len(r.asked)-1] && !r.frame.alive(r.now) {
@@ -609,9 +612,9 @@ type stampless struct {
 	last map[string]string
 }
 
-func (s *stampless) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+func (s *stampless) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	c, err := s.Store.Acquire(ctx, key, ask)
-	if c.State == zodiac.Won {
+	if c.State == driver.Won {
 		s.last[ask.Token+"+"] = c.Token
 		c.Token = ask.Token + "+"
 	}
@@ -622,7 +625,7 @@ func (s *stampless) Renew(ctx context.Context, key, token string, p time.Duratio
 	return s.Store.Renew(ctx, key, s.last[token], p)
 }
 
-func (s *stampless) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+func (s *stampless) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	return s.Store.Commit(ctx, key, s.last[token], r)
 }
 
@@ -638,19 +641,19 @@ type careless struct {
 	*memstore.Store
 	last                                                                  *string // token of the last grant
 	commits, aborts, renews, clears, sleeps, marks, adds, expires, caches bool
-	got                                                                   *zodiac.Record
+	got                                                                   *driver.Record
 }
 
-func (s *careless) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+func (s *careless) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	c, err := s.Store.Acquire(ctx, key, ask)
-	if c.State == zodiac.Won && s.last != nil {
+	if c.State == driver.Won && s.last != nil {
 		*s.last = c.Token
 	}
 	return c, err
 }
 
-func (s *careless) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
-	r.Mark = r.Mark && !s.marks
+func (s *careless) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
+	r.Tombstone = r.Tombstone && !s.marks
 	ok, err := s.Store.Commit(ctx, key, token, r)
 	if !ok && s.commits {
 		return true, s.Set(ctx, key, r)
@@ -686,9 +689,9 @@ func (s *careless) Wake(ctx context.Context, key string) (<-chan struct{}, func(
 	return s.Store.Wake(ctx, key)
 }
 
-func (s *careless) Add(ctx context.Context, key string, r zodiac.Record) (bool, error) {
+func (s *careless) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	if s.adds {
-		if c, _ := s.Store.Acquire(ctx, key, zodiac.Ask{Token: "somebody-who-asks", Lease: time.Hour}); c.State == zodiac.Busy {
+		if c, _ := s.Store.Acquire(ctx, key, driver.Ask{Token: "somebody-who-asks", Lease: time.Hour}); c.State == driver.Busy {
 			return false, nil
 		}
 	}
@@ -702,7 +705,7 @@ func (s *careless) Expire(ctx context.Context, key string, ttl time.Duration) (b
 	return s.Store.Expire(ctx, key, ttl)
 }
 
-func (s *careless) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (s *careless) Get(ctx context.Context, key string) (driver.Record, error) {
 	if s.caches && s.got != nil {
 		return *s.got, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"pgregory.net/rapid"
 )
 
@@ -55,7 +56,7 @@ type asking struct {
 	by    int64
 	since time.Time
 	met   map[string]bool // holders
-	last  zodiac.Claim
+	last  driver.Claim
 	won   int64 // the tick at which the lease was granted
 }
 
@@ -70,27 +71,27 @@ type clerk struct {
 // dataClerk is one of a store that is a DataReader.
 type dataClerk struct {
 	*clerk
-	zodiac.DataReader
+	driver.DataReader
 }
 
 func (c *clerk) reply() { time.Sleep(time.Duration(c.late.Load())) }
 
-func (c *clerk) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (c *clerk) Get(ctx context.Context, key string) (driver.Record, error) {
 	defer c.reply()
 	return c.full.Get(ctx, key)
 }
 
-func (c *clerk) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+func (c *clerk) GetMany(ctx context.Context, keys []string) ([]driver.Record, []error) {
 	defer c.reply()
 	return c.full.GetMany(ctx, keys)
 }
 
-func (c *dataClerk) GetData(ctx context.Context, key string) (zodiac.Record, error) {
+func (c *dataClerk) GetData(ctx context.Context, key string) (driver.Record, error) {
 	defer c.reply()
 	return c.DataReader.GetData(ctx, key)
 }
 
-func (c *clerk) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+func (c *clerk) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	defer c.reply()
 	return c.full.Commit(ctx, key, token, r)
 }
@@ -100,7 +101,7 @@ func (c *clerk) Delete(ctx context.Context, keys ...string) (int, error) {
 	return c.full.Delete(ctx, keys...)
 }
 
-func (c *clerk) Set(ctx context.Context, key string, r zodiac.Record) error {
+func (c *clerk) Set(ctx context.Context, key string, r driver.Record) error {
 	defer c.reply()
 	return c.full.Set(ctx, key, r)
 }
@@ -111,7 +112,7 @@ func (c *clerk) Wake(ctx context.Context, key string) (<-chan struct{}, func()) 
 	return wake, func() { unwake(); c.wakes.Add(-1) }
 }
 
-func (c *clerk) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+func (c *clerk) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	defer c.reply()
 	c.m.mu.Lock() // so that ticks have the order in which leases are granted
 	defer c.m.mu.Unlock()
@@ -124,7 +125,7 @@ func (c *clerk) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac
 }
 
 // asked takes down an ask. The caller holds mu.
-func (m *traffic) asked(by int64, key string, ask zodiac.Ask, claim zodiac.Claim) {
+func (m *traffic) asked(by int64, key string, ask driver.Ask, claim driver.Claim) {
 	a := m.asks[ask.Token]
 	if a == nil {
 		a = &asking{by: by, since: time.Now(), met: map[string]bool{}}
@@ -139,9 +140,9 @@ func (m *traffic) asked(by int64, key string, ask zodiac.Ask, claim zodiac.Claim
 	m.lastAsk[by] = a
 	a.last = claim
 	switch claim.State {
-	case zodiac.Busy:
+	case driver.Busy:
 		a.met[claim.Holder] = true
-	case zodiac.Won:
+	case driver.Won:
 		m.tick++
 		a.won = m.tick
 		for i := range m.keys {
@@ -191,7 +192,7 @@ func (m *traffic) begins(p *proc, c *call) {
 	switch a := e.ask; {
 	case a == nil:
 		m.breaks("P10: the fetch of %s never asked for the lease", v.name)
-	case a.last.State == zodiac.Won || a.last.State == zodiac.Hit && a.last.Record.Mark:
+	case a.last.State == driver.Won || a.last.State == driver.Hit && a.last.Record.Tombstone:
 	case len(a.met) >= 3:
 	case time.Since(a.since) >= m.wait && !m.fail:
 	default:
@@ -218,7 +219,7 @@ func (m *traffic) updating(u *update, old value, ok bool) {
 
 // leased returns when the errand's lease was granted; 0 if it has none. The caller holds mu.
 func (e *errand) leased() int64 {
-	if e.ask == nil || e.ask.last.State != zodiac.Won {
+	if e.ask == nil || e.ask.last.State != driver.Won {
 		return 0
 	}
 	return e.ask.won
@@ -614,8 +615,8 @@ func (m *traffic) checkEnd() {
 	}
 	for key := range m.keys {
 		r, _ := m.raw.Get(bg, keyText(key))
-		claim, err := m.raw.Acquire(bg, keyText(key), zodiac.Ask{Token: "the-token-of-a-stranger", Lease: time.Second, Seen: r.Version})
-		if err != nil || claim.State == zodiac.Busy {
+		claim, err := m.raw.Acquire(bg, keyText(key), driver.Ask{Token: "the-token-of-a-stranger", Lease: time.Second, Seen: r.Version})
+		if err != nil || claim.State == driver.Busy {
 			m.t.Fatalf("P29: the lease of %d is left: %+v, %v", key, claim, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/redisstore"
@@ -63,10 +64,10 @@ func TestMachineOfProcesses(t *testing.T) {
 // full is what every store can do that processes stand on here.
 type full interface {
 	zodiac.Store
-	zodiac.Leaser
-	zodiac.Batcher
-	zodiac.Waker
-	zodiac.Announcer
+	driver.Leaser
+	driver.Batcher
+	driver.Waker
+	driver.Bus
 }
 
 func openTwins(*rapid.T) (full, func() full) {
@@ -84,7 +85,7 @@ func wholly(c *clerk) zodiac.Store { return c }
 func polling(c *clerk) zodiac.Store {
 	return chaos.Without(c, chaos.Waker|chaos.Announcer|chaos.Batcher)
 }
-func reading(c *clerk) zodiac.Store { return &dataClerk{c, c.full.(zodiac.DataReader)} }
+func reading(c *clerk) zodiac.Store { return &dataClerk{c, c.full.(driver.DataReader)} }
 
 const (
 	trafficKeys  = 2

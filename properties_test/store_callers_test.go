@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -244,7 +245,7 @@ func TestP26_WhatIsNoRecordIsReplaced(t *testing.T) {
 						bad[n/2] ^= 1
 					}
 					a.Delete(bg, key)
-					if err := p.store.Set(bg, entryKey, zodiac.Record{Data: bad, TTL: zodiac.Forever}); err != nil {
+					if err := p.store.Set(bg, entryKey, driver.Record{Data: bad, TTL: zodiac.Forever}); err != nil {
 						t.Fatal(err)
 					}
 					if v, err := a.Get(bg, key); v.id != 6 || err != nil {

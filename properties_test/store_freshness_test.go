@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -349,7 +350,7 @@ type lateStore struct {
 	held atomic.Pointer[chan struct{}]
 }
 
-func (s *lateStore) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (s *lateStore) Get(ctx context.Context, key string) (driver.Record, error) {
 	r, err := s.Store.Get(ctx, key)
 	if held := s.held.Load(); held != nil {
 		<-*held

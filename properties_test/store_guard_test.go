@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/lease"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
@@ -33,7 +34,7 @@ type warden struct {
 
 func newWarden() *warden { return &warden{Guard: lease.Local()} }
 
-func (w *warden) TryAcquire(ctx context.Context, key string, p time.Duration) (zodiac.Held, bool, error) {
+func (w *warden) TryAcquire(ctx context.Context, key string, p time.Duration) (driver.Held, bool, error) {
 	w.mu.Lock()
 	w.asked++
 	refuses, fails, stalls, late := w.refuses, w.fails, w.stalls, w.late
@@ -81,7 +82,7 @@ func (w *warden) lends(t *testing.T, want int) {
 }
 
 type wardenRight struct {
-	zodiac.Held
+	driver.Held
 	w *warden
 }
 

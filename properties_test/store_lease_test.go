@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -37,17 +38,17 @@ func (s *tapped) note(op chaos.Op, of ...any) time.Duration {
 	return s.late[op]
 }
 
-func (s *tapped) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+func (s *tapped) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	late := s.note(chaos.Acquire, ask.Lease)
 	claim, err := s.Store.Acquire(ctx, key, ask)
-	if s.hollow && !claim.Record.Mark {
+	if s.hollow && !claim.Record.Tombstone {
 		claim.Whole, claim.Record.Data, claim.Record.TTL = false, nil, 0
 	}
 	select {
 	case <-time.After(late):
 		return claim, err
 	case <-s.heeded(ctx):
-		return zodiac.Claim{}, ctx.Err()
+		return driver.Claim{}, ctx.Err()
 	}
 }
 
@@ -70,7 +71,7 @@ func (s *tapped) Renew(ctx context.Context, key, token string, p time.Duration) 
 	}
 }
 
-func (s *tapped) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+func (s *tapped) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	late := s.note(chaos.Commit)
 	ok, err := s.Store.Commit(ctx, key, token, r)
 	time.Sleep(late)
@@ -490,7 +491,7 @@ func TestP17_ThirdHolderIsNotWaitedFor(t *testing.T) {
 		holder := 0
 		take := func() string {
 			holder++
-			c, err := p.store.(zodiac.Leaser).Acquire(bg, entryKey, zodiac.Ask{Token: fmt.Sprint("0123456789abcdef", holder), Lease: time.Minute, Force: true})
+			c, err := p.store.(driver.Leaser).Acquire(bg, entryKey, driver.Ask{Token: fmt.Sprint("0123456789abcdef", holder), Lease: time.Minute, Force: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -512,7 +513,7 @@ func TestP17_ThirdHolderIsNotWaitedFor(t *testing.T) {
 			t.Errorf("Stats() = %+v; want one without a lease", st)
 		}
 		late.waits()
-		if ok, err := p.store.(zodiac.Leaser).Abort(bg, entryKey, token); !ok || err != nil {
+		if ok, err := p.store.(driver.Leaser).Abort(bg, entryKey, token); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		s.call(key).returns(2)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -355,10 +356,10 @@ type crier struct {
 	mu     sync.Mutex // guards the fields below
 	broken int        // so many subscriptions are lost before Subscribe returns
 	alive  int
-	hear   func(zodiac.Announcement)
+	hear   func(driver.Invalidation)
 }
 
-func (s *crier) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (func(), error) {
+func (s *crier) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alive++
@@ -369,7 +370,7 @@ func (s *crier) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (fu
 	}
 	if s.broken > 0 {
 		s.broken--
-		fn(zodiac.Announcement{Gap: true})
+		fn(driver.Invalidation{Gap: true})
 		return ended, nil
 	}
 	stop, err := s.Store.Subscribe(ctx, fn)
@@ -416,14 +417,14 @@ func TestP8_SubscriptionThatIsLostAtOnceIsNotUsed(t *testing.T) {
 		}
 
 		// Keys in no form of ours say nothing.
-		c.hear(zodiac.Announcement{Keys: []string{"", "k", "subject:1", "xxxxxxxxxxxxxxxxx", "a key that is much longer than ours are"}})
-		c.hear(zodiac.Announcement{Prefix: "zodiac::other:"})
+		c.hear(driver.Invalidation{Keys: []string{"", "k", "subject:1", "xxxxxxxxxxxxxxxxx", "a key that is much longer than ours are"}})
+		c.hear(driver.Invalidation{Prefix: "zodiac::other:"})
 		s.holds(key, 14)
 		if n := s.Stats().HitMemory; n != 2 {
 			t.Errorf("%d hits in memory; want 2", n)
 		}
 		for n, prefix := range []string{"zodiac:", "zodiac::subject:", entryKey} { // a namespace, this loader, some of its keys
-			c.hear(zodiac.Announcement{Prefix: prefix})
+			c.hear(driver.Invalidation{Prefix: prefix})
 			s.holds(key, 14)
 			s.holds(key, 14)
 			if hits := s.Stats().HitMemory; hits != uint64(3+n) {

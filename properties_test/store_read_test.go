@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -168,21 +169,21 @@ type lateTap struct {
 	reads, commits atomic.Int64 // durations
 }
 
-func (s *lateTap) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (s *lateTap) Get(ctx context.Context, key string) (driver.Record, error) {
 	late := s.reads.Load()
 	r, err := s.Store.Get(ctx, key)
 	time.Sleep(time.Duration(late))
 	return r, err
 }
 
-func (s *lateTap) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+func (s *lateTap) GetMany(ctx context.Context, keys []string) ([]driver.Record, []error) {
 	late := s.reads.Load()
 	rs, errs := s.Store.GetMany(ctx, keys)
 	time.Sleep(time.Duration(late))
 	return rs, errs
 }
 
-func (s *lateTap) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+func (s *lateTap) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	late := s.commits.Load()
 	ok, err := s.Store.Commit(ctx, key, token, r)
 	time.Sleep(time.Duration(late))
@@ -332,13 +333,13 @@ func TestP27_RecordOfAnotherLongKeyIsAMiss(t *testing.T) {
 // A brisk store does not say what time is left where nobody asks for it.
 type brisk struct{ *memstore.Store }
 
-func (b *brisk) GetData(ctx context.Context, key string) (zodiac.Record, error) {
+func (b *brisk) GetData(ctx context.Context, key string) (driver.Record, error) {
 	r, err := b.Get(ctx, key)
 	r.TTL = 0
 	return r, err
 }
 
-func (b *brisk) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+func (b *brisk) GetManyData(ctx context.Context, keys []string) ([]driver.Record, []error) {
 	records, errs := b.GetMany(ctx, keys)
 	for i := range records {
 		records[i].TTL = 0

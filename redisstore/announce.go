@@ -6,7 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // subscribe begins to subscribe to the store's channel.
@@ -58,19 +58,19 @@ func (s *Store) refuse(ctx context.Context, err error) {
 	})
 }
 
-// Wake implements [zodiac.Waker].
+// Wake implements [driver.Waker].
 func (s *Store) Wake(_ context.Context, key string) (<-chan struct{}, func()) { return s.hub.wait(key) }
 
-// Announce implements [zodiac.Announcer].
-func (s *Store) Announce(ctx context.Context, a zodiac.Announcement) error {
+// Announce implements [driver.Bus].
+func (s *Store) Publish(ctx context.Context, a driver.Invalidation) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	return explain(s.publish(ctx, appendAnnouncement([]byte{'a'}, a)))
 }
 
-// Subscribe implements [zodiac.Announcer].
-func (s *Store) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (stop func(), err error) {
+// Subscribe implements [driver.Bus].
+func (s *Store) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (stop func(), err error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Store) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (st
 }
 
 // appendAnnouncement appends the prefix and the keys, each with its length in front.
-func appendAnnouncement(b []byte, a zodiac.Announcement) []byte {
+func appendAnnouncement(b []byte, a driver.Invalidation) []byte {
 	b = appendText(b, a.Prefix)
 	for _, key := range a.Keys {
 		b = appendText(b, key)
@@ -91,7 +91,7 @@ func appendText(b []byte, text string) []byte {
 }
 
 // parseAnnouncement is the reverse of appendAnnouncement.
-func parseAnnouncement(text string) (a zodiac.Announcement, ok bool) {
+func parseAnnouncement(text string) (a driver.Invalidation, ok bool) {
 	var parts []string
 	for b := []byte(text); len(b) > 0; {
 		n, used := binary.Uvarint(b)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
@@ -22,12 +22,12 @@ func filled(b *testing.B, n int, heeds bool) (s *redisstore.Store, keys, bare []
 	b.Helper()
 	s = store(b, client(b, redistest.Start(b), func(o *redis.Options) { o.ContextTimeoutEnabled = heeds }))
 	ctx := b.Context()
-	records := map[string]zodiac.Record{}
+	records := map[string]driver.Record{}
 	p := s.Client().Pipeline()
 	for i := range n {
 		keys = append(keys, "zodiac::users:"+strconv.Itoa(i))
 		bare = append(bare, "bare:users:12:"+strconv.Itoa(i))
-		records[keys[i]] = zodiac.Record{Data: encoded, TTL: time.Hour}
+		records[keys[i]] = driver.Record{Data: encoded, TTL: time.Hour}
 		p.Set(ctx, bare[i], encoded, time.Hour)
 	}
 	if _, err := p.Exec(ctx); err != nil {

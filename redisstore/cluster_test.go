@@ -12,7 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 	"github.com/zodiac-go/zodiac/storetest"
@@ -27,7 +27,7 @@ func TestCluster(t *testing.T) {
 		must(t, err)
 		return s
 	}
-	t.Run("Conformance", func(t *testing.T) { storetest.Run(t, func(t *testing.T) zodiac.Store { return open(t) }) })
+	t.Run("Conformance", func(t *testing.T) { storetest.Run(t, func(t *testing.T) driver.Store { return open(t) }) })
 	t.Run("ClientOfOneNode", func(t *testing.T) {
 		s := redisstore.New(client(t, nodes[0], nil))
 		_, errs := s.GetMany(t.Context(), []string{"a", "b", "c", "d"}) // keys of all masters
@@ -98,14 +98,14 @@ func raise(ctx context.Context, s *redisstore.Store, k, token string) (bool, err
 		if _, err := fmt.Sscan(string(r.Data), &n); err != nil {
 			return false, err
 		}
-	case !errors.Is(err, zodiac.ErrMiss):
+	case !errors.Is(err, driver.ErrMiss):
 		return false, err
 	}
-	c, err := s.Acquire(ctx, k, zodiac.Ask{Token: token, Lease: 5 * time.Second, Seen: r.Version})
-	if err != nil || c.State != zodiac.Won {
+	c, err := s.Acquire(ctx, k, driver.Ask{Token: token, Lease: 5 * time.Second, Seen: r.Version})
+	if err != nil || c.State != driver.Won {
 		return false, err
 	}
-	return s.Commit(ctx, k, c.Token, zodiac.Record{Data: fmt.Append(nil, n+1), TTL: zodiac.Forever})
+	return s.Commit(ctx, k, c.Token, driver.Record{Data: fmt.Append(nil, n+1), TTL: driver.Forever})
 }
 
 func TestFailoverBySentinels(t *testing.T) {
@@ -136,7 +136,7 @@ func TestFailoverBySentinels(t *testing.T) {
 		t.Errorf("Get after the failover = %q, %v; want w", r.Data, err)
 	}
 	again := gaps(t, s)
-	must(t, s.Announce(ctx, zodiac.Announcement{Prefix: "a"}))
+	must(t, s.Publish(ctx, driver.Invalidation{Prefix: "a"}))
 	select {
 	case <-again:
 		t.Error("a gap after the failover")

@@ -6,7 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 	"github.com/zodiac-go/zodiac/storetest"
@@ -38,13 +38,13 @@ func store(t testing.TB, c redis.UniversalClient) *redisstore.Store {
 func TestConformanceOfDefaultClient(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	storetest.Run(t, func(t *testing.T) zodiac.Store { return store(t, client(t, server, nil)) })
+	storetest.Run(t, func(t *testing.T) driver.Store { return store(t, client(t, server, nil)) })
 }
 
 func TestConformanceOfOpenedStore(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	storetest.Run(t, func(t *testing.T) zodiac.Store {
+	storetest.Run(t, func(t *testing.T) driver.Store {
 		s, err := redisstore.Open("redis://" + server.Addr() + "?protocol=2")
 		if err != nil {
 			t.Fatal(err)
@@ -54,5 +54,5 @@ func TestConformanceOfOpenedStore(t *testing.T) {
 }
 
 func TestConformanceInVirtualTime(t *testing.T) {
-	storetest.RunVirtual(t, func(t *testing.T) zodiac.Store { return redisstore.New(redistest.Virtual(t)) })
+	storetest.RunVirtual(t, func(t *testing.T) driver.Store { return redisstore.New(redistest.Virtual(t)) })
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
 
@@ -19,7 +19,7 @@ func ExampleNew() {
 	defer store.Close() // the client stays open
 
 	ctx := context.Background()
-	_ = store.Set(ctx, "greeting", zodiac.Record{Data: []byte("hello"), TTL: time.Minute})
+	_ = store.Set(ctx, "greeting", driver.Record{Data: []byte("hello"), TTL: time.Minute})
 	if r, err := store.Get(ctx, "greeting"); err == nil {
 		fmt.Println(string(r.Data))
 	}
@@ -33,7 +33,7 @@ func ExampleOpen() {
 	}
 	defer store.Close() // and its client
 
-	if _, err := store.Get(context.Background(), "greeting"); errors.Is(err, zodiac.ErrMiss) {
+	if _, err := store.Get(context.Background(), "greeting"); errors.Is(err, driver.ErrMiss) {
 		fmt.Println("nothing there")
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
@@ -44,7 +44,7 @@ func TestStalledServerHoldsNobodyPastTheirContext(t *testing.T) {
 				"GetMany": func(ctx context.Context) error { _, errs := s.GetMany(ctx, []string{key}); return errs[0] },
 				"Set":     func(ctx context.Context) error { return s.Set(ctx, key, minute("w")) },
 				"SetMany": func(ctx context.Context) error {
-					return s.SetMany(ctx, map[string]zodiac.Record{key: minute("w"), "other": minute("w")})
+					return s.SetMany(ctx, map[string]driver.Record{key: minute("w"), "other": minute("w")})
 				},
 				"Clear": func(ctx context.Context) error { _, err := s.Clear(ctx, "zodiac::"); return err },
 			} {
@@ -213,7 +213,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 func gaps(t *testing.T, s *redisstore.Store) <-chan time.Time {
 	t.Helper()
 	gap := make(chan time.Time, 1)
-	stop, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) {
+	stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) {
 		if a.Gap {
 			gap <- time.Now()
 		}
@@ -280,8 +280,8 @@ func TestWaitersAreWokenByALossAndServedAgain(t *testing.T) {
 	must(t, s.Client().Do(ctx, "client", "kill", "type", "pubsub").Err())
 	wake("the loss")
 	wake("the subscription made anew")
-	c := acquire(t, s, zodiac.Ask{})
-	if busy := acquire(t, s, zodiac.Ask{Token: asked + "2"}); busy.State != zodiac.Busy {
+	c := acquire(t, s, driver.Ask{})
+	if busy := acquire(t, s, driver.Ask{Token: asked + "2"}); busy.State != driver.Busy {
 		t.Fatalf("Acquire = %v; want busy", busy.State)
 	}
 	if ok, err := s.Commit(ctx, key, c.Token, minute("v")); !ok {
@@ -299,8 +299,8 @@ func TestRefusedChannelIsCountedAndReportedOnce(t *testing.T) {
 		redisstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	defer s.Close()
 	for range 2 {
-		c := acquire(t, s, zodiac.Ask{})
-		acquire(t, s, zodiac.Ask{Token: asked + "2"})
+		c := acquire(t, s, driver.Ask{})
+		acquire(t, s, driver.Ask{Token: asked + "2"})
 		if ok, err := s.Commit(ctx, key, c.Token, minute("v")); !ok || err != nil {
 			t.Fatalf("Commit = %v, %v; want true: only the wake-up is refused", ok, err)
 		}
@@ -310,10 +310,10 @@ func TestRefusedChannelIsCountedAndReportedOnce(t *testing.T) {
 	if n := s.Stats().WakesRefused; n != 2 || strings.Count(log.String(), "wake-ups") != 1 {
 		t.Errorf("WakesRefused = %d; want 2. Log: %s; want one line", n, log.String())
 	}
-	if _, err := s.Subscribe(ctx, func(zodiac.Announcement) {}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+	if _, err := s.Subscribe(ctx, func(driver.Invalidation) {}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("Subscribe = %v; want NOPERM", err)
 	}
-	if err := s.Announce(ctx, zodiac.Announcement{Prefix: "a"}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+	if err := s.Publish(ctx, driver.Invalidation{Prefix: "a"}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("Announce = %v; want NOPERM", err)
 	}
 }
@@ -322,7 +322,7 @@ func TestNobodyWaitingNothingIsPublished(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	got, _ := spent(t, s, func() {
-		c := acquire(t, s, zodiac.Ask{})
+		c := acquire(t, s, driver.Ask{})
 		_, err := s.Commit(ctx, key, c.Token, minute("v"))
 		must(t, err)
 		_, err = s.Delete(ctx, key)
@@ -338,7 +338,7 @@ func TestSubscriptionEndsWhenNobodyIsInterested(t *testing.T) {
 	ctx := t.Context()
 	for range 3 {
 		_, stop := s.Wake(ctx, key)
-		unsubscribe, err := s.Subscribe(ctx, func(zodiac.Announcement) {})
+		unsubscribe, err := s.Subscribe(ctx, func(driver.Invalidation) {})
 		must(t, err)
 		stop()
 		unsubscribe()
@@ -359,8 +359,8 @@ func TestFullServerRefusesOnlyWhatIsStored(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	const second = key + "2"
-	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
-	for name, r := range map[string]zodiac.Record{"Placeholder": {}, "Record": minute("v"), "RecordForEver": forever} {
+	forever := driver.Record{Data: []byte("v"), TTL: driver.Forever}
+	for name, r := range map[string]driver.Record{"Placeholder": {}, "Record": minute("v"), "RecordForEver": forever} {
 		t.Run(name, func(t *testing.T) {
 			must(t, s.Client().ConfigSet(ctx, "maxmemory", "0").Err())
 			must(t, s.Client().FlushDB(ctx).Err())
@@ -368,13 +368,13 @@ func TestFullServerRefusesOnlyWhatIsStored(t *testing.T) {
 				must(t, s.Set(ctx, key, r))
 			}
 			seen, _ := s.Get(ctx, key)
-			c := acquire(t, s, zodiac.Ask{Seen: seen.Version})
+			c := acquire(t, s, driver.Ask{Seen: seen.Version})
 			must(t, s.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 
-			if _, err := s.Acquire(ctx, second, zodiac.Ask{Token: asked, Lease: time.Second}); err == nil {
+			if _, err := s.Acquire(ctx, second, driver.Ask{Token: asked, Lease: time.Second}); err == nil {
 				t.Fatal("the server is not full")
 			}
-			if b := acquire(t, s, zodiac.Ask{Token: asked + "2", Seen: seen.Version}); b.State != zodiac.Busy {
+			if b := acquire(t, s, driver.Ask{Token: asked + "2", Seen: seen.Version}); b.State != driver.Busy {
 				t.Errorf("Acquire = %v; want busy", b.State)
 			}
 			if ok, err := s.Renew(ctx, key, c.Token, time.Hour); !ok || err != nil {
@@ -401,8 +401,8 @@ func TestFullServerRefusesOnlyWhatIsStored(t *testing.T) {
 		must(t, s.Client().ConfigSet(ctx, "maxmemory", "0").Err())
 		must(t, s.Set(ctx, key, minute("v")))
 		r, _ := s.Get(ctx, key)
-		c := acquire(t, s, zodiac.Ask{Seen: r.Version})
-		_, err := s.Acquire(ctx, second, zodiac.Ask{Token: asked, Lease: time.Second})
+		c := acquire(t, s, driver.Ask{Seen: r.Version})
+		_, err := s.Acquire(ctx, second, driver.Ask{Token: asked, Lease: time.Second})
 		must(t, err)
 		must(t, s.Client().ConfigSet(ctx, "maxmemory", "1").Err())
 		if n, err := s.Clear(ctx, "zodiac::"); n != 1 || err != nil {

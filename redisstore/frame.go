@@ -8,7 +8,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // The layout of a frame; docs/redis-frame.md tells what the fields mean, and lua/frame.lua is the other one that knows.
@@ -84,7 +84,7 @@ func left(frame string, pttl int64) (d time.Duration, ok bool) {
 func span(ms int64) time.Duration {
 	switch {
 	case ms > math.MaxInt64/int64(time.Millisecond):
-		return zodiac.Forever
+		return driver.Forever
 	case ms == 0:
 		return time.Microsecond
 	default:
@@ -93,9 +93,9 @@ func span(ms int64) time.Duration {
 }
 
 // record returns the record in value, which has a frame. value is the caller's alone, and is from now on the record's.
-func record(value string, ttl time.Duration) zodiac.Record {
+func record(value string, ttl time.Duration) driver.Record {
 	data := unsafe.Slice(unsafe.StringData(value), len(value))
-	return zodiac.Record{Data: data[frameSize:], TTL: ttl, Version: producer(value)}
+	return driver.Record{Data: data[frameSize:], TTL: ttl, Version: producer(value)}
 }
 
 // blob returns data with room for a frame in front: what a script is given, which then fills in the frame.
@@ -111,7 +111,7 @@ const shortest = 2
 // milliseconds returns ttl as the scripts take it, where 0 is for ever.
 func milliseconds(ttl time.Duration) (int64, error) {
 	switch {
-	case ttl == zodiac.Forever:
+	case ttl == driver.Forever:
 		return 0, nil
 	case ttl < time.Millisecond:
 		return 0, errTTL
@@ -122,7 +122,7 @@ func milliseconds(ttl time.Duration) (int64, error) {
 
 // leaseMilliseconds is milliseconds for a lease.
 func leaseMilliseconds(p time.Duration) (int64, error) {
-	if p == zodiac.Forever {
+	if p == driver.Forever {
 		return 0, errLease
 	}
 	return milliseconds(p)

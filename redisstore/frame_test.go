@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
@@ -66,13 +67,13 @@ func TestFrameIsAsDocumented(t *testing.T) {
 		t.Errorf("the key ends at %d; want the ms before %d", got, f.dies)
 	}
 
-	c := acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: time.Hour})
+	c := acquire(t, s, driver.Ask{Seen: r.Version, Lease: time.Hour})
 	f = raw()
 	expect("Acquire", frame{"z", "0", c.Token[1:], r.Version, f.dies, f.deadline, 60_000, "v"})
 	if got := expiry(); got != f.deadline-1 || f.deadline < f.dies {
 		t.Errorf("the key ends at %d; want the ms before the deadline %d", got, f.deadline)
 	}
-	busy := acquire(t, s, zodiac.Ask{Token: asked + "2", Seen: r.Version})
+	busy := acquire(t, s, driver.Ask{Token: asked + "2", Seen: r.Version})
 	if busy.Holder != c.Token[1:] {
 		t.Errorf("Holder = %q; want %q", busy.Holder, c.Token[1:])
 	}
@@ -84,13 +85,13 @@ func TestFrameIsAsDocumented(t *testing.T) {
 	if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err != nil {
 		t.Errorf("Commit of a void lease = %v, %v; want false", ok, err)
 	}
-	c = acquire(t, s, zodiac.Ask{})
-	if ok, err := s.Commit(ctx, key, c.Token, zodiac.Record{Data: []byte("m"), TTL: time.Minute, Mark: true}); !ok {
+	c = acquire(t, s, driver.Ask{})
+	if ok, err := s.Commit(ctx, key, c.Token, driver.Record{Data: []byte("m"), TTL: time.Minute, Tombstone: true}); !ok {
 		t.Fatal(err)
 	}
 	f = raw()
 	expect("a mark", frame{"z", "4", blank, c.Token[1:], f.dies, 0, 60_000, "m"})
-	must(t, s.Set(ctx, key, zodiac.Record{TTL: zodiac.Forever}))
+	must(t, s.Set(ctx, key, driver.Record{TTL: driver.Forever}))
 	f = raw()
 	expect("Set for ever", frame{"z", "0", blank, f.producer, 0, 0, 0, ""})
 }
@@ -107,12 +108,12 @@ func TestFrameOfAnEarlierBuildIsRead(t *testing.T) {
 	if err != nil || string(r.Data) != "payload" || r.Version != producer || r.TTL > time.Minute || r.TTL < 50*time.Second {
 		t.Errorf("Get = %+v, %v; want the payload for a minute", r, err)
 	}
-	if c := acquire(t, s, zodiac.Ask{}); c.State != zodiac.Hit || c.Record.Version != producer {
+	if c := acquire(t, s, driver.Ask{}); c.State != driver.Hit || c.Record.Version != producer {
 		t.Errorf("Acquire = %+v; want a hit", c)
 	}
 	mark := value[:1] + "4" + value[2:]
 	must(t, s.Client().Set(ctx, key, mark, time.Minute).Err())
-	if _, err := s.Get(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
+	if _, err := s.Get(ctx, key); !errors.Is(err, driver.ErrMiss) {
 		t.Errorf("Get of a mark = %v; want ErrMiss", err)
 	}
 }
@@ -151,8 +152,8 @@ func TestForeignBytesAreARecordOfNothingAndOverwritten(t *testing.T) {
 			}
 			for _, seen := range []string{"", r.Version} {
 				put()
-				c := acquire(t, s, zodiac.Ask{Seen: seen})
-				if c.State != zodiac.Won {
+				c := acquire(t, s, driver.Ask{Seen: seen})
+				if c.State != driver.Won {
 					t.Fatalf("Acquire, %q seen = %v; want won", seen, c.State)
 				}
 				ok, err := s.Commit(ctx, key, c.Token, minute("v"))

@@ -15,7 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/faults"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
@@ -68,7 +68,7 @@ func crowded(t *testing.T, f func(th *throng)) {
 		c := redistest.Virtual(t)
 		th := &throng{t: t, s: New(c)}
 		for i := range 100 {
-			if err := th.s.Set(context.Background(), fmt.Sprint(i), zodiac.Record{Data: fmt.Append(nil, i), TTL: time.Hour}); err != nil {
+			if err := th.s.Set(context.Background(), fmt.Sprint(i), driver.Record{Data: fmt.Append(nil, i), TTL: time.Hour}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -154,17 +154,17 @@ func (th *throng) acquire(n int) {
 	th.t.Helper()
 	ctx := context.Background()
 	key := func(i int) string { return fmt.Sprint("leased", i) }
-	claims := make([]zodiac.Claim, n)
+	claims := make([]driver.Claim, n)
 	th.together(n, func(i int) {
 		var err error
 		token := fmt.Sprintf("%016d", i)
-		if claims[i], err = th.s.Acquire(ctx, key(i), zodiac.Ask{Token: token, Lease: time.Minute}); err != nil {
+		if claims[i], err = th.s.Acquire(ctx, key(i), driver.Ask{Token: token, Lease: time.Minute}); err != nil {
 			th.t.Error(err)
 		}
 	})
 	for i, c := range claims {
 		data := fmt.Append(nil, "of ", i)
-		if ok, err := th.s.Commit(ctx, key(i), c.Token, zodiac.Record{Data: data, TTL: time.Minute}); !ok || err != nil {
+		if ok, err := th.s.Commit(ctx, key(i), c.Token, driver.Record{Data: data, TTL: time.Minute}); !ok || err != nil {
 			th.t.Errorf("Commit %d under %+v = %v, %v", i, c, ok, err)
 		}
 		if r, err := th.s.Get(ctx, key(i)); err != nil || string(r.Data) != string(data) {
@@ -175,13 +175,13 @@ func (th *throng) acquire(n int) {
 
 func TestScriptsThatComeTogetherShareAPipeline(t *testing.T) {
 	crowded(t, func(th *throng) {
-		if _, err := th.s.Acquire(context.Background(), "known", zodiac.Ask{Token: strings.Repeat("k", 16), Lease: time.Minute}); err != nil {
+		if _, err := th.s.Acquire(context.Background(), "known", driver.Ask{Token: strings.Repeat("k", 16), Lease: time.Minute}); err != nil {
 			t.Fatal(err) // so that the server knows the script
 		}
 		th.alone.Store(0)
 		th.together(3, func(i int) {
 			token := fmt.Sprintf("%016d", i)
-			if c, err := th.s.Acquire(context.Background(), fmt.Sprint("k", i), zodiac.Ask{Token: token, Lease: time.Minute}); err != nil || c.State != zodiac.Won {
+			if c, err := th.s.Acquire(context.Background(), fmt.Sprint("k", i), driver.Ask{Token: token, Lease: time.Minute}); err != nil || c.State != driver.Won {
 				t.Errorf("Acquire = %+v, %v", c, err)
 			}
 		})
@@ -210,10 +210,10 @@ func TestSomeScriptsAreSentByThemselves(t *testing.T) {
 	ctx := context.Background()
 	for name, call := range map[string]func(s *Store) error{
 		"Set": func(s *Store) error {
-			return s.Set(ctx, "new", zodiac.Record{Data: []byte("x"), TTL: time.Minute})
+			return s.Set(ctx, "new", driver.Record{Data: []byte("x"), TTL: time.Minute})
 		},
 		"Add": func(s *Store) error {
-			_, err := s.Add(ctx, "new", zodiac.Record{Data: []byte("x"), TTL: time.Minute})
+			_, err := s.Add(ctx, "new", driver.Record{Data: []byte("x"), TTL: time.Minute})
 			return err
 		},
 		"Expire": func(s *Store) error {
@@ -229,7 +229,7 @@ func TestSomeScriptsAreSentByThemselves(t *testing.T) {
 			return err
 		},
 		"Commit of something large": func(s *Store) error {
-			_, err := s.Commit(ctx, "1", "."+strings.Repeat("x", 22), zodiac.Record{Data: make([]byte, largeCall), TTL: time.Minute})
+			_, err := s.Commit(ctx, "1", "."+strings.Repeat("x", 22), driver.Record{Data: make([]byte, largeCall), TTL: time.Minute})
 			return err
 		},
 	} {
@@ -408,7 +408,7 @@ func TestReplyThatIsAnErrorIsNotReadAgain(t *testing.T) {
 		synctest.Wait()
 		th.s.gatherer.close(b)
 		th.s.sendBatch(context.Background(), b)
-		if err := <-res; !errors.Is(err, zodiac.ErrMiss) || th.alone.Load() != 0 {
+		if err := <-res; !errors.Is(err, driver.ErrMiss) || th.alone.Load() != 0 {
 			t.Errorf("GetData() = %v after %d commands more, want ErrMiss and none", err, th.alone.Load())
 		}
 	})

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // Times of a subscription. What is lost is noticed at most silence after the server was last heard of; Announcer allows 2 s.
@@ -43,12 +43,12 @@ type hub struct {
 // A subscriber is one who wants announcements.
 type subscriber struct {
 	mu   sync.Mutex // held while fn runs
-	fn   func(zodiac.Announcement)
+	fn   func(driver.Invalidation)
 	done bool
 }
 
 // tell calls the function, unless it has had its last call.
-func (b *subscriber) tell(a zodiac.Announcement) {
+func (b *subscriber) tell(a driver.Invalidation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.done {
@@ -93,7 +93,7 @@ func (h *hub) unwait(key string, woken chan struct{}) {
 }
 
 // listen registers a subscriber once the server has confirmed the subscription.
-func (h *hub) listen(ctx context.Context, fn func(zodiac.Announcement)) (stop func(), err error) {
+func (h *hub) listen(ctx context.Context, fn func(driver.Invalidation)) (stop func(), err error) {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -202,7 +202,7 @@ func (h *hub) wake(key string) {
 }
 
 // announce tells the subscribers of s.
-func (h *hub) announce(s *session, a zodiac.Announcement) {
+func (h *hub) announce(s *session, a driver.Invalidation) {
 	for _, b := range h.subscribers(s) {
 		b.tell(a)
 	}

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // A token is a '.' and the grant, which is the digest of the token asked with and a stamp. No token asked with has a '.'.
@@ -13,11 +13,11 @@ import (
 // stamps is how many stamps there are.
 const stamps = 10_000_000_000
 
-// Acquire implements [zodiac.Leaser].
-func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
+// Acquire implements [driver.Leaser].
+func (s *Store) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	ms, err := leaseMilliseconds(ask.Lease)
 	if err != nil {
-		return zodiac.Claim{}, err
+		return driver.Claim{}, err
 	}
 	force := ""
 	if ask.Force {
@@ -25,22 +25,22 @@ func (s *Store) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac
 	}
 	reply, err := s.call(ctx, acquireScript, key, digest(ask.Token), ms, ask.Seen, force, rand.Int64N(stamps))
 	if err != nil {
-		return zodiac.Claim{}, err
+		return driver.Claim{}, err
 	}
 	return claim(reply)
 }
 
 // claim reads the reply of acquire.lua.
-func claim(reply []any) (zodiac.Claim, error) {
+func claim(reply []any) (driver.Claim, error) {
 	switch {
 	case len(reply) == 2 && reply[0] == int64(1):
 		if grant, ok := reply[1].(string); ok {
-			return zodiac.Claim{State: zodiac.Won, Token: "." + grant}, nil
+			return driver.Claim{State: driver.Won, Token: "." + grant}, nil
 		}
 	case len(reply) == 3 && reply[0] == int64(2):
 		holder, ok := reply[1].(string)
 		if ms, ok2 := reply[2].(int64); ok && ok2 {
-			return zodiac.Claim{State: zodiac.Busy, Holder: holder, Left: span(ms)}, nil
+			return driver.Claim{State: driver.Busy, Holder: holder, Left: span(ms)}, nil
 		}
 	case len(reply) == 3 && reply[0] == int64(3):
 		ms, ok := reply[1].(int64)
@@ -48,17 +48,17 @@ func claim(reply []any) (zodiac.Claim, error) {
 			return found(value, ms), nil
 		}
 	}
-	return zodiac.Claim{}, errReply
+	return driver.Claim{}, errReply
 }
 
 // found is the claim of an ask that met a record. value is its frame, and its payload too if that is not large: an empty
 // payload looks like none, and is read again.
-func found(value string, ms int64) zodiac.Claim {
-	c := zodiac.Claim{State: zodiac.Hit, Record: zodiac.Record{Version: producer(value), Mark: isMark(value)}}
-	if len(value) > frameSize || c.Record.Mark {
+func found(value string, ms int64) driver.Claim {
+	c := driver.Claim{State: driver.Hit, Record: driver.Record{Version: producer(value), Tombstone: isMark(value)}}
+	if len(value) > frameSize || c.Record.Tombstone {
 		c.Whole = true
 		c.Record.Data = record(value, 0).Data
-		c.Record.TTL = zodiac.Forever
+		c.Record.TTL = driver.Forever
 		if ms >= 0 {
 			c.Record.TTL = span(ms)
 		}
@@ -66,7 +66,7 @@ func found(value string, ms int64) zodiac.Claim {
 	return c
 }
 
-// Renew implements [zodiac.Leaser].
+// Renew implements [driver.Leaser].
 func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (bool, error) {
 	ms, err := leaseMilliseconds(p)
 	if err != nil {
@@ -79,8 +79,8 @@ func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (
 	return s.decide(ctx, renewScript, key, grant, ms)
 }
 
-// Commit implements [zodiac.Leaser].
-func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+// Commit implements [driver.Leaser].
+func (s *Store) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	ms, err := milliseconds(r.TTL)
 	if err != nil {
 		return false, err
@@ -90,13 +90,13 @@ func (s *Store) Commit(ctx context.Context, key, token string, r zodiac.Record) 
 		return false, s.open()
 	}
 	mark := ""
-	if r.Mark {
+	if r.Tombstone {
 		mark = "1"
 	}
 	return s.decide(ctx, commitScript, key, grant, s.inScript(), ms, mark, blob(r.Data), r.Version)
 }
 
-// Abort implements [zodiac.Leaser].
+// Abort implements [driver.Leaser].
 func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
 	grant, ok := granted(token)
 	if !ok {

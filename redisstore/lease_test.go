@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
@@ -15,21 +15,21 @@ func TestLeaseDoesNotInheritTheDeadlineOfOneBeforeIt(t *testing.T) {
 	ctx := t.Context()
 	for name, force := range map[string]bool{"aborted": false, "superseded": true} {
 		t.Run(name, func(t *testing.T) {
-			must(t, s.Set(ctx, key, zodiac.Record{Data: []byte("v"), TTL: lasts}))
+			must(t, s.Set(ctx, key, driver.Record{Data: []byte("v"), TTL: lasts}))
 			r, err := s.Get(ctx, key)
 			must(t, err)
-			first := acquire(t, s, zodiac.Ask{Seen: r.Version})
+			first := acquire(t, s, driver.Ask{Seen: r.Version})
 			_, err = s.Renew(ctx, key, first.Token, time.Minute)
 			must(t, err)
 			if !force {
 				_, err = s.Abort(ctx, key, first.Token)
 				must(t, err)
 			}
-			if c := acquire(t, s, zodiac.Ask{Token: asked + "2", Seen: r.Version, Force: force}); c.State != zodiac.Won {
+			if c := acquire(t, s, driver.Ask{Token: asked + "2", Seen: r.Version, Force: force}); c.State != driver.Won {
 				t.Fatalf("Acquire = %v; want won", c.State)
 			}
 			// Its holder is killed here.
-			if c := acquire(t, s, zodiac.Ask{Token: asked + "3", Seen: r.Version}); c.State != zodiac.Busy || c.Left > time.Second {
+			if c := acquire(t, s, driver.Ask{Token: asked + "3", Seen: r.Version}); c.State != driver.Busy || c.Left > time.Second {
 				t.Errorf("Acquire = %v, %v left; want busy for at most the second asked for", c.State, c.Left)
 			}
 			if left := s.Client().PTTL(ctx, key).Val(); left > time.Second {
@@ -45,16 +45,16 @@ func TestTimeLeftIsNotTooLongAcrossAShorterLease(t *testing.T) {
 	s := store(t, client(t, server, nil))
 	torn := between(t, server)
 	ctx := t.Context()
-	must(t, s.Set(ctx, key, zodiac.Record{Data: []byte("v"), TTL: lasts}))
+	must(t, s.Set(ctx, key, driver.Record{Data: []byte("v"), TTL: lasts}))
 	r, err := s.Get(ctx, key)
 	must(t, err)
-	acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: time.Minute})
+	acquire(t, s, driver.Ask{Seen: r.Version, Lease: time.Minute})
 	for r.TTL > lasts/2 {
 		r, err = s.Get(ctx, key)
 		must(t, err)
 	}
 	got, err := torn.read(t, func() {
-		acquire(t, s, zodiac.Ask{Token: asked + "2", Force: true})
+		acquire(t, s, driver.Ask{Token: asked + "2", Force: true})
 	})
 	if err != nil || got.TTL > r.TTL {
 		t.Errorf("Get = %v left, %v; want less than the %v that were left before", got.TTL, err, r.TTL)
@@ -64,18 +64,18 @@ func TestTimeLeftIsNotTooLongAcrossAShorterLease(t *testing.T) {
 func TestLeaseForEverIsRefused(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
-	if c, err := s.Acquire(ctx, key, zodiac.Ask{Token: asked, Lease: zodiac.Forever}); err == nil {
+	if c, err := s.Acquire(ctx, key, driver.Ask{Token: asked, Lease: driver.Forever}); err == nil {
 		t.Errorf("Acquire for ever = %+v; want an error", c)
 	}
 	if n := s.Client().Exists(ctx, key).Val(); n != 0 {
 		t.Error("the refused lease is there")
 	}
 	const years = 200 * 365 * 24 * time.Hour
-	c := acquire(t, s, zodiac.Ask{Lease: years})
-	if ok, err := s.Renew(ctx, key, c.Token, zodiac.Forever); ok || err == nil {
+	c := acquire(t, s, driver.Ask{Lease: years})
+	if ok, err := s.Renew(ctx, key, c.Token, driver.Forever); ok || err == nil {
 		t.Errorf("Renew for ever = %v, %v; want an error", ok, err)
 	}
-	if b := acquire(t, s, zodiac.Ask{Token: asked + "2"}); b.State != zodiac.Busy || b.Left < years-time.Hour {
+	if b := acquire(t, s, driver.Ask{Token: asked + "2"}); b.State != driver.Busy || b.Left < years-time.Hour {
 		t.Errorf("Acquire = %v, %v left; want busy for two centuries", b.State, b.Left)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
@@ -170,7 +171,7 @@ func TestNoTroubleOfTheServerReachesCallers(t *testing.T) {
 }
 
 // users returns a loader over s whose fetches take fetchTime.
-func users(s zodiac.Store, name string, opts ...zodiac.Option) *zodiac.Loader[string, string] {
+func users(s driver.Store, name string, opts ...zodiac.Option) *zodiac.Loader[string, string] {
 	return zodiac.NewLoader(func(_ context.Context, k string) (string, error) {
 		time.Sleep(fetchTime)
 		return "user " + k, nil

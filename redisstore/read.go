@@ -8,15 +8,15 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
-// Get implements [zodiac.Store]: PTTL and GET in one round trip, in this order, so that what is said to be left never is more
+// Get implements [driver.Store]: PTTL and GET in one round trip, in this order, so that what is said to be left never is more
 // than there is.
-func (s *Store) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (s *Store) Get(ctx context.Context, key string) (driver.Record, error) {
 	if s.closed.Load() {
-		return zodiac.Record{}, errClosed
+		return driver.Record{}, errClosed
 	}
 	rec, torn, err := s.get(ctx, key)
 	if torn {
@@ -25,10 +25,10 @@ func (s *Store) Get(ctx context.Context, key string) (zodiac.Record, error) {
 	return rec, err
 }
 
-func (s *Store) get(ctx context.Context, key string) (rec zodiac.Record, torn bool, err error) {
+func (s *Store) get(ctx context.Context, key string) (rec driver.Record, torn bool, err error) {
 	r := newRead(ctx, key)
 	if err := s.pipeline(ctx, []redis.Cmder{r.pttl, r.get}); err != nil {
-		return zodiac.Record{}, false, err
+		return driver.Record{}, false, err
 	}
 	return r.record(ctx, &s.clock)
 }
@@ -45,7 +45,7 @@ func newRead(ctx context.Context, key string) read {
 
 // record returns what was read. It is torn if the key seems to have changed between PTTL and GET, so that the time left is too
 // short, or none at all: then it is to be read once more. What is torn again is as it seems.
-func (r *read) record(ctx context.Context, c *serverClock) (rec zodiac.Record, torn bool, err error) {
+func (r *read) record(ctx context.Context, c *serverClock) (rec driver.Record, torn bool, err error) {
 	value, err := framed(ctx, r.get)
 	if err != nil {
 		return rec, false, err
@@ -56,7 +56,7 @@ func (r *read) record(ctx context.Context, c *serverClock) (rec zodiac.Record, t
 	pttl := r.pttl.Val()
 	ttl, ok := left(value, pttl)
 	if !ok {
-		return rec, true, zodiac.ErrMiss
+		return rec, true, driver.ErrMiss
 	}
 	return record(value, ttl), c.torn(value, pttl), nil
 }
@@ -69,7 +69,7 @@ func framed(ctx context.Context, get *redis.StringCmd) (string, error) {
 	case err == nil:
 		return visible(value)
 	case errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
-		return "", zodiac.ErrMiss
+		return "", driver.ErrMiss
 	default:
 		return "", explain(timely(ctx, err))
 	}
@@ -81,29 +81,29 @@ func visible(value string) (string, error) {
 	case !isFrame(value):
 		return foreign, nil
 	case producer(value) == nobody || isMark(value):
-		return "", zodiac.ErrMiss
+		return "", driver.ErrMiss
 	default:
 		return value, nil
 	}
 }
 
-// GetData implements [zodiac.DataReader]: a plain GET, and Get only where a lease keeps the key longer than its record lives.
-func (s *Store) GetData(ctx context.Context, key string) (zodiac.Record, error) {
+// GetData implements [driver.DataReader]: a plain GET, and Get only where a lease keeps the key longer than its record lives.
+func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) {
 	if s.closed.Load() {
-		return zodiac.Record{}, errClosed
+		return driver.Record{}, errClosed
 	}
 	get := redis.NewStringCmd(ctx, "get", key)
 	sent := s.gathered(ctx, get)
 	if untold(sent) {
-		return zodiac.Record{}, sent
+		return driver.Record{}, sent
 	}
 	value, err := framed(ctx, get)
 	switch {
 	case err == nil:
-	case faults.IsShared(sent) && !errors.Is(err, zodiac.ErrMiss):
-		return zodiac.Record{}, faults.Shared(err)
+	case faults.IsShared(sent) && !errors.Is(err, driver.ErrMiss):
+		return driver.Record{}, faults.Shared(err)
 	default:
-		return zodiac.Record{}, err
+		return driver.Record{}, err
 	}
 	if outlived(value) {
 		return s.Get(ctx, key)
@@ -111,9 +111,9 @@ func (s *Store) GetData(ctx context.Context, key string) (zodiac.Record, error) 
 	return record(value, 0), nil
 }
 
-// GetMany implements [zodiac.Batcher].
-func (s *Store) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
+// GetMany implements [driver.Batcher].
+func (s *Store) GetMany(ctx context.Context, keys []string) ([]driver.Record, []error) {
+	records, errs := make([]driver.Record, len(keys)), make([]error, len(keys))
 	places := make([]int, len(keys))
 	for i := range places {
 		places[i] = i
@@ -123,14 +123,14 @@ func (s *Store) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []
 }
 
 // getSome is GetMany for the keys at some places.
-func (s *Store) getSome(ctx context.Context, keys []string, places []int, records []zodiac.Record, errs []error) {
+func (s *Store) getSome(ctx context.Context, keys []string, places []int, records []driver.Record, errs []error) {
 	if torn := s.getOnce(ctx, keys, places, records, errs); len(torn) > 0 {
 		s.getOnce(ctx, keys, torn, records, errs)
 	}
 }
 
 // getOnce is getSome that returns the places that are to be read once more.
-func (s *Store) getOnce(ctx context.Context, keys []string, places []int, records []zodiac.Record, errs []error) (torn []int) {
+func (s *Store) getOnce(ctx context.Context, keys []string, places []int, records []driver.Record, errs []error) (torn []int) {
 	reads, cmds := make([]read, len(places)), make([]redis.Cmder, 0, 2*len(places))
 	for i, at := range places {
 		reads[i] = newRead(ctx, keys[at])
@@ -150,9 +150,9 @@ func (s *Store) getOnce(ctx context.Context, keys []string, places []int, record
 	return torn
 }
 
-// GetManyData implements [zodiac.DataReader].
-func (s *Store) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	records, errs := make([]zodiac.Record, len(keys)), make([]error, len(keys))
+// GetManyData implements [driver.DataReader].
+func (s *Store) GetManyData(ctx context.Context, keys []string) ([]driver.Record, []error) {
+	records, errs := make([]driver.Record, len(keys)), make([]error, len(keys))
 	read := s.mget
 	if s.masters != nil || s.slots.Load() { // keys of one MGET are to be of one slot
 		read = s.gets
@@ -241,7 +241,7 @@ func element(ctx context.Context, mget *redis.SliceCmd, i int) (string, error) {
 	case error: // of something between the server and us
 		return "", explain(value)
 	default: // absent, or no string
-		return "", zodiac.ErrMiss
+		return "", driver.ErrMiss
 	}
 }
 

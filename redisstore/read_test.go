@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
@@ -33,7 +33,7 @@ func between(t *testing.T, server *redistest.Server) *tear {
 }
 
 // read is a Get with do in the middle.
-func (b *tear) read(t *testing.T, do func()) (zodiac.Record, error) {
+func (b *tear) read(t *testing.T, do func()) (driver.Record, error) {
 	t.Helper()
 	b.do = do
 	r, err := b.s.Get(t.Context(), key)
@@ -44,7 +44,7 @@ func (b *tear) read(t *testing.T, do func()) (zodiac.Record, error) {
 }
 
 // readMany is read with GetMany.
-func (b *tear) readMany(t *testing.T, do func()) ([]zodiac.Record, []error) {
+func (b *tear) readMany(t *testing.T, do func()) ([]driver.Record, []error) {
 	t.Helper()
 	b.do = do
 	return b.s.GetMany(t.Context(), []string{key})
@@ -73,9 +73,9 @@ func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
 	s := store(t, client(t, server, nil))
 	torn := between(t, server)
 	ctx := t.Context()
-	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
-	short := zodiac.Record{Data: []byte("v"), TTL: 5 * time.Second}
-	var c zodiac.Claim
+	forever := driver.Record{Data: []byte("v"), TTL: driver.Forever}
+	short := driver.Record{Data: []byte("v"), TTL: 5 * time.Second}
+	var c driver.Claim
 	for name, tt := range map[string]struct {
 		before, between func()
 		left            time.Duration
@@ -95,7 +95,7 @@ func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
 			func() {
 				r, err := s.Get(ctx, key)
 				must(t, err)
-				acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: 20 * time.Second})
+				acquire(t, s, driver.Ask{Seen: r.Version, Lease: 20 * time.Second})
 			},
 			short.TTL,
 		},
@@ -104,20 +104,20 @@ func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
 				must(t, s.Set(ctx, key, short))
 				r, err := s.Get(ctx, key)
 				must(t, err)
-				c = acquire(t, s, zodiac.Ask{Seen: r.Version})
+				c = acquire(t, s, driver.Ask{Seen: r.Version})
 			},
 			func() { _, err := s.Renew(ctx, key, c.Token, 20*time.Second); must(t, err) },
 			short.TTL,
 		},
 		"while it is committed": {
-			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, zodiac.Ask{}) },
+			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, driver.Ask{}) },
 			func() { _, err := s.Commit(ctx, key, c.Token, minute("v")); must(t, err) },
 			time.Minute,
 		},
 		"while it is committed for ever": {
-			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, zodiac.Ask{}) },
+			func() { must(t, s.Client().Del(ctx, key).Err()); c = acquire(t, s, driver.Ask{}) },
 			func() { _, err := s.Commit(ctx, key, c.Token, forever); must(t, err) },
-			zodiac.Forever,
+			driver.Forever,
 		},
 	} {
 		tt.before()
@@ -147,8 +147,8 @@ func TestManyKeysAreEachAsOne(t *testing.T) {
 		case 3:
 			must(t, s.Client().RPush(ctx, key, "a list").Err())
 		case 4:
-			c, err := s.Acquire(ctx, key, zodiac.Ask{Token: fmt.Sprintf("token-of-%010d", i), Lease: time.Minute})
-			if err != nil || c.State != zodiac.Won {
+			c, err := s.Acquire(ctx, key, driver.Ask{Token: fmt.Sprintf("token-of-%010d", i), Lease: time.Minute})
+			if err != nil || c.State != driver.Won {
 				t.Fatalf("Acquire() = %v, %v", c.State, err)
 			}
 		}
@@ -180,7 +180,7 @@ func TestManyKeysOnANodeThatHasAllSlots(t *testing.T) {
 	must(t, s.Set(ctx, "c", minute("3")))
 	for range 2 {
 		records, errs := s.GetManyData(ctx, keys)
-		if string(records[0].Data) != "1" || string(records[2].Data) != "3" || errs[0] != nil || !errors.Is(errs[1], zodiac.ErrMiss) || errs[2] != nil {
+		if string(records[0].Data) != "1" || string(records[2].Data) != "3" || errs[0] != nil || !errors.Is(errs[1], driver.ErrMiss) || errs[2] != nil {
 			t.Errorf("GetManyData() = %v, %v", records, errs)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // A session is one subscription from its first command to its loss. The client's own way is to make a lost connection anew
@@ -111,7 +111,7 @@ func (s *session) take(payload string) {
 	case 'a':
 		a, ok := parseAnnouncement(rest)
 		if !ok {
-			a = zodiac.Announcement{Gap: true} // something was announced, but what?
+			a = driver.Invalidation{Gap: true} // something was announced, but what?
 		}
 		s.hub.announce(s, a)
 	}
@@ -159,7 +159,7 @@ func (s *session) over() {
 	h := s.hub
 	close(s.ended)
 	s.cancel()
-	h.announce(s, zodiac.Announcement{Gap: true})
+	h.announce(s, driver.Invalidation{Gap: true})
 	h.forget(s)
 }
 

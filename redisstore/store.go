@@ -50,10 +50,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A Store is a [zodiac.Store] on Redis, with all optional abilities.
+// A Store is a [driver.Store] on Redis, with all optional abilities.
 type Store struct {
 	client  redis.UniversalClient
 	sender  commander                                                               // what sends the commands of client
@@ -75,12 +75,12 @@ type Store struct {
 }
 
 var (
-	_ zodiac.Store      = (*Store)(nil)
-	_ zodiac.Leaser     = (*Store)(nil)
-	_ zodiac.Batcher    = (*Store)(nil)
-	_ zodiac.DataReader = (*Store)(nil)
-	_ zodiac.Waker      = (*Store)(nil)
-	_ zodiac.Announcer  = (*Store)(nil)
+	_ driver.Store      = (*Store)(nil)
+	_ driver.Leaser     = (*Store)(nil)
+	_ driver.Batcher    = (*Store)(nil)
+	_ driver.DataReader = (*Store)(nil)
+	_ driver.Waker      = (*Store)(nil)
+	_ driver.Bus        = (*Store)(nil)
 )
 
 // An Option is a setting of a Store.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
@@ -21,8 +21,8 @@ const (
 	asked = "abcdefghijklmnop"
 )
 
-func minute(data string) zodiac.Record {
-	return zodiac.Record{Data: []byte(data), TTL: time.Minute}
+func minute(data string) driver.Record {
+	return driver.Record{Data: []byte(data), TTL: time.Minute}
 }
 
 // must fails the test if err is not nil.
@@ -33,7 +33,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func acquire(t *testing.T, s *redisstore.Store, ask zodiac.Ask) zodiac.Claim {
+func acquire(t *testing.T, s *redisstore.Store, ask driver.Ask) driver.Claim {
 	t.Helper()
 	if ask.Token == "" {
 		ask.Token = asked
@@ -129,7 +129,7 @@ func TestCloseClosesOnlyItsOwnClient(t *testing.T) {
 	s := redisstore.New(given)
 	must(t, s.Close())
 	must(t, given.Ping(t.Context()).Err())
-	if _, err := s.Get(t.Context(), key); err == nil || errors.Is(err, zodiac.ErrMiss) {
+	if _, err := s.Get(t.Context(), key); err == nil || errors.Is(err, driver.ErrMiss) {
 		t.Errorf("Get after Close = %v; want an error", err)
 	}
 	own, err := redisstore.Open("redis://" + server.Addr())
@@ -187,10 +187,10 @@ func TestHitIsOneRoundTripAndMissThree(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
 	ctx := t.Context()
 	miss := func() {
-		if _, err := s.GetData(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
+		if _, err := s.GetData(ctx, key); !errors.Is(err, driver.ErrMiss) {
 			t.Errorf("GetData = %v; want ErrMiss", err)
 		}
-		c := acquire(t, s, zodiac.Ask{})
+		c := acquire(t, s, driver.Ask{})
 		if ok, err := s.Commit(ctx, key, c.Token, minute("v")); !ok || err != nil {
 			t.Errorf("Commit = %v, %v", ok, err)
 		}
@@ -223,7 +223,7 @@ func TestHitIsOneRoundTripAndMissThree(t *testing.T) {
 func TestScriptsSurviveScriptFlush(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
-	records := map[string]zodiac.Record{"zodiac::a": minute("1"), "zodiac::b": minute("2"), "zodiac::c": minute("3")}
+	records := map[string]driver.Record{"zodiac::a": minute("1"), "zodiac::b": minute("2"), "zodiac::c": minute("3")}
 	for range 2 {
 		must(t, s.Client().ScriptFlush(ctx).Err())
 		must(t, s.Set(ctx, key, minute("v")))
@@ -244,11 +244,11 @@ func TestForeignChangesOfAKeyAreBelieved(t *testing.T) {
 	ctx := t.Context()
 	gone := func(what string) {
 		t.Helper()
-		if r, err := s.Get(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
+		if r, err := s.Get(ctx, key); !errors.Is(err, driver.ErrMiss) {
 			t.Errorf("Get of %s = %q, %v; want ErrMiss", what, r.Data, err)
 		}
 	}
-	forever := zodiac.Record{Data: []byte("v"), TTL: zodiac.Forever}
+	forever := driver.Record{Data: []byte("v"), TTL: driver.Forever}
 	must(t, s.Set(ctx, key, forever))
 	must(t, s.Client().PExpire(ctx, key, time.Minute).Err())
 	if r, err := s.Get(ctx, key); err != nil || r.TTL > time.Minute {
@@ -265,7 +265,7 @@ func TestForeignChangesOfAKeyAreBelieved(t *testing.T) {
 		func() error { return s.Set(ctx, key, minute("v")) },
 		func() error { _, err := s.Add(ctx, key, minute("v")); return err },
 		func() error {
-			c := acquire(t, s, zodiac.Ask{})
+			c := acquire(t, s, driver.Ask{})
 			ok, err := s.Commit(ctx, key, c.Token, minute("v"))
 			if !ok {
 				t.Error("Commit over a list is refused")
@@ -286,17 +286,17 @@ func TestForeignChangesOfAKeyAreBelieved(t *testing.T) {
 func TestLeaseThatOutlivesItsRecordDoesNotKeepItReadable(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
-	must(t, s.Set(ctx, key, zodiac.Record{Data: []byte("v"), TTL: 100 * time.Millisecond}))
+	must(t, s.Set(ctx, key, driver.Record{Data: []byte("v"), TTL: 100 * time.Millisecond}))
 	r, err := s.Get(ctx, key)
 	must(t, err)
 	born := time.Now()
-	if c := acquire(t, s, zodiac.Ask{Seen: r.Version, Lease: time.Minute}); c.State != zodiac.Won {
+	if c := acquire(t, s, driver.Ask{Seen: r.Version, Lease: time.Minute}); c.State != driver.Won {
 		t.Fatalf("Acquire = %v; want won", c.State)
 	}
 	for reads := 0; ; reads++ {
 		before := time.Since(born)
 		_, err := s.GetData(ctx, key)
-		if errors.Is(err, zodiac.ErrMiss) {
+		if errors.Is(err, driver.ErrMiss) {
 			if reads == 0 {
 				t.Error("the record was never there")
 			}
@@ -337,7 +337,7 @@ func TestCopyOfAnAddIsTrueWhileItsRecordLives(t *testing.T) {
 	if ok, _ := s.Add(ctx, key, minute("w")); ok {
 		t.Error("Add over a record = true")
 	}
-	grant := acquire(t, s, zodiac.Ask{Force: true})
+	grant := acquire(t, s, driver.Ask{Force: true})
 	if ok, err := s.Commit(ctx, key, grant.Token, minute("x")); !ok {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
 )
@@ -18,10 +18,10 @@ func TestLongPipelinesInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
 		defer s.Close()
-		records, keys := map[string]zodiac.Record{}, []string{}
+		records, keys := map[string]driver.Record{}, []string{}
 		for i := range 2000 {
 			keys = append(keys, "zodiac::users:"+strconv.Itoa(i))
-			records[keys[i]] = zodiac.Record{Data: make([]byte, 1000), TTL: zodiac.Forever}
+			records[keys[i]] = driver.Record{Data: make([]byte, 1000), TTL: driver.Forever}
 		}
 		if err := s.SetMany(t.Context(), records); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestNothingRunsAtRest(t *testing.T) {
 		ctx := t.Context()
 		must(t, s.Set(ctx, key, minute("v")))
 		_, stop := s.Wake(ctx, key)
-		unsubscribe, err := s.Subscribe(ctx, func(zodiac.Announcement) {})
+		unsubscribe, err := s.Subscribe(ctx, func(driver.Invalidation) {})
 		must(t, err)
 		if !running("redisstore.(*session)") {
 			t.Fatal("no session is seen while someone waits")
@@ -65,14 +65,14 @@ func running(function string) bool {
 func TestStampsDifferThoughTimeStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
-		first := acquire(t, s, zodiac.Ask{})
-		if again := acquire(t, s, zodiac.Ask{}); again.Token != first.Token {
+		first := acquire(t, s, driver.Ask{})
+		if again := acquire(t, s, driver.Ask{}); again.Token != first.Token {
 			t.Errorf("asked again: %s; want the same grant %s", again.Token, first.Token)
 		}
 		if ok, err := s.Abort(t.Context(), key, first.Token); !ok {
 			t.Fatal(err)
 		}
-		if late := acquire(t, s, zodiac.Ask{}); late.Token == first.Token {
+		if late := acquire(t, s, driver.Ask{}); late.Token == first.Token {
 			t.Errorf("asked after Abort: the same grant %s", late.Token)
 		}
 	})
@@ -84,14 +84,14 @@ func TestMillisecondIsLongEnoughToBeSeen(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
 		defer s.Close()
 		ctx := t.Context()
-		r := zodiac.Record{Data: []byte("v"), TTL: time.Millisecond}
+		r := driver.Record{Data: []byte("v"), TTL: time.Millisecond}
 		seen := func(what string) {
 			t.Helper()
 			if got, err := s.Get(ctx, key); err != nil || got.TTL > 2*time.Millisecond {
 				t.Errorf("Get after %s = %v left, %v; want up to 2ms", what, got.TTL, err)
 			}
 			time.Sleep(2 * time.Millisecond)
-			if _, err := s.Get(ctx, key); !errors.Is(err, zodiac.ErrMiss) {
+			if _, err := s.Get(ctx, key); !errors.Is(err, driver.ErrMiss) {
 				t.Errorf("Get 2ms after %s = %v; want ErrMiss", what, err)
 			}
 		}
@@ -106,8 +106,8 @@ func TestMillisecondIsLongEnoughToBeSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen("Expire")
-		c := acquire(t, s, zodiac.Ask{Lease: time.Millisecond})
-		if b := acquire(t, s, zodiac.Ask{Token: asked + "2"}); c.State != zodiac.Won || b.State != zodiac.Busy {
+		c := acquire(t, s, driver.Ask{Lease: time.Millisecond})
+		if b := acquire(t, s, driver.Ask{Token: asked + "2"}); c.State != driver.Won || b.State != driver.Busy {
 			t.Errorf("two Acquires = %v, %v; want won, busy", c.State, b.State)
 		}
 		if ok, err := s.Commit(ctx, key, c.Token, r); !ok {

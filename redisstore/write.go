@@ -10,11 +10,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// Set implements [zodiac.Store].
-func (s *Store) Set(ctx context.Context, key string, r zodiac.Record) error {
+// Set implements [driver.Store].
+func (s *Store) Set(ctx context.Context, key string, r driver.Record) error {
 	ms, err := milliseconds(r.TTL)
 	if err != nil {
 		return err
@@ -23,8 +23,8 @@ func (s *Store) Set(ctx context.Context, key string, r zodiac.Record) error {
 	return err
 }
 
-// SetMany implements [zodiac.Batcher].
-func (s *Store) SetMany(ctx context.Context, records map[string]zodiac.Record) error {
+// SetMany implements [driver.Batcher].
+func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) error {
 	var faults []error
 	calls := make([]call, 0, len(records))
 	for key, r := range records {
@@ -59,8 +59,8 @@ func some(what string, n int, faults []error) error {
 	return fmt.Errorf("redisstore: %d of %d %s: %w", len(faults), n, what, errors.Join(kinds...))
 }
 
-// Add implements [zodiac.Store].
-func (s *Store) Add(ctx context.Context, key string, r zodiac.Record) (bool, error) {
+// Add implements [driver.Store].
+func (s *Store) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	ms, err := milliseconds(r.TTL)
 	if err != nil {
 		return false, err
@@ -68,7 +68,7 @@ func (s *Store) Add(ctx context.Context, key string, r zodiac.Record) (bool, err
 	return s.decide(ctx, addScript, key, newID(), s.inScript(), ms, blob(r.Data))
 }
 
-// Expire implements [zodiac.Store].
+// Expire implements [driver.Store].
 func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
 	ms, err := milliseconds(ttl)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool
 	return s.decide(ctx, expireScript, key, ms)
 }
 
-// Delete implements [zodiac.Store]. Many keys go in one pipeline.
+// Delete implements [driver.Store]. Many keys go in one pipeline.
 func (s *Store) Delete(ctx context.Context, keys ...string) (int, error) {
 	calls := make([]call, len(keys))
 	for i, key := range keys {
@@ -117,7 +117,7 @@ func (s *Store) open() error {
 	return nil
 }
 
-// Clear implements [zodiac.Store]: it scans all keys of the server, on a Cluster those of every master.
+// Clear implements [driver.Store]: it scans all keys of the server, on a Cluster those of every master.
 func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	if err := s.ready(ctx); err != nil {
 		return 0, err

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // An absence is a way for a key to be absent, though the store may hold something there.
@@ -85,7 +85,7 @@ var uses = []use{
 		p.wantData(key, "data")
 	}},
 	{"SetMany", "SetMany stores, and makes leases void.", batcher, func(p *probe, key, token string) {
-		p.ok("SetMany", p.batcher().SetMany(p.ctx, map[string]zodiac.Record{key: record("data", long)}))
+		p.ok("SetMany", p.batcher().SetMany(p.ctx, map[string]driver.Record{key: record("data", long)}))
 		p.wantNothingCommitted(key, token)
 		p.wantData(key, "data")
 	}},
@@ -97,7 +97,7 @@ var uses = []use{
 	}},
 	{"Expire", "Expire is false and changes nothing: neither is a record revived, nor a lease touched.", 0, func(p *probe, key, token string) {
 		p.expire(key, long, false)
-		p.expire(key, zodiac.Forever, false)
+		p.expire(key, driver.Forever, false)
 		p.wantMiss(key)
 	}},
 	{"Delete", "Delete makes the lease void and does not count it.", 0, func(p *probe, key, token string) {
@@ -142,6 +142,6 @@ func absentRules() (all []rule) {
 }
 
 // mark returns a record that is to be a mark.
-func mark(ttl time.Duration) zodiac.Record {
-	return zodiac.Record{Data: []byte("mark"), TTL: ttl, Mark: true}
+func mark(ttl time.Duration) driver.Record {
+	return driver.Record{Data: []byte("mark"), TTL: ttl, Tombstone: true}
 }

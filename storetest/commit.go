@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // commitRules are about Commit.
@@ -32,19 +32,19 @@ var commitRules = []rule{
 		token = p.win(p.key("long"), ask(5*short))
 		p.commitRecord(p.key("long"), token, record("data", long), true)
 		token = p.win(p.key("forever"), askSeen(5*short, p.set(p.key("forever"), "old", 5*short)))
-		p.commitRecord(p.key("forever"), token, record("data", zodiac.Forever), true)
+		p.commitRecord(p.key("forever"), token, record("data", driver.Forever), true)
 		pass(6 * short)
 		p.wantMiss(p.key("short"))
 		p.wantData(p.key("long"), "data")
-		if left := p.wantData(p.key("forever"), "data").TTL; left != zodiac.Forever {
+		if left := p.wantData(p.key("forever"), "data").TTL; left != driver.Forever {
 			p.errorf("TTL %v; want Forever", left)
 		}
 	}},
 	{"CommitContinues", "A Commit with the Version of the record that is there keeps its end, or goes by TTL.", leaser, func(p *probe) {
-		for _, old := range []time.Duration{long, zodiac.Forever} {
+		for _, old := range []time.Duration{long, driver.Forever} {
 			key := p.key(fmt.Sprint(old))
 			version := p.set(key, "old", old)
-			p.commitRecord(key, p.win(key, askSeen(long, version)), zodiac.Record{Data: []byte("new"), TTL: long / 4, Version: version}, true)
+			p.commitRecord(key, p.win(key, askSeen(long, version)), driver.Record{Data: []byte("new"), TTL: long / 4, Version: version}, true)
 			left := p.wantData(key, "new").TTL
 			about := func(d time.Duration) bool { return left <= d && left >= d/2 }
 			if !about(old) && !about(long/4) {
@@ -55,7 +55,7 @@ var commitRules = []rule{
 	{"CommitContinuesNothingElse", "A Commit with a Version that is not there stores nothing, or goes by TTL.", leaser, func(p *probe) {
 		version := p.set(p.key("k"), "older", long)
 		token := p.win(p.key("k"), askSeen(long, p.set(p.key("k"), "old", long)))
-		r := zodiac.Record{Data: []byte("new"), TTL: long / 4, Version: version}
+		r := driver.Record{Data: []byte("new"), TTL: long / 4, Version: version}
 		if stored, err := p.leaser().Commit(p.ctx, p.key("k"), token, r); !stored {
 			p.ok("Commit", err)
 			p.win(p.key("k"), askSeen(long, p.wantData(p.key("k"), "old").Version))
@@ -67,7 +67,7 @@ var commitRules = []rule{
 		version := p.set(p.key("k"), "old", short)
 		token := p.win(p.key("k"), askSeen(long, version))
 		pass(2 * short)
-		r := zodiac.Record{Data: []byte("new"), TTL: short, Version: version}
+		r := driver.Record{Data: []byte("new"), TTL: short, Version: version}
 		stored, err := p.leaser().Commit(p.ctx, p.key("k"), token, r)
 		p.ok("Commit", err)
 		if !stored {
@@ -87,10 +87,10 @@ var commitRules = []rule{
 	{"CommitDataIsNotKept", "A Store does not retain or change Data it was passed; it may be empty.", leaser, func(p *probe) {
 		data := []byte("data")
 		token := p.win(p.key("k"), ask(long))
-		p.commitRecord(p.key("k"), token, zodiac.Record{Data: data, TTL: long}, true)
+		p.commitRecord(p.key("k"), token, driver.Record{Data: data, TTL: long}, true)
 		copy(data, "????")
 		p.wantData(p.key("k"), "data")
-		p.commitRecord(p.key("nil"), p.win(p.key("nil"), ask(long)), zodiac.Record{TTL: long}, true)
+		p.commitRecord(p.key("nil"), p.win(p.key("nil"), ask(long)), driver.Record{TTL: long}, true)
 		p.wantData(p.key("nil"), "")
 	}},
 	{"CommitWithoutLease", "Commit stores nothing under a token that is not the lease's.", leaser, func(p *probe) {

@@ -10,13 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A mapStore is about the least that is a [zodiac.Store]: what somebody's first one looks like, with a table in place
+// A mapStore is about the least that is a [driver.Store]: what somebody's first one looks like, with a table in place
 // of the map. In a test,
 //
-//	storetest.Run(t, func(t *testing.T) zodiac.Store { return newMapStore() })
+//	storetest.Run(t, func(t *testing.T) driver.Store { return newMapStore() })
 //
 // checks it, and says that it has no abilities.
 type mapStore struct {
@@ -43,33 +43,33 @@ func (s *mapStore) live(key string) (row, bool) {
 	return r, ok && (r.ends.IsZero() || time.Now().Before(r.ends))
 }
 
-func (s *mapStore) Get(_ context.Context, key string) (zodiac.Record, error) {
+func (s *mapStore) Get(_ context.Context, key string) (driver.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.live(key)
 	if s.rows == nil {
-		return zodiac.Record{}, errClosed
+		return driver.Record{}, errClosed
 	}
 	if !ok {
-		return zodiac.Record{}, zodiac.ErrMiss
+		return driver.Record{}, driver.ErrMiss
 	}
-	left := zodiac.Forever
+	left := driver.Forever
 	if !r.ends.IsZero() {
 		left = time.Until(r.ends)
 	}
-	return zodiac.Record{Data: bytes.Clone(r.data), TTL: left, Version: r.version}, nil
+	return driver.Record{Data: bytes.Clone(r.data), TTL: left, Version: r.version}, nil
 }
 
-func (s *mapStore) Set(ctx context.Context, key string, r zodiac.Record) error {
+func (s *mapStore) Set(ctx context.Context, key string, r driver.Record) error {
 	_, err := s.write(ctx, key, r, true)
 	return err
 }
 
-func (s *mapStore) Add(ctx context.Context, key string, r zodiac.Record) (bool, error) {
+func (s *mapStore) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	return s.write(ctx, key, r, false)
 }
 
-func (s *mapStore) write(_ context.Context, key string, r zodiac.Record, replace bool) (bool, error) {
+func (s *mapStore) write(_ context.Context, key string, r driver.Record, replace bool) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ends, err := s.end(r.TTL)
@@ -91,7 +91,7 @@ func (s *mapStore) end(ttl time.Duration) (time.Time, error) {
 		return time.Time{}, errClosed
 	case ttl < time.Millisecond:
 		return time.Time{}, fmt.Errorf("mapstore: %v is not a time to live", ttl)
-	case ttl == zodiac.Forever:
+	case ttl == driver.Forever:
 		return time.Time{}, nil
 	default:
 		return time.Now().Add(ttl), nil
@@ -151,15 +151,15 @@ func (s *mapStore) Close() error {
 // The least that is a Store.
 func Example() {
 	ctx := context.Background()
-	var store zodiac.Store = newMapStore()
+	var store driver.Store = newMapStore()
 	defer store.Close()
 
-	added, err := store.Add(ctx, "k", zodiac.Record{Data: []byte("data"), TTL: time.Minute})
+	added, err := store.Add(ctx, "k", driver.Record{Data: []byte("data"), TTL: time.Minute})
 	fmt.Println(added, err)
 	r, err := store.Get(ctx, "k")
 	fmt.Printf("%s %v\n", r.Data, err)
 	_, err = store.Get(ctx, "other")
-	fmt.Println(errors.Is(err, zodiac.ErrMiss))
+	fmt.Println(errors.Is(err, driver.ErrMiss))
 	// Output:
 	// true <nil>
 	// data <nil>

@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // leaseRules are about who gets a lease.
 var leaseRules = []rule{
 	{"LeaseIsOnesOwn", "While a lease is live, others are told that it is, whose, and for how long.", leaser, func(p *probe) {
 		p.win(p.key("k"), ask(long))
-		c := p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		c := p.acquire(p.key("k"), ask(long), driver.Busy)
 		if c.Left <= long/2 || c.Left > long+slack || c.Holder == "" {
 			p.errorf("Left %v, Holder %q; want about %v, and somebody", c.Left, c.Holder, long)
 		}
@@ -21,13 +21,13 @@ var leaseRules = []rule{
 	{"OneOfManyWins", "A Store is safe for concurrent use: of many who ask for a lease one gets it.", leaser, oneOfManyWins},
 	{"HolderTellsLeasesApart", "Holder tells one lease from another.", leaser, func(p *probe) {
 		token := p.win(p.key("k"), ask(long))
-		first := p.acquire(p.key("k"), ask(long), zodiac.Busy).Holder
-		if again := p.acquire(p.key("k"), ask(long), zodiac.Busy).Holder; again != first {
+		first := p.acquire(p.key("k"), ask(long), driver.Busy).Holder
+		if again := p.acquire(p.key("k"), ask(long), driver.Busy).Holder; again != first {
 			p.errorf("Holder %q, and asked again %q; want the same", first, again)
 		}
 		p.abort(p.key("k"), token, true)
 		p.win(p.key("k"), ask(long))
-		if second := p.acquire(p.key("k"), ask(long), zodiac.Busy).Holder; second == first {
+		if second := p.acquire(p.key("k"), ask(long), driver.Busy).Holder; second == first {
 			p.errorf("Holder of another lease is %q too", second)
 		}
 	}},
@@ -39,7 +39,7 @@ var leaseRules = []rule{
 	{"LeftIsWhatIsLeft", "The time left of a lease never grows but by Renew: not by others asking.", leaser, func(p *probe) {
 		p.win(p.key("k"), ask(short))
 		for range 10 {
-			_, err := p.leaser().Acquire(p.ctx, p.key("k"), zodiac.Ask{Token: "of-somebody-else-who-asks", Lease: time.Millisecond})
+			_, err := p.leaser().Acquire(p.ctx, p.key("k"), driver.Ask{Token: "of-somebody-else-who-asks", Lease: time.Millisecond})
 			p.ok("Acquire", err)
 			pass(past / 10)
 		}
@@ -54,7 +54,7 @@ var leaseRules = []rule{
 			p.errorf("granted %q, and asked again %q; want the same", token, again)
 		}
 		gone := time.Since(asked)
-		if left := p.acquire(p.key("k"), ask(long), zodiac.Busy).Left; left > long-gone+slack {
+		if left := p.acquire(p.key("k"), ask(long), driver.Busy).Left; left > long-gone+slack {
 			p.errorf("%v left; want at most %v", left, long-gone)
 		}
 		p.commit(p.key("k"), token, "data", true)
@@ -107,20 +107,20 @@ var leaseRules = []rule{
 	{"LateCopyAfterCommit", "A copy of an ask that arrives late finds what was stored meanwhile.", leaser, func(p *probe) {
 		a := ask(long)
 		p.commit(p.key("k"), p.win(p.key("k"), a), "data", true)
-		p.acquire(p.key("k"), a, zodiac.Hit)
+		p.acquire(p.key("k"), a, driver.Hit)
 	}},
 	{"LateCopyDoesNotDisturb", "A copy of an ask that arrives late does not take the lease from whoever has it now.", leaser, func(p *probe) {
 		a := ask(long)
 		p.abort(p.key("k"), p.win(p.key("k"), a), true)
 		token := p.win(p.key("k"), ask(long))
-		p.acquire(p.key("k"), a, zodiac.Busy)
+		p.acquire(p.key("k"), a, driver.Busy)
 		p.commit(p.key("k"), token, "data", true)
 	}},
 	{"RepeatedAskOfAVoidGrant", "An ask repeated when its grant is void is like a new one.", leaser, func(p *probe) {
 		a := ask(long)
 		token := p.win(p.key("k"), a)
 		p.clear(0, p.key("k"))
-		p.acquire(p.key("k"), a, zodiac.Busy)
+		p.acquire(p.key("k"), a, driver.Busy)
 		p.wantLost(p.key("k"), token)
 	}},
 	{"HitCarriesTheRecord", "Asked for a key that has a record, the answer is Hit, with the record if Whole.", leaser, func(p *probe) {
@@ -130,18 +130,18 @@ var leaseRules = []rule{
 	}},
 	{"HitDataIsTheCallers", "Data that a Store returns belongs to the caller.", leaser, func(p *probe) {
 		p.set(p.key("k"), "data", long)
-		copy(p.acquire(p.key("k"), ask(long), zodiac.Hit).Record.Data, "????")
+		copy(p.acquire(p.key("k"), ask(long), driver.Hit).Record.Data, "????")
 		p.wantData(p.key("k"), "data")
 	}},
 	{"HitUnderALease", "A record that the asker has not seen is a Hit, whoever may be producing the next.", leaser, func(p *probe) {
 		version, token := p.refresh(p.key("k"), "old", long)
 		p.wantHit(p.key("k"), ask(long), version)
 		p.commit(p.key("k"), token, "new", true)
-		p.acquire(p.key("k"), askSeen(long, version), zodiac.Hit)
+		p.acquire(p.key("k"), askSeen(long, version), driver.Hit)
 	}},
 	{"SeenRecordMayBeProducedAnew", "Seen asks for the lease on a record, which stays readable; one gets it.", leaser, func(p *probe) {
 		version, token := p.refresh(p.key("k"), "old", long)
-		p.acquire(p.key("k"), askSeen(long, version), zodiac.Busy)
+		p.acquire(p.key("k"), askSeen(long, version), driver.Busy)
 		if r := p.wantData(p.key("k"), "old"); r.Version != version {
 			p.errorf("Version %q; want %q as before", r.Version, version)
 		}
@@ -161,20 +161,20 @@ var leaseRules = []rule{
 		}
 		pass(past)
 		p.wantMiss(p.key("k"))
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
-		p.acquire(p.key("k"), askSeen(long, version), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
+		p.acquire(p.key("k"), askSeen(long, version), driver.Busy)
 		p.commit(p.key("k"), token, "new", true)
 		p.wantData(p.key("k"), "new")
 	}},
 	{"RecordOutlivesItsLease", "A lease that ends leaves the record as it was.", leaser, func(p *probe) {
 		version, _ := p.refresh(p.key("k"), "old", short)
-		forever := p.set(p.key("forever"), "old", zodiac.Forever)
+		forever := p.set(p.key("forever"), "old", driver.Forever)
 		p.win(p.key("forever"), askSeen(short, forever))
 		pass(past)
 		if r := p.wantData(p.key("k"), "old"); r.Version != version || r.TTL > long+slack || r.TTL < long/2 {
 			p.errorf("Version %q, TTL %v; want %q and about %v", r.Version, r.TTL, version, long)
 		}
-		if r := p.wantData(p.key("forever"), "old"); r.Version != forever || r.TTL != zodiac.Forever {
+		if r := p.wantData(p.key("forever"), "old"); r.Version != forever || r.TTL != driver.Forever {
 			p.errorf("Version %q, TTL %v; want %q and Forever", r.Version, r.TTL, forever)
 		}
 		p.win(p.key("k"), askSeen(long, version))
@@ -185,7 +185,7 @@ var leaseRules = []rule{
 		p.renew(p.key("k"), first, long, false)
 		p.commit(p.key("k"), first, "first", false)
 		p.abort(p.key("k"), first, false)
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 		p.commit(p.key("k"), second, "second", true)
 		p.wantData(p.key("k"), "second")
 	}},
@@ -222,7 +222,7 @@ func oneOfManyWins(p *probe) {
 		wg.Go(func() {
 			if c, err := p.leaser().Acquire(p.ctx, p.key("k"), ask(long)); err != nil {
 				p.errorf("Acquire: %v", err)
-			} else if c.State == zodiac.Won {
+			} else if c.State == driver.Won {
 				won.Add(1)
 			}
 		})
@@ -235,7 +235,7 @@ func oneOfManyWins(p *probe) {
 
 // wantAnother sends a again, whose grant is over, and checks that what it may get is not the old token, which stays
 // lost.
-func (p *probe) wantAnother(a zodiac.Ask, token string) {
+func (p *probe) wantAnother(a driver.Ask, token string) {
 	p.t.Helper()
 	if again := p.win(p.key("k"), a); again == token {
 		p.errorf("the token granted is %q again", token)
@@ -245,11 +245,11 @@ func (p *probe) wantAnother(a zodiac.Ask, token string) {
 }
 
 // wantHit checks that a is answered with the record that Get returns.
-func (p *probe) wantHit(key string, a zodiac.Ask, version string) {
+func (p *probe) wantHit(key string, a driver.Ask, version string) {
 	p.t.Helper()
-	c := p.acquire(key, a, zodiac.Hit)
-	if c.Record.Version != version || c.Record.Mark {
-		p.errorf("Version %q, Mark %v; want %q and no mark", c.Record.Version, c.Record.Mark, version)
+	c := p.acquire(key, a, driver.Hit)
+	if c.Record.Version != version || c.Record.Tombstone {
+		p.errorf("Version %q, Mark %v; want %q and no mark", c.Record.Version, c.Record.Tombstone, version)
 	}
 	want, err := p.store.Get(p.ctx, key)
 	p.ok("Get", err)

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // lifeRules are about how long records live.
@@ -47,24 +47,24 @@ var lifeRules = []rule{
 		p.wantMiss(p.key("k"))
 	}},
 	{"ForeverHasNoEnd", "A record with a TTL of Forever lives on, and is returned with it.", 0, func(p *probe) {
-		p.set(p.key("k"), "data", zodiac.Forever)
+		p.set(p.key("k"), "data", driver.Forever)
 		pass(short)
-		if left := p.wantData(p.key("k"), "data").TTL; left != zodiac.Forever {
+		if left := p.wantData(p.key("k"), "data").TTL; left != driver.Forever {
 			p.errorf("TTL %v; want Forever", left)
 		}
 	}},
 	{"SetEndsForever", "Set gives the record a lifetime of its own, whatever the old one had.", 0, func(p *probe) {
-		p.set(p.key("short"), "old", zodiac.Forever)
+		p.set(p.key("short"), "old", driver.Forever)
 		p.set(p.key("short"), "new", short)
 		p.set(p.key("forever"), "old", short)
-		p.set(p.key("forever"), "new", zodiac.Forever)
+		p.set(p.key("forever"), "new", driver.Forever)
 		pass(past)
 		p.wantMiss(p.key("short"))
 		p.wantData(p.key("forever"), "new")
 	}},
 	{"CenturiesAreNoOverflow", "A time to live may be anything from a millisecond to Forever.", 0, func(p *probe) {
 		pass(short) // a store whose time begins at 0 is to be past that
-		for _, ttl := range []time.Duration{100 * 365 * 24 * time.Hour, zodiac.Forever - 1, zodiac.Forever} {
+		for _, ttl := range []time.Duration{100 * 365 * 24 * time.Hour, driver.Forever - 1, driver.Forever} {
 			p.set(p.key("k"), "data", ttl)
 			if left := p.wantData(p.key("k"), "data").TTL; left-slack > ttl || left < ttl/2 {
 				p.errorf("TTL %v; want about %v", left, ttl)
@@ -114,9 +114,9 @@ var lifeRules = []rule{
 	}},
 	{"ExpireToAndFromForever", "Expire gives a record a new time to live, which may be Forever.", 0, func(p *probe) {
 		p.set(p.key("k"), "data", 5*short)
-		p.expire(p.key("k"), zodiac.Forever, true)
+		p.expire(p.key("k"), driver.Forever, true)
 		pass(6 * short)
-		if left := p.wantData(p.key("k"), "data").TTL; left != zodiac.Forever {
+		if left := p.wantData(p.key("k"), "data").TTL; left != driver.Forever {
 			p.errorf("TTL %v; want Forever", left)
 		}
 		p.expire(p.key("k"), short, true)

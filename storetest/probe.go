@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // The times that rules use: a life or lease that is to end during the rule, how long to wait until it surely has, and
@@ -29,20 +29,20 @@ func pass(d time.Duration) { time.Sleep(d) }
 type probe struct {
 	t      *testing.T
 	ctx    context.Context
-	store  zodiac.Store
+	store  driver.Store
 	says   string
 	prefix string
 }
 
-func newProbe(t *testing.T, s zodiac.Store, says string) *probe {
+func newProbe(t *testing.T, s driver.Store, says string) *probe {
 	return &probe{t: t, ctx: t.Context(), store: s, says: says, prefix: "storetest:" + rand.Text() + ":"}
 }
 
-func (p *probe) leaser() zodiac.Leaser       { return p.store.(zodiac.Leaser) }
-func (p *probe) batcher() zodiac.Batcher     { return p.store.(zodiac.Batcher) }
-func (p *probe) reader() zodiac.DataReader   { return p.store.(zodiac.DataReader) }
-func (p *probe) waker() zodiac.Waker         { return p.store.(zodiac.Waker) }
-func (p *probe) announcer() zodiac.Announcer { return p.store.(zodiac.Announcer) }
+func (p *probe) leaser() driver.Leaser     { return p.store.(driver.Leaser) }
+func (p *probe) batcher() driver.Batcher   { return p.store.(driver.Batcher) }
+func (p *probe) reader() driver.DataReader { return p.store.(driver.DataReader) }
+func (p *probe) waker() driver.Waker       { return p.store.(driver.Waker) }
+func (p *probe) announcer() driver.Bus     { return p.store.(driver.Bus) }
 
 // key returns a key of this probe alone.
 func (p *probe) key(name string) string { return p.prefix + name }
@@ -74,8 +74,8 @@ func (p *probe) wantError(op string, err error) {
 }
 
 // record returns what rules store.
-func record(data string, ttl time.Duration) zodiac.Record {
-	return zodiac.Record{Data: []byte(data), TTL: ttl}
+func record(data string, ttl time.Duration) driver.Record {
+	return driver.Record{Data: []byte(data), TTL: ttl}
 }
 
 // set stores data and returns the version it got.
@@ -126,7 +126,7 @@ func (p *probe) clear(want int, prefix string) {
 }
 
 // wantData checks that key has a record with data, and returns it.
-func (p *probe) wantData(key, data string) zodiac.Record {
+func (p *probe) wantData(key, data string) driver.Record {
 	p.t.Helper()
 	r, err := p.store.Get(p.ctx, key)
 	if err != nil || string(r.Data) != data {
@@ -137,7 +137,7 @@ func (p *probe) wantData(key, data string) zodiac.Record {
 }
 
 // wantSound checks what is true of every record that a store returns.
-func (p *probe) wantSound(r zodiac.Record) {
+func (p *probe) wantSound(r driver.Record) {
 	p.t.Helper()
 	if r.Version == "" {
 		p.errorf("the record's Version is empty")
@@ -154,28 +154,28 @@ func (p *probe) wantMiss(key string) {
 	p.wantErrMiss("Get", r, err)
 }
 
-func (p *probe) wantErrMiss(op string, r zodiac.Record, err error) {
+func (p *probe) wantErrMiss(op string, r driver.Record, err error) {
 	p.t.Helper()
-	if !errors.Is(err, zodiac.ErrMiss) {
-		p.errorf("%s = %.40q, %v; want zodiac.ErrMiss", op, r.Data, err)
+	if !errors.Is(err, driver.ErrMiss) {
+		p.errorf("%s = %.40q, %v; want driver.ErrMiss", op, r.Data, err)
 	}
 }
 
 // ask returns an ask with a token of its own.
-func ask(lease time.Duration) zodiac.Ask { return zodiac.Ask{Token: rand.Text(), Lease: lease} }
+func ask(lease time.Duration) driver.Ask { return driver.Ask{Token: rand.Text(), Lease: lease} }
 
 // askSeen returns an ask to produce a record anew.
-func askSeen(lease time.Duration, version string) zodiac.Ask {
-	return zodiac.Ask{Token: rand.Text(), Lease: lease, Seen: version}
+func askSeen(lease time.Duration, version string) driver.Ask {
+	return driver.Ask{Token: rand.Text(), Lease: lease, Seen: version}
 }
 
 // askForce returns an ask that is not to be refused.
-func askForce(lease time.Duration) zodiac.Ask {
-	return zodiac.Ask{Token: rand.Text(), Lease: lease, Force: true}
+func askForce(lease time.Duration) driver.Ask {
+	return driver.Ask{Token: rand.Text(), Lease: lease, Force: true}
 }
 
 // acquire checks that the answer to a has the state wanted, and returns it.
-func (p *probe) acquire(key string, a zodiac.Ask, want zodiac.ClaimState) zodiac.Claim {
+func (p *probe) acquire(key string, a driver.Ask, want driver.ClaimState) driver.Claim {
 	p.t.Helper()
 	c, err := p.leaser().Acquire(p.ctx, key, a)
 	p.ok("Acquire", err)
@@ -186,9 +186,9 @@ func (p *probe) acquire(key string, a zodiac.Ask, want zodiac.ClaimState) zodiac
 }
 
 // win takes a lease that is free, and returns its token.
-func (p *probe) win(key string, a zodiac.Ask) string {
+func (p *probe) win(key string, a driver.Ask) string {
 	p.t.Helper()
-	c := p.acquire(key, a, zodiac.Won)
+	c := p.acquire(key, a, driver.Won)
 	if c.Token == "" || c.Token == a.Token {
 		p.errorf("Acquire: the token granted is %q, asked with %q; want one of the store's own making", c.Token, a.Token)
 	}
@@ -216,7 +216,7 @@ func (p *probe) commit(key, token, data string, want bool) {
 	p.commitRecord(key, token, record(data, long), want)
 }
 
-func (p *probe) commitRecord(key, token string, r zodiac.Record, want bool) {
+func (p *probe) commitRecord(key, token string, r driver.Record, want bool) {
 	p.t.Helper()
 	stored, err := p.leaser().Commit(p.ctx, key, token, r)
 	p.ok("Commit", err)

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // recordRules are about what is stored, and by which operation.
@@ -34,7 +34,7 @@ var recordRules = []rule{
 	{"AddOfManyStoresOnce", "A Store is safe for concurrent use: of many Adds of a key one stores.", 0, addOfMany},
 	{"DataMayBeEmpty", "Data may be empty, which is something else than no record.", 0, func(p *probe) {
 		p.set(p.key("empty"), "", long)
-		p.ok("Set", p.store.Set(p.ctx, p.key("nil"), zodiac.Record{TTL: long}))
+		p.ok("Set", p.store.Set(p.ctx, p.key("nil"), driver.Record{TTL: long}))
 		p.wantData(p.key("nil"), "")
 		p.add(p.key("empty"), "data", false)
 	}},
@@ -50,8 +50,8 @@ var recordRules = []rule{
 	}},
 	{"DataPassedIsNotKept", "A Store does not retain Data it was passed.", 0, func(p *probe) {
 		data := []byte("data")
-		p.ok("Set", p.store.Set(p.ctx, p.key("set"), zodiac.Record{Data: data, TTL: long}))
-		_, err := p.store.Add(p.ctx, p.key("add"), zodiac.Record{Data: data, TTL: long})
+		p.ok("Set", p.store.Set(p.ctx, p.key("set"), driver.Record{Data: data, TTL: long}))
+		_, err := p.store.Add(p.ctx, p.key("add"), driver.Record{Data: data, TTL: long})
 		p.ok("Add", err)
 		copy(data, "????")
 		p.wantData(p.key("set"), "data")
@@ -59,7 +59,7 @@ var recordRules = []rule{
 	}},
 	{"DataPassedIsNotChanged", "A Store does not change Data it was passed, nor what lies behind it.", 0, func(p *probe) {
 		room := bytes.Repeat([]byte("."), 256)
-		p.ok("Set", p.store.Set(p.ctx, p.key("k"), zodiac.Record{Data: room[:4], TTL: long}))
+		p.ok("Set", p.store.Set(p.ctx, p.key("k"), driver.Record{Data: room[:4], TTL: long}))
 		if len(bytes.Trim(room, ".")) > 0 {
 			p.errorf("the memory around Data has become %q", room)
 		}
@@ -83,9 +83,9 @@ var recordRules = []rule{
 		}
 	}},
 	{"VersionIsTheStores", "Set uses the record's Data and TTL; Version and Mark are the store's.", 0, func(p *probe) {
-		p.ok("Set", p.store.Set(p.ctx, p.key("k"), zodiac.Record{Data: []byte("data"), TTL: long, Version: "mine", Mark: true}))
-		if r := p.wantData(p.key("k"), "data"); r.Version == "mine" || r.Mark {
-			p.errorf("Version %q, Mark %v; want one of the store's making, and no mark", r.Version, r.Mark)
+		p.ok("Set", p.store.Set(p.ctx, p.key("k"), driver.Record{Data: []byte("data"), TTL: long, Version: "mine", Tombstone: true}))
+		if r := p.wantData(p.key("k"), "data"); r.Version == "mine" || r.Tombstone {
+			p.errorf("Version %q, Mark %v; want one of the store's making, and no mark", r.Version, r.Tombstone)
 		}
 	}},
 	{"ClosedStoreReturnsErrors", "Calls after Close are errors.", 0, closedStore},
@@ -115,7 +115,7 @@ func closedStore(p *probe) {
 	ctx := context.WithoutCancel(p.ctx)
 	_, err := p.store.Get(ctx, p.key("k"))
 	p.wantError("Get", err)
-	if errors.Is(err, zodiac.ErrMiss) {
+	if errors.Is(err, driver.ErrMiss) {
 		p.errorf("Get = %v; want an error that is no miss", err)
 	}
 	p.wantError("Set", p.store.Set(ctx, p.key("k"), record("data", long)))

@@ -1,6 +1,8 @@
 package storetest
 
-import "github.com/zodiac-go/zodiac"
+import (
+	"github.com/zodiac-go/zodiac/driver"
+)
 
 // renewRules are about Renew.
 var renewRules = []rule{
@@ -8,7 +10,7 @@ var renewRules = []rule{
 		token := p.win(p.key("k"), ask(5*short))
 		p.renew(p.key("k"), token, long, true)
 		pass(6 * short)
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 		p.commit(p.key("k"), token, "data", true)
 	}},
 	{"RenewLengthensARefreshLease", "Renew makes a live lease end p from now, and leaves the record alone.", leaser, func(p *probe) {
@@ -20,12 +22,12 @@ var renewRules = []rule{
 		}
 		pass(6 * short)
 		p.wantMiss(p.key("k"))
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 	}},
 	{"RenewCountsFromNow", "Renew makes a lease end p from now: what was left is not added.", leaser, func(p *probe) {
 		token := p.win(p.key("k"), ask(long))
 		p.renew(p.key("k"), token, long, true)
-		if left := p.acquire(p.key("k"), ask(long), zodiac.Busy).Left; left > long+slack {
+		if left := p.acquire(p.key("k"), ask(long), driver.Busy).Left; left > long+slack {
 			p.errorf("%v left; want at most %v", left, long)
 		}
 	}},
@@ -33,7 +35,7 @@ var renewRules = []rule{
 		token := p.win(p.key("k"), ask(long))
 		p.renew(p.key("k"), token, short, true)
 		pass(past)
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 	}},
 	{"RenewAfterTheDeadline", "Renew of a lease past its time is false, and does not revive it.", leaser, func(p *probe) {
 		token := p.win(p.key("k"), ask(short))
@@ -52,7 +54,7 @@ var renewRules = []rule{
 		p.clear(0, p.key("k"))
 		p.renew(p.key("k"), token, long, true)
 		pass(6 * short)
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 		p.wantLost(p.key("k"), token)
 	}},
 	{"RenewOfAnothersLease", "Renew of a token that is not the lease's is false, and changes nothing.", leaser, func(p *probe) {

@@ -1,12 +1,12 @@
-// Package storetest checks that a [zodiac.Store] keeps the contract that package zodiac states, in a test of one line:
+// Package storetest checks that a [driver.Store] keeps the contract that package zodiac states, in a test of one line:
 //
 //	func TestConformance(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) zodiac.Store { return memstore.New() })
+//		storetest.Run(t, func(t *testing.T) driver.Store { return memstore.New() })
 //	}
 //
 // # Writing a store
 //
-// Begin with the seven methods of [zodiac.Store] over whatever you have: a table with a text key, a blob, a version and
+// Begin with the seven methods of [driver.Store] over whatever you have: a table with a text key, a blob, a version and
 // an expiry will do. Run the suite: it tests what there is, and logs which abilities are missing. Then add abilities,
 // one interface at a time; a loader finds them by type assertion, and gains by each.
 //
@@ -32,26 +32,26 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // Run checks each rule in a subtest. open returns a Store that nothing else uses, which Run closes; it may be one of
 // many on the same server. It is called from the subtest's goroutine, and may use t.Cleanup.
 //
 // Abilities that the Store does not have are not tested, which the log says.
-func Run(t *testing.T, open func(t *testing.T) zodiac.Store) {
+func Run(t *testing.T, open func(t *testing.T) driver.Store) {
 	t.Helper()
 	run(t, open, func(t *testing.T, check func(*testing.T)) { check(t) })
 }
 
 // RunVirtual is Run with each rule in a bubble of its own, see [synctest.Test]: time is virtual there, so the rules
 // take none, and are exact. It is for Stores that wait for nothing outside the process, be it a socket or a file lock.
-func RunVirtual(t *testing.T, open func(t *testing.T) zodiac.Store) {
+func RunVirtual(t *testing.T, open func(t *testing.T) driver.Store) {
 	t.Helper()
 	run(t, open, synctest.Test)
 }
 
-func run(t *testing.T, open func(*testing.T) zodiac.Store, in func(*testing.T, func(*testing.T))) {
+func run(t *testing.T, open func(*testing.T) driver.Store, in func(*testing.T, func(*testing.T))) {
 	t.Helper()
 	var has ability
 	opens := t.Run("Opens", func(t *testing.T) {
@@ -75,7 +75,7 @@ func run(t *testing.T, open func(*testing.T) zodiac.Store, in func(*testing.T, f
 }
 
 // start opens a store for one test.
-func start(t *testing.T, open func(*testing.T) zodiac.Store) zodiac.Store {
+func start(t *testing.T, open func(*testing.T) driver.Store) driver.Store {
 	s := open(t)
 	t.Cleanup(func() { _ = s.Close() }) // an error if a rule has closed it
 	return s
@@ -109,27 +109,27 @@ var abilities = []struct {
 	is   ability
 	name string
 }{
-	{leaser, "zodiac.Leaser"},
-	{batcher, "zodiac.Batcher"},
-	{dataReader, "zodiac.DataReader"},
-	{waker, "zodiac.Waker"},
-	{announcer, "zodiac.Announcer"},
+	{leaser, "driver.Leaser"},
+	{batcher, "driver.Batcher"},
+	{dataReader, "driver.DataReader"},
+	{waker, "driver.Waker"},
+	{announcer, "driver.Bus"},
 }
 
-func abilitiesOf(s zodiac.Store) (has ability) {
-	if _, ok := s.(zodiac.Leaser); ok {
+func abilitiesOf(s driver.Store) (has ability) {
+	if _, ok := s.(driver.Leaser); ok {
 		has |= leaser
 	}
-	if _, ok := s.(zodiac.Batcher); ok {
+	if _, ok := s.(driver.Batcher); ok {
 		has |= batcher
 	}
-	if _, ok := s.(zodiac.DataReader); ok {
+	if _, ok := s.(driver.DataReader); ok {
 		has |= dataReader
 	}
-	if _, ok := s.(zodiac.Waker); ok {
+	if _, ok := s.(driver.Waker); ok {
 		has |= waker
 	}
-	if _, ok := s.(zodiac.Announcer); ok {
+	if _, ok := s.(driver.Bus); ok {
 		has |= announcer
 	}
 	return has

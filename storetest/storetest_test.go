@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
@@ -17,19 +17,19 @@ import (
 func ExampleRun() {
 	// In a file of your store's package that ends in _test.go:
 	_ = func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) zodiac.Store { return newMapStore() })
+		storetest.Run(t, func(t *testing.T) driver.Store { return newMapStore() })
 	}
 }
 
 func ExampleRunVirtual() {
 	// For a store that waits for nothing outside the process:
 	_ = func(t *testing.T) {
-		storetest.RunVirtual(t, func(t *testing.T) zodiac.Store { return memstore.New() })
+		storetest.RunVirtual(t, func(t *testing.T) driver.Store { return memstore.New() })
 	}
 }
 
 func TestStoreOfTheExampleConforms(t *testing.T) {
-	storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return newMapStore() })
+	storetest.RunVirtual(t, func(*testing.T) driver.Store { return newMapStore() })
 }
 
 func TestStoreWithoutAnAbilityConforms(t *testing.T) {
@@ -37,23 +37,23 @@ func TestStoreWithoutAnAbilityConforms(t *testing.T) {
 		"Leaser": chaos.Leaser, "Batcher": chaos.Batcher, "Waker": chaos.Waker, "Announcer": chaos.Announcer,
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return chaos.Without(memstore.New(), a) })
+			storetest.RunVirtual(t, func(*testing.T) driver.Store { return chaos.Without(memstore.New(), a) })
 		})
 	}
 }
 
 // broken are stores that break a rule, with the subtest that has to fail, and what its message has to say.
 var broken = map[string]struct {
-	open func() zodiac.Store
+	open func() driver.Store
 	test string
 	says string
 }{
-	"CountsKeys":    {func() zodiac.Store { return countsKeys{mem()} }, "DeleteCountsRecords", "returns how many records there were"},
-	"SharesData":    {func() zodiac.Store { return sharesData{mem(), map[string][]byte{}} }, "DataPassedIsNotKept", "does not retain Data"},
-	"TakesAnyTTL":   {func() zodiac.Store { return takesAnyTTL{mem()} }, "ShorterTTLIsAnError", "under a millisecond is an error"},
-	"MissIsNoError": {func() zodiac.Store { return missIsNoError{mem()} }, "GetMissesWhatWasNeverStored", "returns ErrMiss"},
-	"DropsPrefix":   {func() zodiac.Store { return dropsPrefix{mem()} }, "ClearTakesThePrefix", "and no others"},
-	"CommitsLate":   {func() zodiac.Store { return commitsLate{mem()} }, "DeleteMakesARefreshVoid", "makes a lease on the key void"},
+	"CountsKeys":    {func() driver.Store { return countsKeys{mem()} }, "DeleteCountsRecords", "returns how many records there were"},
+	"SharesData":    {func() driver.Store { return sharesData{mem(), map[string][]byte{}} }, "DataPassedIsNotKept", "does not retain Data"},
+	"TakesAnyTTL":   {func() driver.Store { return takesAnyTTL{mem()} }, "ShorterTTLIsAnError", "under a millisecond is an error"},
+	"MissIsNoError": {func() driver.Store { return missIsNoError{mem()} }, "GetMissesWhatWasNeverStored", "returns ErrMiss"},
+	"DropsPrefix":   {func() driver.Store { return dropsPrefix{mem()} }, "ClearTakesThePrefix", "and no others"},
+	"CommitsLate":   {func() driver.Store { return commitsLate{mem()} }, "DeleteMakesARefreshVoid", "makes a lease on the key void"},
 }
 
 func mem() *memstore.Store { return memstore.New() }
@@ -61,7 +61,7 @@ func mem() *memstore.Store { return memstore.New() }
 // TestBrokenStoreFails runs the suite over each broken store in a process of its own, as it is to fail.
 func TestBrokenStoreFails(t *testing.T) {
 	if name := os.Getenv("STORETEST_BROKEN"); name != "" {
-		storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return broken[name].open() })
+		storetest.RunVirtual(t, func(*testing.T) driver.Store { return broken[name].open() })
 		return
 	}
 	for name, b := range broken {
@@ -89,12 +89,12 @@ type sharesData struct {
 	kept map[string][]byte
 }
 
-func (s sharesData) Set(ctx context.Context, key string, r zodiac.Record) error {
+func (s sharesData) Set(ctx context.Context, key string, r driver.Record) error {
 	s.kept[key] = r.Data
 	return s.Store.Set(ctx, key, r)
 }
 
-func (s sharesData) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (s sharesData) Get(ctx context.Context, key string) (driver.Record, error) {
 	r, err := s.Store.Get(ctx, key)
 	if data, ok := s.kept[key]; ok {
 		r.Data = data
@@ -104,14 +104,14 @@ func (s sharesData) Get(ctx context.Context, key string) (zodiac.Record, error) 
 
 type takesAnyTTL struct{ *memstore.Store }
 
-func (s takesAnyTTL) Set(ctx context.Context, key string, r zodiac.Record) error {
+func (s takesAnyTTL) Set(ctx context.Context, key string, r driver.Record) error {
 	r.TTL = max(r.TTL, time.Millisecond)
 	return s.Store.Set(ctx, key, r)
 }
 
 type missIsNoError struct{ *memstore.Store }
 
-func (s missIsNoError) Get(ctx context.Context, key string) (zodiac.Record, error) {
+func (s missIsNoError) Get(ctx context.Context, key string) (driver.Record, error) {
 	r, _ := s.Store.Get(ctx, key)
 	return r, nil
 }
@@ -125,7 +125,7 @@ func (s dropsPrefix) Clear(ctx context.Context, prefix string) (int, error) {
 // commitsLate writes what was refused.
 type commitsLate struct{ *memstore.Store }
 
-func (s commitsLate) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+func (s commitsLate) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	stored, err := s.Store.Commit(ctx, key, token, r)
 	if !stored && err == nil {
 		return true, s.Set(ctx, key, r)

@@ -1,6 +1,8 @@
 package storetest
 
-import "github.com/zodiac-go/zodiac"
+import (
+	"github.com/zodiac-go/zodiac/driver"
+)
 
 // voidRules are about invalidations during a lease. What they do to leases on absent keys is among the absentRules.
 var voidRules = []rule{
@@ -33,14 +35,14 @@ var voidRules = []rule{
 	{"AddThatStoresNothingLeavesTheLease", "Only if Add stores is a lease made void.", leaser, func(p *probe) {
 		_, token := p.refresh(p.key("k"), "old", long)
 		p.add(p.key("k"), "added", false)
-		p.acquire(p.key("k"), ask(long), zodiac.Hit)
+		p.acquire(p.key("k"), ask(long), driver.Hit)
 		p.commit(p.key("k"), token, "new", true)
 		p.wantData(p.key("k"), "new")
 	}},
 	{"ExpireLeavesTheLease", "Expire touches no lease.", leaser, func(p *probe) {
 		version, token := p.refresh(p.key("k"), "old", 5*short)
 		p.expire(p.key("k"), long, true)
-		p.acquire(p.key("k"), askSeen(long, version), zodiac.Busy)
+		p.acquire(p.key("k"), askSeen(long, version), driver.Busy)
 		p.commit(p.key("k"), token, "new", true)
 	}},
 	{"ExpireDoesNotLengthenTheLease", "Expire touches no lease.", leaser, func(p *probe) {
@@ -54,14 +56,14 @@ var voidRules = []rule{
 		p.expire(p.key("k"), short, true)
 		pass(past)
 		p.wantMiss(p.key("k"))
-		p.acquire(p.key("k"), askSeen(long, version), zodiac.Busy)
+		p.acquire(p.key("k"), askSeen(long, version), driver.Busy)
 		p.commit(p.key("k"), token, "new", true)
 	}},
 	{"ExpireOfAPlaceholderLeavesTheLease", "Expire of an absent key is false and changes nothing, not even a lease.", leaser, func(p *probe) {
 		token := p.win(p.key("k"), ask(long))
 		p.expire(p.key("k"), short, false)
 		pass(past)
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 		p.commit(p.key("k"), token, "data", true)
 	}},
 	{"ClearMakesARefreshVoid", "Clear removes the record and makes the lease void.", leaser, func(p *probe) {
@@ -74,7 +76,7 @@ var voidRules = []rule{
 	{"ClearLeavesAPlaceholderWaitedFor", "Leases taken before Clear stay, so that others go on waiting, but are void.", leaser, func(p *probe) {
 		token := p.win(p.key("k"), ask(long))
 		p.clear(0, p.prefix)
-		p.acquire(p.key("k"), ask(long), zodiac.Busy)
+		p.acquire(p.key("k"), ask(long), driver.Busy)
 		p.wantLost(p.key("k"), token)
 	}},
 	{"CommitOfAVoidLeaseEndsIt", "A void lease ends with its holder's Commit, which stores nothing.", leaser, func(p *probe) {
@@ -110,8 +112,8 @@ var markRules = []rule{
 	{"MarkAnswersThoseWhoAsk", "An Acquire that meets a mark answers Hit, with the whole of it.", leaser, func(p *probe) {
 		p.commitRecord(p.key("k"), p.win(p.key("k"), ask(long)), mark(long), true)
 		p.wantMiss(p.key("k"))
-		c := p.acquire(p.key("k"), ask(long), zodiac.Hit)
-		if r := c.Record; !c.Whole || !r.Mark || string(r.Data) != "mark" || r.Version == "" || r.TTL <= 0 || r.TTL > long+slack {
+		c := p.acquire(p.key("k"), ask(long), driver.Hit)
+		if r := c.Record; !c.Whole || !r.Tombstone || string(r.Data) != "mark" || r.Version == "" || r.TTL <= 0 || r.TTL > long+slack {
 			p.errorf("Acquire = %+v; want the whole mark, with its Data", c)
 		}
 	}},
@@ -119,7 +121,7 @@ var markRules = []rule{
 		version, token := p.refresh(p.key("k"), "old", long)
 		p.commitRecord(p.key("k"), token, mark(long), true)
 		p.wantMiss(p.key("k"))
-		if c := p.acquire(p.key("k"), askSeen(long, version), zodiac.Hit); !c.Record.Mark {
+		if c := p.acquire(p.key("k"), askSeen(long, version), driver.Hit); !c.Record.Tombstone {
 			p.errorf("Acquire = %+v; want the mark", c)
 		}
 	}},
@@ -156,7 +158,7 @@ var markRules = []rule{
 		p.commitRecord(p.key("k"), p.win(p.key("k"), ask(long)), mark(long), true)
 		token := p.win(p.key("k"), askForce(long))
 		p.commit(p.key("k"), token, "data", true)
-		if r := p.wantData(p.key("k"), "data"); r.Mark {
+		if r := p.wantData(p.key("k"), "data"); r.Tombstone {
 			p.errorf("the record is a mark")
 		}
 	}},

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // wakeRules are about Waker. That a wake-up comes when nothing happened breaks no rule.
@@ -46,7 +46,7 @@ var wakeRules = []rule{
 		cancel()
 		if !wakes(func() {
 			token := p.win(p.key("k"), ask(long))
-			p.acquire(p.key("k"), ask(long), zodiac.Busy)
+			p.acquire(p.key("k"), ask(long), driver.Busy)
 			p.commit(p.key("k"), token, "data", true)
 		}, other) {
 			p.errorf("the other, who had not cancelled, was not woken")
@@ -73,7 +73,7 @@ func (p *probe) wantWakes(begin func(key string) (version, token string), end fu
 		defer cancelEarly()
 		late, cancelLate := p.waker().Wake(p.ctx, key)
 		defer cancelLate()
-		p.acquire(key, askSeen(long, version), zodiac.Busy)
+		p.acquire(key, askSeen(long, version), driver.Busy)
 		if wakes(func() { end(key, token) }, early, late) {
 			return
 		}
@@ -105,12 +105,12 @@ func wakes(do func(), chs ...<-chan struct{}) bool {
 var announceRules = []rule{
 	{"AnnouncementsReachAll", "An announcement reaches all subscribers, as it was made.", announcer, func(p *probe) {
 		first, second := p.subscribe(), p.subscribe()
-		for _, a := range []zodiac.Announcement{
+		for _, a := range []driver.Invalidation{
 			{Keys: []string{p.key("a"), "\x00 any\ntext %{}"}},
 			{Prefix: p.prefix},
 			{Keys: []string{p.key("b")}, Prefix: p.key("c")},
 		} {
-			p.ok("Announce", p.announcer().Announce(p.ctx, a))
+			p.ok("Announce", p.announcer().Publish(p.ctx, a))
 			first.want(p, a)
 			second.want(p, a)
 		}
@@ -119,8 +119,8 @@ var announceRules = []rule{
 	{"NobodyIsCalledAfterStop", "No call runs or begins once stop has returned; others are still called.", announcer, func(p *probe) {
 		first, second := p.subscribe(), p.subscribe()
 		first.stop()
-		a := zodiac.Announcement{Keys: []string{p.key("k")}}
-		p.ok("Announce", p.announcer().Announce(p.ctx, a))
+		a := driver.Invalidation{Keys: []string{p.key("k")}}
+		p.ok("Announce", p.announcer().Publish(p.ctx, a))
 		second.want(p, a)
 		pass(short)
 		if heard := first.all(); len(heard) > 0 {
@@ -128,14 +128,14 @@ var announceRules = []rule{
 		}
 	}},
 	{"NobodyListens", "To announce to nobody is no error.", announcer, func(p *probe) {
-		p.ok("Announce", p.announcer().Announce(p.ctx, zodiac.Announcement{Keys: []string{p.key("k")}}))
+		p.ok("Announce", p.announcer().Publish(p.ctx, driver.Invalidation{Keys: []string{p.key("k")}}))
 	}},
 }
 
 func announcementsOfMany(p *probe) {
 	const writers, each = 4, 25
 	var running, heard atomic.Int32
-	stop, err := p.announcer().Subscribe(p.ctx, func(a zodiac.Announcement) {
+	stop, err := p.announcer().Subscribe(p.ctx, func(a driver.Invalidation) {
 		if running.Add(1) > 1 {
 			p.errorf("two calls run at a time")
 		}
@@ -151,7 +151,7 @@ func announcementsOfMany(p *probe) {
 	for range writers {
 		wg.Go(func() {
 			for range each {
-				if err := p.announcer().Announce(p.ctx, zodiac.Announcement{Keys: []string{p.key("k")}}); err != nil {
+				if err := p.announcer().Publish(p.ctx, driver.Invalidation{Keys: []string{p.key("k")}}); err != nil {
 					p.errorf("Announce: %v", err)
 				}
 			}
@@ -168,7 +168,7 @@ type listener struct {
 	prefix string
 	stop   func()
 	mu     sync.Mutex // guards heard
-	heard  []zodiac.Announcement
+	heard  []driver.Invalidation
 }
 
 // subscribe returns a listener that is stopped when the test ends.
@@ -182,7 +182,7 @@ func (p *probe) subscribe() *listener {
 	return l
 }
 
-func (l *listener) hear(a zodiac.Announcement) {
+func (l *listener) hear(a driver.Invalidation) {
 	mine := func(s string) bool { return len(s) >= len(l.prefix) && s[:len(l.prefix)] == l.prefix }
 	if !mine(a.Prefix) && !slices.ContainsFunc(a.Keys, mine) && !a.Gap {
 		return
@@ -192,16 +192,16 @@ func (l *listener) hear(a zodiac.Announcement) {
 	l.heard = append(l.heard, a)
 }
 
-func (l *listener) all() []zodiac.Announcement {
+func (l *listener) all() []driver.Invalidation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.heard
 }
 
 // want checks that the last announcement heard is a, once it has come.
-func (l *listener) want(p *probe, a zodiac.Announcement) {
+func (l *listener) want(p *probe, a driver.Invalidation) {
 	p.t.Helper()
-	same := func(b zodiac.Announcement) bool {
+	same := func(b driver.Invalidation) bool {
 		return slices.Equal(a.Keys, b.Keys) && a.Prefix == b.Prefix && !b.Gap
 	}
 	if !eventually(func() bool { return slices.ContainsFunc(l.all(), same) }) {

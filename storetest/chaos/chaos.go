@@ -1,4 +1,4 @@
-// Package chaos makes a [zodiac.Store] fail, stall and lose replies on demand, so that one can test what a program does
+// Package chaos makes a [driver.Store] fail, stall and lose replies on demand, so that one can test what a program does
 // then.
 //
 //	faults := chaos.New(memstore.New())
@@ -28,7 +28,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // An Op is an operation: a method of a Store or of one of its abilities.
@@ -70,7 +70,7 @@ type Call struct {
 // An Injector gives faults to a store. Its methods are safe for concurrent use, while operations run too. They panic if
 // an operation is named that there is not.
 type Injector struct {
-	store zodiac.Store
+	store driver.Store
 
 	mu     sync.Mutex // guards the fields below
 	faults map[Op]*fault
@@ -96,7 +96,7 @@ type copied struct {
 }
 
 // New returns an Injector for inner, which works as before until a fault is asked for.
-func New(inner zodiac.Store) *Injector {
+func New(inner driver.Store) *Injector {
 	m := &Injector{
 		faults: map[Op]*fault{}, calls: map[Op]int{}, keep: map[Op]bool{}, subs: map[*subscriber]struct{}{},
 	}
@@ -109,7 +109,7 @@ func New(inner zodiac.Store) *Injector {
 
 // Store returns the store with the faults. It has the abilities of the store within, and no others. To close it closes
 // that.
-func (m *Injector) Store() zodiac.Store { return m.store }
+func (m *Injector) Store() driver.Store { return m.store }
 
 // Fail makes ops return err without being carried out.
 func (m *Injector) Fail(err error, ops ...Op) {

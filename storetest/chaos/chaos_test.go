@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
@@ -20,41 +20,41 @@ const token = "a-token-of-some-length"
 var errDown = errors.New("down")
 
 func TestStoreWithoutFaultsConforms(t *testing.T) {
-	storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return chaos.New(full{memstore.New()}).Store() })
+	storetest.RunVirtual(t, func(*testing.T) driver.Store { return chaos.New(full{memstore.New()}).Store() })
 }
 
 func TestBareStoreConforms(t *testing.T) {
-	storetest.RunVirtual(t, func(*testing.T) zodiac.Store { return chaos.Bare(memstore.New()) })
+	storetest.RunVirtual(t, func(*testing.T) driver.Store { return chaos.Bare(memstore.New()) })
 }
 
 // A full store has all abilities.
 type full struct{ *memstore.Store }
 
-func (s full) GetData(ctx context.Context, key string) (zodiac.Record, error) {
+func (s full) GetData(ctx context.Context, key string) (driver.Record, error) {
 	r, err := s.Get(ctx, key)
 	r.TTL = 0
 	return r, err
 }
 
-func (s full) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
+func (s full) GetManyData(ctx context.Context, keys []string) ([]driver.Record, []error) {
 	return s.GetMany(ctx, keys)
 }
 
 // has returns the abilities that a loader would find.
-func has(s zodiac.Store) (a chaos.Ability) {
-	if _, ok := s.(zodiac.Leaser); ok {
+func has(s driver.Store) (a chaos.Ability) {
+	if _, ok := s.(driver.Leaser); ok {
 		a |= chaos.Leaser
 	}
-	if _, ok := s.(zodiac.Batcher); ok {
+	if _, ok := s.(driver.Batcher); ok {
 		a |= chaos.Batcher
 	}
-	if _, ok := s.(zodiac.DataReader); ok {
+	if _, ok := s.(driver.DataReader); ok {
 		a |= chaos.DataReader
 	}
-	if _, ok := s.(zodiac.Waker); ok {
+	if _, ok := s.(driver.Waker); ok {
 		a |= chaos.Waker
 	}
-	if _, ok := s.(zodiac.Announcer); ok {
+	if _, ok := s.(driver.Bus); ok {
 		a |= chaos.Announcer
 	}
 	return a
@@ -77,9 +77,9 @@ func TestStoreHasTheAbilitiesOfTheOneWithin(t *testing.T) {
 }
 
 // operations are all operations on a store with all abilities, each returning its error.
-func operations(s zodiac.Store) map[chaos.Op]func(context.Context) error {
-	r := zodiac.Record{Data: []byte("data"), TTL: time.Minute}
-	l, b, d, n := s.(zodiac.Leaser), s.(zodiac.Batcher), s.(zodiac.DataReader), s.(zodiac.Announcer)
+func operations(s driver.Store) map[chaos.Op]func(context.Context) error {
+	r := driver.Record{Data: []byte("data"), TTL: time.Minute}
+	l, b, d, n := s.(driver.Leaser), s.(driver.Batcher), s.(driver.DataReader), s.(driver.Bus)
 	return map[chaos.Op]func(context.Context) error{
 		chaos.Get:     func(ctx context.Context) error { _, err := s.Get(ctx, "k"); return err },
 		chaos.Set:     func(ctx context.Context) error { return s.Set(ctx, "k", r) },
@@ -93,28 +93,28 @@ func operations(s zodiac.Store) map[chaos.Op]func(context.Context) error {
 		chaos.Commit:  func(ctx context.Context) error { _, err := l.Commit(ctx, "k", token, r); return err },
 		chaos.Abort:   func(ctx context.Context) error { _, err := l.Abort(ctx, "k", token); return err },
 		chaos.GetMany: func(ctx context.Context) error { return first(b.GetMany(ctx, []string{"k", "l"})) },
-		chaos.SetMany: func(ctx context.Context) error { return b.SetMany(ctx, map[string]zodiac.Record{"k": r}) },
+		chaos.SetMany: func(ctx context.Context) error { return b.SetMany(ctx, map[string]driver.Record{"k": r}) },
 		chaos.GetData: func(ctx context.Context) error { _, err := d.GetData(ctx, "k"); return err },
 		chaos.GetManyData: func(ctx context.Context) error {
 			return first(d.GetManyData(ctx, []string{"k", "l"}))
 		},
-		chaos.Announce: func(ctx context.Context) error { return n.Announce(ctx, zodiac.Announcement{}) },
+		chaos.Announce: func(ctx context.Context) error { return n.Publish(ctx, driver.Invalidation{}) },
 		chaos.Subscribe: func(ctx context.Context) error {
-			_, err := n.Subscribe(ctx, func(zodiac.Announcement) {})
+			_, err := n.Subscribe(ctx, func(driver.Invalidation) {})
 			return err
 		},
 	}
 }
 
 // first returns the first error of many, of which there are to be two.
-func first(records []zodiac.Record, errs []error) error {
+func first(records []driver.Record, errs []error) error {
 	if len(records) != 2 || len(errs) != 2 {
 		return fmt.Errorf("%d records and %d errors for two keys", len(records), len(errs))
 	}
 	return errs[0]
 }
 
-func ask() zodiac.Ask { return zodiac.Ask{Token: token, Lease: time.Minute} }
+func ask() driver.Ask { return driver.Ask{Token: token, Lease: time.Minute} }
 
 func TestFaultsStrikeTheOperationsTheyName(t *testing.T) {
 	faults := map[string]func(*chaos.Injector, ...chaos.Op){
@@ -151,7 +151,7 @@ func TestFaultWithoutNamesStrikesAllUntilHeal(t *testing.T) {
 		}
 	}
 	m.Heal()
-	if err := m.Store().Set(t.Context(), "k", zodiac.Record{TTL: time.Minute}); err != nil {
+	if err := m.Store().Set(t.Context(), "k", driver.Record{TTL: time.Minute}); err != nil {
 		t.Errorf("Set after Heal = %v", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestHealOfOneOperationLeavesTheOthers(t *testing.T) {
 	m.Fail(errDown)
 	m.Heal(chaos.Get)
 	_, err := m.Store().Get(t.Context(), "k")
-	wantError(t, "Get", err, zodiac.ErrMiss)
+	wantError(t, "Get", err, driver.ErrMiss)
 	_, err = m.Store().Delete(t.Context(), "k")
 	wantError(t, "Delete", err, errDown)
 }
@@ -171,7 +171,7 @@ func TestFailedOperationIsNotCarriedOut(t *testing.T) {
 	m.Fail(errDown, chaos.Set)
 	wantError(t, "Set", m.Store().Set(t.Context(), "k", record()), errDown)
 	_, err := m.Store().Get(t.Context(), "k")
-	wantError(t, "Get", err, zodiac.ErrMiss)
+	wantError(t, "Get", err, driver.ErrMiss)
 }
 
 func TestOperationWhoseReplyIsLostIsCarriedOut(t *testing.T) {
@@ -209,7 +209,7 @@ func TestStalledOperationEndsWithItsContext(t *testing.T) {
 		wantError(t, "Set", m.Store().Set(ctx, "k", record()), context.DeadlineExceeded)
 		m.Heal()
 		_, err := m.Store().Get(t.Context(), "k")
-		wantError(t, "Get", err, zodiac.ErrMiss)
+		wantError(t, "Get", err, driver.ErrMiss)
 	})
 }
 
@@ -245,7 +245,7 @@ func TestLateCopyIsCarriedOutOnce(t *testing.T) {
 		t.Errorf("Replay = %d; want 1, the Delete", n)
 	}
 	_, err = m.Store().Get(t.Context(), "k")
-	wantError(t, "Get", err, zodiac.ErrMiss)
+	wantError(t, "Get", err, driver.ErrMiss)
 	if n := m.Replay(t.Context()); n != 0 {
 		t.Errorf("Replay = %d; want 0", n)
 	}
@@ -264,7 +264,7 @@ func TestFailedOperationMayBeCarriedOutLate(t *testing.T) {
 func TestLateCopyOfAcquireGetsAnotherToken(t *testing.T) {
 	m := chaos.New(memstore.New())
 	m.Keep(chaos.Acquire)
-	l := m.Store().(zodiac.Leaser)
+	l := m.Store().(driver.Leaser)
 	claim, err := l.Acquire(t.Context(), "k", ask())
 	wantError(t, "Acquire", err, nil)
 	if _, err := l.Abort(t.Context(), "k", claim.Token); err != nil {
@@ -273,7 +273,7 @@ func TestLateCopyOfAcquireGetsAnotherToken(t *testing.T) {
 	m.Replay(t.Context())
 	other := ask()
 	other.Token += "-2"
-	if late, err := l.Acquire(t.Context(), "k", other); err != nil || late.State != zodiac.Busy {
+	if late, err := l.Acquire(t.Context(), "k", other); err != nil || late.State != driver.Busy {
 		t.Errorf("Acquire = %v, %v; want busy with the late copy", late.State, err)
 	}
 	if stored, err := l.Commit(t.Context(), "k", claim.Token, record()); err != nil || stored {
@@ -303,7 +303,7 @@ func TestHookSeesCallsAndMayGiveFaults(t *testing.T) {
 
 func TestWakeWithAFaultIsNeverTold(t *testing.T) {
 	m := chaos.New(memstore.New())
-	w := m.Store().(zodiac.Waker)
+	w := m.Store().(driver.Waker)
 	lost := map[string]<-chan struct{}{}
 	for name, fault := range map[string]func(){
 		"Fail": func() { m.Fail(errDown, chaos.Wake) }, "Stall": func() { m.Stall(chaos.Wake) },
@@ -330,14 +330,14 @@ func TestWakeWithAFaultIsNeverTold(t *testing.T) {
 
 func TestCutEndsSubscriptionsWithAGap(t *testing.T) {
 	m := chaos.New(memstore.New())
-	s := m.Store().(zodiac.Announcer)
-	var heard []zodiac.Announcement
-	stop, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) { heard = append(heard, a) })
+	s := m.Store().(driver.Bus)
+	var heard []driver.Invalidation
+	stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) { heard = append(heard, a) })
 	wantError(t, "Subscribe", err, nil)
-	wantError(t, "Announce", s.Announce(t.Context(), zodiac.Announcement{Prefix: "p"}), nil)
+	wantError(t, "Announce", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
 	m.Cut()
 	m.Cut()
-	wantError(t, "Announce", s.Announce(t.Context(), zodiac.Announcement{Prefix: "p"}), nil)
+	wantError(t, "Announce", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
 	stop()
 	if len(heard) != 2 || heard[0].Prefix != "p" || !heard[1].Gap {
 		t.Errorf("heard %+v; want the first announcement, and a gap", heard)
@@ -346,7 +346,7 @@ func TestCutEndsSubscriptionsWithAGap(t *testing.T) {
 
 func TestStoppedSubscriptionIsNotCut(t *testing.T) {
 	m := chaos.New(memstore.New())
-	stop, err := m.Store().(zodiac.Announcer).Subscribe(t.Context(), func(a zodiac.Announcement) { t.Errorf("called with %+v", a) })
+	stop, err := m.Store().(driver.Bus).Subscribe(t.Context(), func(a driver.Invalidation) { t.Errorf("called with %+v", a) })
 	wantError(t, "Subscribe", err, nil)
 	stop()
 	m.Cut()
@@ -354,11 +354,11 @@ func TestStoppedSubscriptionIsNotCut(t *testing.T) {
 
 func TestSubscriptionWhoseReplyIsLostIsNotCalled(t *testing.T) {
 	m := chaos.New(memstore.New())
-	s := m.Store().(zodiac.Announcer)
+	s := m.Store().(driver.Bus)
 	m.LoseReply(errDown, chaos.Subscribe)
-	_, err := s.Subscribe(t.Context(), func(a zodiac.Announcement) { t.Errorf("called with %+v", a) })
+	_, err := s.Subscribe(t.Context(), func(a driver.Invalidation) { t.Errorf("called with %+v", a) })
 	wantError(t, "Subscribe", err, errDown)
-	wantError(t, "Announce", s.Announce(t.Context(), zodiac.Announcement{Prefix: "p"}), nil)
+	wantError(t, "Announce", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
 }
 
 func TestUnknownOperationPanics(t *testing.T) {
@@ -370,7 +370,7 @@ func TestUnknownOperationPanics(t *testing.T) {
 	chaos.New(memstore.New()).Fail(errDown, "Gett")
 }
 
-func record() zodiac.Record { return zodiac.Record{Data: []byte("data"), TTL: time.Minute} }
+func record() driver.Record { return driver.Record{Data: []byte("data"), TTL: time.Minute} }
 
 func wantError(t *testing.T, op string, err, want error) {
 	t.Helper()
@@ -380,7 +380,7 @@ func wantError(t *testing.T, op string, err, want error) {
 }
 
 // wantData checks that "k" has the record.
-func wantData(t *testing.T, s zodiac.Store) {
+func wantData(t *testing.T, s driver.Store) {
 	t.Helper()
 	if r, err := s.Get(t.Context(), "k"); err != nil || string(r.Data) != "data" {
 		t.Errorf("Get = %q, %v; want data", r.Data, err)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -19,7 +19,7 @@ func ExampleInjector_LoseReply() {
 	defer store.Close()
 
 	faults.LoseReply(errors.New("connection reset"), chaos.Set)
-	fmt.Println(store.Set(ctx, "k", zodiac.Record{Data: []byte("data"), TTL: time.Minute}))
+	fmt.Println(store.Set(ctx, "k", driver.Record{Data: []byte("data"), TTL: time.Minute}))
 	r, err := store.Get(ctx, "k")
 	fmt.Println(string(r.Data), err, faults.Calls(chaos.Set))
 	// Output:
@@ -31,7 +31,7 @@ func ExampleInjector_LoseReply() {
 func ExampleBare() {
 	store := chaos.Bare(memstore.New())
 	defer store.Close()
-	_, leases := store.(zodiac.Leaser)
+	_, leases := store.(driver.Leaser)
 	fmt.Println(leases)
 	// Output: false
 }

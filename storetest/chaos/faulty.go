@@ -8,29 +8,29 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // A faulty is a store whose calls go through an Injector. It has the methods of all abilities, and is shown only with
 // those that inner has. What it is given is copied, because a call may be repeated when the caller has long gone on.
 type faulty struct {
-	inner zodiac.Store
+	inner driver.Store
 	m     *Injector
 }
 
 // on returns a call of op on keys.
 func on(op Op, keys ...string) Call { return Call{op, keys} }
 
-func (f *faulty) Get(ctx context.Context, key string) (zodiac.Record, error) {
-	return run(ctx, f.m, on(Get, key), func(ctx context.Context) (zodiac.Record, error) { return f.inner.Get(ctx, key) })
+func (f *faulty) Get(ctx context.Context, key string) (driver.Record, error) {
+	return run(ctx, f.m, on(Get, key), func(ctx context.Context) (driver.Record, error) { return f.inner.Get(ctx, key) })
 }
 
-func (f *faulty) Set(ctx context.Context, key string, r zodiac.Record) error {
+func (f *faulty) Set(ctx context.Context, key string, r driver.Record) error {
 	r.Data = bytes.Clone(r.Data)
 	return run0(ctx, f.m, on(Set, key), func(ctx context.Context) error { return f.inner.Set(ctx, key, r) })
 }
 
-func (f *faulty) Add(ctx context.Context, key string, r zodiac.Record) (bool, error) {
+func (f *faulty) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	r.Data = bytes.Clone(r.Data)
 	return run(ctx, f.m, on(Add, key), func(ctx context.Context) (bool, error) { return f.inner.Add(ctx, key, r) })
 }
@@ -53,57 +53,57 @@ func (f *faulty) Close() error {
 	return run0(context.Background(), f.m, on(Close), func(context.Context) error { return f.inner.Close() })
 }
 
-func (f *faulty) Acquire(ctx context.Context, key string, ask zodiac.Ask) (zodiac.Claim, error) {
-	return run(ctx, f.m, on(Acquire, key), func(ctx context.Context) (zodiac.Claim, error) {
-		return f.inner.(zodiac.Leaser).Acquire(ctx, key, ask)
+func (f *faulty) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
+	return run(ctx, f.m, on(Acquire, key), func(ctx context.Context) (driver.Claim, error) {
+		return f.inner.(driver.Leaser).Acquire(ctx, key, ask)
 	})
 }
 
 func (f *faulty) Renew(ctx context.Context, key, token string, p time.Duration) (bool, error) {
 	return run(ctx, f.m, on(Renew, key), func(ctx context.Context) (bool, error) {
-		return f.inner.(zodiac.Leaser).Renew(ctx, key, token, p)
+		return f.inner.(driver.Leaser).Renew(ctx, key, token, p)
 	})
 }
 
-func (f *faulty) Commit(ctx context.Context, key, token string, r zodiac.Record) (bool, error) {
+func (f *faulty) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
 	r.Data = bytes.Clone(r.Data)
 	return run(ctx, f.m, on(Commit, key), func(ctx context.Context) (bool, error) {
-		return f.inner.(zodiac.Leaser).Commit(ctx, key, token, r)
+		return f.inner.(driver.Leaser).Commit(ctx, key, token, r)
 	})
 }
 
 func (f *faulty) Abort(ctx context.Context, key, token string) (bool, error) {
 	return run(ctx, f.m, on(Abort, key), func(ctx context.Context) (bool, error) {
-		return f.inner.(zodiac.Leaser).Abort(ctx, key, token)
+		return f.inner.(driver.Leaser).Abort(ctx, key, token)
 	})
 }
 
-func (f *faulty) GetMany(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	return f.many(ctx, GetMany, keys, func(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-		return f.inner.(zodiac.Batcher).GetMany(ctx, keys)
+func (f *faulty) GetMany(ctx context.Context, keys []string) ([]driver.Record, []error) {
+	return f.many(ctx, GetMany, keys, func(ctx context.Context, keys []string) ([]driver.Record, []error) {
+		return f.inner.(driver.Batcher).GetMany(ctx, keys)
 	})
 }
 
-func (f *faulty) SetMany(ctx context.Context, records map[string]zodiac.Record) error {
+func (f *faulty) SetMany(ctx context.Context, records map[string]driver.Record) error {
 	records = maps.Clone(records)
 	for key, r := range records {
 		r.Data = bytes.Clone(r.Data)
 		records[key] = r
 	}
 	return run0(ctx, f.m, on(SetMany, slices.Collect(maps.Keys(records))...), func(ctx context.Context) error {
-		return f.inner.(zodiac.Batcher).SetMany(ctx, records)
+		return f.inner.(driver.Batcher).SetMany(ctx, records)
 	})
 }
 
-func (f *faulty) GetData(ctx context.Context, key string) (zodiac.Record, error) {
-	return run(ctx, f.m, on(GetData, key), func(ctx context.Context) (zodiac.Record, error) {
-		return f.inner.(zodiac.DataReader).GetData(ctx, key)
+func (f *faulty) GetData(ctx context.Context, key string) (driver.Record, error) {
+	return run(ctx, f.m, on(GetData, key), func(ctx context.Context) (driver.Record, error) {
+		return f.inner.(driver.DataReader).GetData(ctx, key)
 	})
 }
 
-func (f *faulty) GetManyData(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-	return f.many(ctx, GetManyData, keys, func(ctx context.Context, keys []string) ([]zodiac.Record, []error) {
-		return f.inner.(zodiac.DataReader).GetManyData(ctx, keys)
+func (f *faulty) GetManyData(ctx context.Context, keys []string) ([]driver.Record, []error) {
+	return f.many(ctx, GetManyData, keys, func(ctx context.Context, keys []string) ([]driver.Record, []error) {
+		return f.inner.(driver.DataReader).GetManyData(ctx, keys)
 	})
 }
 
@@ -113,22 +113,22 @@ func (f *faulty) Wake(ctx context.Context, key string) (<-chan struct{}, func())
 	if is := f.m.fault(Wake); is.fail != nil || is.lose != nil || is.stall != nil {
 		return make(chan struct{}), func() {}
 	}
-	return f.inner.(zodiac.Waker).Wake(ctx, key)
+	return f.inner.(driver.Waker).Wake(ctx, key)
 }
 
-func (f *faulty) Announce(ctx context.Context, a zodiac.Announcement) error {
+func (f *faulty) Publish(ctx context.Context, a driver.Invalidation) error {
 	a.Keys = slices.Clone(a.Keys)
 	return run0(ctx, f.m, on(Announce), func(ctx context.Context) error {
-		return f.inner.(zodiac.Announcer).Announce(ctx, a)
+		return f.inner.(driver.Bus).Publish(ctx, a)
 	})
 }
 
 // Subscribe keeps the subscription where Cut finds it. One whose reply is lost is stopped: nobody else could.
-func (f *faulty) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (func(), error) {
+func (f *faulty) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (func(), error) {
 	sub := &subscriber{call: fn}
 	stop := func() {}
 	err := run0(ctx, f.m, on(Subscribe), func(ctx context.Context) error {
-		s, err := f.inner.(zodiac.Announcer).Subscribe(ctx, sub.tell)
+		s, err := f.inner.(driver.Bus).Subscribe(ctx, sub.tell)
 		if err == nil {
 			stop = s
 		}
@@ -153,10 +153,10 @@ func (f *faulty) Subscribe(ctx context.Context, fn func(zodiac.Announcement)) (f
 // A subscriber is a subscription that can be cut.
 type subscriber struct {
 	mu   sync.Mutex // held during a call
-	call func(zodiac.Announcement)
+	call func(driver.Invalidation)
 }
 
-func (s *subscriber) tell(a zodiac.Announcement) {
+func (s *subscriber) tell(a driver.Invalidation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.call != nil {
@@ -165,10 +165,10 @@ func (s *subscriber) tell(a zodiac.Announcement) {
 }
 
 // cut makes a Gap the last call.
-func (s *subscriber) cut() { s.end(&zodiac.Announcement{Gap: true}) }
+func (s *subscriber) cut() { s.end(&driver.Invalidation{Gap: true}) }
 
 // end makes last the last call, if it is given.
-func (s *subscriber) end(last *zodiac.Announcement) {
+func (s *subscriber) end(last *driver.Invalidation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.call != nil && last != nil {
@@ -184,9 +184,9 @@ func run0(ctx context.Context, m *Injector, call Call, do func(context.Context) 
 }
 
 // many is run of a call that returns an error for each key.
-func (f *faulty) many(ctx context.Context, op Op, keys []string, get func(context.Context, []string) ([]zodiac.Record, []error)) ([]zodiac.Record, []error) {
+func (f *faulty) many(ctx context.Context, op Op, keys []string, get func(context.Context, []string) ([]driver.Record, []error)) ([]driver.Record, []error) {
 	type results struct {
-		records []zodiac.Record
+		records []driver.Record
 		errs    []error
 	}
 	keys = slices.Clone(keys)
@@ -195,7 +195,7 @@ func (f *faulty) many(ctx context.Context, op Op, keys []string, get func(contex
 		return results{records, errs}, nil
 	})
 	if err != nil {
-		all = results{make([]zodiac.Record, len(keys)), slices.Repeat([]error{err}, len(keys))}
+		all = results{make([]driver.Record, len(keys)), slices.Repeat([]error{err}, len(keys))}
 	}
 	return all.records, all.errs
 }
