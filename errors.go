@@ -4,62 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/remote"
 )
 
 var (
-	// ErrMiss is what a read gets that may not fetch and finds nothing: see [ReadOnly].
-	ErrMiss = driver.ErrMiss
+	// ErrMiss is returned by a read that may not fetch and finds no usable entry: see [ReadOnly].
+	ErrMiss = errors.New("zodiac: not cached, and ReadOnly forbids fetching")
 
-	// ErrClosed is returned by every method of a closed Loader or Cache, but Fetch, and Get under [Bypass].
+	// ErrClosed is returned by every method of a closed Loader or Cache, except Fetch, and Get
+	// under [Bypass].
 	ErrClosed = flight.ErrClosed
 
-	// ErrCycle is returned to a fetch that, directly or through the fetches of other keys and loaders, asks for the key
-	// it is fetching: it would wait for itself for ever. Ask for another key, or use [Bypass].
+	// ErrCycle is returned to a fetch that asks for the key it is fetching, directly or through
+	// the fetches of other keys and loaders. It would wait for itself for ever. Ask for another
+	// key, or use [Bypass].
 	ErrCycle = flight.ErrCycle
 
-	// ErrBusy is returned by Update and Add when other writes of the key came in between sixteen times; nothing was
-	// changed, try again later. Get returns it when another process has been fetching the key for longer than [WithWait] allows.
-	ErrBusy = errors.New("zodiac: busy: others keep writing or fetching the key")
+	// ErrBusy is returned by Update and Add if other writes of the key came in between sixteen
+	// times. Nothing was changed; try again later. Get returns it if another process has been
+	// fetching the key for longer than [WithWait] allows.
+	ErrBusy = remote.ErrBusy
 
-	// ErrTooLarge is returned by methods that store a value whose record is larger than [WithMaxBytes] allows. Nothing was
-	// changed.
+	// ErrTooLarge is returned by methods that store a value whose record is larger than
+	// [WithMaxBytes] allows. Nothing was changed.
 	ErrTooLarge = errors.New("zodiac: the record is too large")
 
-	// ErrOverflow is returned by Add when the sum is out of the number's range, infinite or NaN. Nothing was changed.
+	// ErrOverflow is returned by Add if the sum is out of the number's range, infinite or NaN.
+	// Nothing was changed.
 	ErrOverflow = errors.New("zodiac: the sum is out of range")
 
-	// ErrRemembered matches an error that was not just returned by the fetch but remembered since an earlier one:
-	// see [WithErrorTTL].
+	// ErrRemembered matches an error that the fetch did not return just now, but that is
+	// remembered since an earlier fetch: see [WithErrorTTL].
 	ErrRemembered = errors.New("zodiac: remembered error of an earlier fetch")
 )
 
-// A PanicError is returned to every caller of a fetch that panicked or called runtime.Goexit, and to the caller of a
-// method whose option's function panicked. If the panic value is an error, it is what Unwrap returns.
-type PanicError struct {
-	Value  any    // what panic was called with; nil for Goexit
-	Stack  []byte // of the goroutine that panicked
-	Goexit bool   // runtime.Goexit was called; there is no panic value
-	In     string // what was running: "the fetch", or the option, such as "SkipIf"
-	Loader string // the name of the loader
-}
-
-func (e *PanicError) Error() string {
-	if e.Goexit {
-		return fmt.Sprintf("zodiac: loader %q: %s called runtime.Goexit", e.Loader, e.In)
-	}
-	return fmt.Sprintf("zodiac: loader %q: %s panicked: %v\n\n%s", e.Loader, e.In, e.Value, e.Stack)
-}
-
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
-// A KeyError says that a key has no text, and so no place in a cache: it holds NaN, or its MarshalText failed.
+// A KeyError says that a key has no text, and so no place in a cache: it holds a NaN, or its
+// MarshalText failed.
 type KeyError struct {
 	Loader string // the name of the loader
 	Op     string // the method that was called
@@ -72,18 +56,18 @@ func (e *KeyError) Error() string {
 
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// A RememberedError is what later callers get for a fetch that failed before, under [WithErrorTTL]. It matches
-// [ErrRemembered] and the error of that fetch.
+// A RememberedError is the error of callers that come after a fetch that failed, under
+// [WithErrorTTL]. It matches [ErrRemembered] and the error of that fetch.
 type RememberedError struct {
-	Err error // what the fetch returned
+	Err error // the error of the fetch
 }
 
 func (e *RememberedError) Error() string { return "zodiac: remembered: " + e.Err.Error() }
 
 func (e *RememberedError) Unwrap() []error { return []error{ErrRemembered, e.Err} }
 
-// A ManyError is returned by GetMany and SetMany when some keys failed; the others are done, and GetMany returns their
-// values beside it.
+// A ManyError is returned by GetMany and SetMany if some keys failed. The other keys are done, and
+// GetMany returns their values beside it.
 type ManyError[K comparable] struct {
 	Errors   map[K]error // by key; nil if there are none
 	Rejected []error     // keys without text, which cannot be in a map: see [KeyError]
@@ -121,8 +105,9 @@ func (e *ManyError[K]) Unwrap() []error {
 	return append(errs, e.Rejected...)
 }
 
-// A SettingError lists what is wrong with the options given to a constructor or to a method. Unwrap returns
-// one error for each wrong setting, beginning with the option's name (or saying what is wrong with K, or which option is nil).
+// A SettingError lists what is wrong with the options given to a constructor or to a method. Unwrap
+// returns one error for each wrong setting. Each begins with the name of the option, or says what
+// is wrong with K, or which option is nil.
 type SettingError struct {
 	Of     string // the constructor or the method, and the loader if it has a name
 	Faults []error
@@ -139,19 +124,36 @@ func (e *SettingError) Error() string {
 
 func (e *SettingError) Unwrap() []error { return e.Faults }
 
-// ours reports whether err is about the call or the library rather than the origin: such errors are never remembered.
-func ours(err error) bool {
-	for _, e := range []error{context.Canceled, context.DeadlineExceeded, ErrMiss, ErrClosed, ErrCycle, ErrBusy, ErrOverflow, ErrRemembered} {
-		if errors.Is(err, e) {
-			return true
-		}
+// A StoreError says that an operation of a [Store] failed. Loaders go on without the store and tell
+// the [Observer]. Methods that write return it, and with [FailClosed] methods that read do too. A
+// write that failed may have been carried out, or may be carried out later.
+type StoreError struct {
+	Loader string // the name of the loader
+	Op     string // the method of the Store: "Get", "Commit"
+	Err    error  // the error that it returned
+}
+
+func (e *StoreError) Error() string {
+	text := fmt.Sprintf("zodiac: loader %q: %s of the store: %v", e.Loader, e.Op, e.Err)
+	if f := (&remote.Fault{Op: e.Op, Err: e.Err}); f.Unknown() {
+		text += " (it may still be carried out; check that the store is up, and try again)"
 	}
-	if _, ok := errors.AsType[*PanicError](err); ok {
+	return text
+}
+
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// isLibraryError reports whether err is about the call or the library rather than the origin. Such
+// errors are never remembered.
+func isLibraryError(err error) bool {
+	is := func(target error) bool { return errors.Is(err, target) }
+	if slices.ContainsFunc([]error{
+		context.Canceled, context.DeadlineExceeded, ErrMiss, ErrClosed, ErrCycle, ErrBusy, ErrOverflow, ErrRemembered,
+	}, is) {
 		return true
 	}
-	if _, ok := errors.AsType[*SettingError](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[*KeyError](err)
-	return ok
+	_, panicked := errors.AsType[*PanicError](err)
+	_, setting := errors.AsType[*SettingError](err)
+	_, key := errors.AsType[*KeyError](err)
+	return panicked || setting || key
 }

@@ -7,20 +7,23 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// A Loader is a function with a [Cache] in front of it. Its methods besides those below are the Cache's.
+// A Loader is a fetch function with a [Cache] in front of it. It has the methods of Cache besides
+// its own.
 //
-// A Loader is safe for concurrent use. Make it with [NewLoader]; the zero Loader is not usable.
+// A Loader is safe for concurrent use. Make it with [NewLoader]. The methods of a zero or nil
+// Loader panic.
 type Loader[K comparable, V any] struct {
 	*Cache[K, V]
 	fetch func(context.Context, K) (V, error)
 }
 
-// NewLoader returns a Loader for fetch. It panics with a [*SettingError] that lists every wrong setting.
+// NewLoader returns a Loader for fetch. It panics with a [*SettingError] that lists every wrong
+// setting.
 //
-// The function is called for one key at a time, however many ask for it, on a goroutine of its own, with a context that has
-// the values, but not the end, of the first caller's: it ends when nobody waits any more. A second call beside it happens
-// only where the first one's result is not for everybody: an invalidation came in between, its callers have left while
-// it still runs, or a mode says so.
+// However many callers ask for a key, fetch is called once. It runs on a goroutine of its own. Its
+// context has the values of the first caller's context, but not its end: it ends when no caller
+// waits any more. A second call beside the first happens only where the result of the first is not
+// for everybody: an invalidation came in between, all its callers have left, or a [Mode] says so.
 func NewLoader[K comparable, V any](fetch func(context.Context, K) (V, error), opts ...Option) *Loader[K, V] {
 	l, err := TryNewLoader(fetch, opts...)
 	if err != nil {
@@ -48,40 +51,53 @@ func (l *Loader[K, V]) target() any {
 	return l.Cache.target()
 }
 
-// Get returns the value for key, calling the function if no usable entry is stored.
+// made returns the engine of a Loader. It panics if the Loader was not made by a constructor.
+func (l *Loader[K, V]) made() *engine[K, V] {
+	if l == nil {
+		panic(notMade)
+	}
+	return l.Cache.made()
+}
+
+// Get returns the value for key. If no usable entry is stored, it calls the fetch function.
 //
-// Concurrent calls for one key share a single call of the function. If ctx ends first, Get returns its error, and the
-// function goes on for the other callers; when the last has left, its context ends. An error of the function is returned
-// as it is to everyone waiting, and is not stored (but see [NoneIf] and [WithErrorTTL]). A value in memory is returned
-// even if ctx has ended. Modes such as [Overwrite] and [ReadOnly] in ctx change what Get does.
+// Concurrent calls for one key share one fetch. If ctx ends first, Get returns its error, and the
+// fetch goes on for the other callers. When the last caller has left, the context of the fetch is
+// canceled. An error of the fetch is returned as it is to everyone waiting and is not stored; but
+// see [NoneIf] and [WithErrorTTL]. A value in memory is returned even if ctx has ended. A [Mode] in
+// ctx, such as [Overwrite] or [ReadOnly], changes what Get does.
 //
-// The other errors are [ErrNone] for what is known not to exist, [ErrMiss] under ReadOnly, a *[PanicError] if the function
-// or one of an option panicked, [ErrCycle] to a function that would wait for itself, and [ErrClosed]. A key without text
-// (see [KeyError]) is fetched on the caller's goroutine, and the Observer told.
+// The other errors are [ErrNone] for a key that is known not to exist, [ErrMiss] under ReadOnly, a
+// [*PanicError] if the fetch or a function of an option panicked, [ErrCycle] for a fetch that would
+// wait for itself, and [ErrClosed]. A key without text (see [KeyError]) is fetched on the caller's
+// goroutine and not cached.
 //
-// Over a store, Get also waits for another process that fetches the key, as long as [WithWait] says; then it may return [ErrBusy].
-// Its faults do not reach the caller without [FailClosed].
+// Over a store, Get also waits for another process that fetches the key, for as long as [WithWait]
+// says. Then it may return [ErrBusy]. A failure of the store reaches the caller only with
+// [FailClosed].
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
+	e := l.made()
 	absent := false
 	state := stateOf(ctx)
 	if state == nil {
-		var e *tier.Entry[K, V]
-		if e, absent = l.e.mem.Hit(key); e != nil {
-			l.e.hits.add()
-			return e.Value, nil
+		var hit *tier.Entry[K, V]
+		if hit, absent = e.mem.Hit(key); hit != nil {
+			e.hits.add()
+			return hit.Value, nil
 		}
 	}
-	return l.e.get(ctx, key, l.fetch, state, Mode{}, absent)
+	return e.get(ctx, key, l.fetch, state, Mode{}, absent)
 }
 
-// Refresh calls the function and replaces the entry of key: it is Get under [Overwrite], with the errors of Get. If the
-// function fails, the old entry stays.
+// Refresh calls the fetch function and replaces the entry of key. It is Get under [Overwrite], with
+// the errors of Get. If the fetch fails, the old entry stays.
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
-	return l.e.get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
+	return l.made().get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
 }
 
-// Fetch calls the function itself, on the caller's goroutine and with the caller's context. Nothing is read, stored, shared
-// or counted, and a panic passes through.
+// Fetch calls the fetch function on the caller's goroutine and with the caller's context. Nothing
+// is read, stored, shared or counted. A panic passes through.
 func (l *Loader[K, V]) Fetch(ctx context.Context, key K) (V, error) {
+	l.made()
 	return l.fetch(stateOf(ctx).within(ctx), key)
 }

@@ -753,7 +753,7 @@ func TestFetchThatReturnsWhenItsTimeIsOverIsTooLate(t *testing.T) {
 					wantError(t, "Get", err, context.DeadlineExceeded)
 				}
 				synctest.Wait()
-				wantStats(t, l.Stats(), zodiac.Stats{Failed: 20, Void: 20})
+				wantStats(t, l.Stats(), zodiac.Stats{Failed: 20, Discarded: 20})
 			})
 		})
 	}

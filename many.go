@@ -6,30 +6,34 @@ import (
 	"math/bits"
 	"sync"
 
+	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// manyAtOnce is how many keys one GetMany fetches at a time, besides those it waits for while others fetch them.
+// manyAtOnce is how many keys one GetMany fetches at a time, besides those it waits for while
+// others fetch them.
 const manyAtOnce = 16
 
-// GetMany returns the values of keys, as Get would one by one. What is missing is fetched, at most 16 keys at a time; each
-// key shares its fetch with every other call, and one that others fetch is waited for without keeping the rest waiting. Duplicate
-// keys count once.
+// GetMany returns the values of keys, as Get would one by one. Keys that are missing are fetched,
+// at most 16 at a time. Each key shares its fetch with every other call. A key that others fetch is
+// waited for without keeping the rest waiting. Duplicate keys count once.
 //
-// A key known not to exist ([ErrNone]) is absent from the map, and so is, under ReadOnly, one that is not cached. Every
-// other failure is in a *[ManyError], and the values of the other keys are in the map beside it. If ctx ends, what is
-// there is returned and the rest are errors. The map is never nil, except that a closed Loader returns nil and ErrClosed.
+// A key that is known not to exist ([ErrNone]) is absent from the map, and so is, under ReadOnly, a
+// key that is not cached. Every other failure is in a [*ManyError], and the values of the other keys
+// are in the map beside it. If ctx ends, the map has what is there, and the rest are errors. The map
+// is never nil, except that a closed Loader returns nil and ErrClosed.
 func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
-	m := many[K, V]{l: l, values: make(map[K]V, len(keys))}
-	m.base = l.e.newGet(ctx, *new(K), stateOf(ctx), Mode{})
-	if l.e.remote != nil {
-		m.base.far.began, m.base.far.budget = l.e.order.Add(1), l.e.remote.newBudget()
+	e := l.made()
+	m := batch[K, V]{e: e, fetch: l.fetch, values: make(map[K]V, len(keys))}
+	m.base = e.newLookup(ctx, *new(K), stateOf(ctx), Mode{})
+	if e.remote != nil {
+		m.base.began, m.base.budget = e.remote.Now(), e.remote.NewBudget()
 	}
 	all := m.distinct(keys)
 	switch {
 	case m.base.bypasses():
 		m.bypass(all)
-	case l.e.closed.Load():
+	case e.closed.Load():
 		return nil, ErrClosed
 	default:
 		m.load(m.readStore(m.read(all)))
@@ -37,51 +41,52 @@ func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	return m.values, m.failed.orNil()
 }
 
-// A many is one GetMany. Most keys are hits, which leave nothing behind but their values.
-type many[K comparable, V any] struct {
-	l    *Loader[K, V]
-	base getting[K, V] // without a key
-	get  getting[K, V] // of the key that is looked at: see at
-	got  found         // what was read of it
-	room []V           // see space
+// A batch is the lookup of many keys. Most are hits, which leave nothing behind but their values.
+type batch[K comparable, V any] struct {
+	e      *engine[K, V]
+	fetch  func(context.Context, K) (V, error)
+	base   lookup[K, V] // without a key
+	lookup lookup[K, V] // of one key at a time: see at
+	got    remote.Entry // the record of that key
+	room   []V          // see space
 
 	mu     sync.Mutex // guards the fields below
 	values map[K]V
 	failed ManyError[K]
 }
 
-// A wanted is one key of a GetMany.
-type wanted[K comparable, V any] struct {
-	key     K
-	place   tier.Key[K]
-	name    string            // of the store
-	refused *tier.Entry[K, V] // see getting
-	rare    *rarity[K]        // nil for most
+// A batchKey is one key of a batch.
+type batchKey[K comparable, V any] struct {
+	key      K
+	place    tier.Key[K]
+	storeKey string
+	refused  *tier.Entry[K, V] // see lookup
+	rare     *rarity[K]        // nil for most
 }
 
 // A rarity is what few keys have.
 type rarity[K comparable] struct {
-	full string // see distant
-	also []K    // others with the key's text
+	full string // see lookup
+	also []K    // other keys of the same text
 }
 
-func (w *wanted[K, V]) rarity() *rarity[K] {
+func (w *batchKey[K, V]) rarity() *rarity[K] {
 	if w.rare == nil {
 		w.rare = new(rarity[K])
 	}
 	return w.rare
 }
 
-// A lacking is a key that was found nowhere.
-type lacking[K comparable, V any] struct {
-	*wanted[K, V]
-	get getting[K, V]
+// A missingKey is a key that was found neither in memory nor in the store.
+type missingKey[K comparable, V any] struct {
+	*batchKey[K, V]
+	lookup lookup[K, V]
 }
 
-// distinct returns each key once, and rejects those without text.
-func (m *many[K, V]) distinct(keys []K) []wanted[K, V] {
-	all := make([]wanted[K, V], 0, len(keys))
-	table := make([]int, 1<<bits.Len(uint(2*len(keys)))) // by hash, with open addressing: places in all, counted from 1
+// distinct returns each key once, and rejects keys without text.
+func (m *batch[K, V]) distinct(keys []K) []batchKey[K, V] {
+	all := make([]batchKey[K, V], 0, len(keys))
+	table := make([]int, 1<<bits.Len(uint(2*len(keys)))) // by hash, with open addressing: indexes in all, from 1
 	for _, key := range keys {
 		w, err := m.locate(key)
 		if err != nil {
@@ -103,150 +108,147 @@ func (m *many[K, V]) distinct(keys []K) []wanted[K, V] {
 	return all
 }
 
-func (m *many[K, V]) locate(key K) (w wanted[K, V], err error) {
+func (m *batch[K, V]) locate(key K) (w batchKey[K, V], err error) {
 	w.key = key
-	if w.place, err = m.l.e.placeOf(key, "GetMany"); err != nil || m.l.e.remote == nil {
+	if w.place, err = m.e.placeOf(key, "GetMany"); err != nil || m.e.remote == nil {
 		return w, err
 	}
 	var full string
-	if w.name, full, err = m.l.e.storeKey(&w.place, key, "GetMany"); full != "" {
+	if w.storeKey, full, err = m.e.storeKey(&w.place, key, "GetMany"); full != "" {
 		w.rarity().full = full
 	}
 	return w, err
 }
 
-// at returns the Get of a key, until the next call.
-func (m *many[K, V]) at(w *wanted[K, V]) *getting[K, V] {
-	m.get = m.base
-	m.get.key, m.get.place, m.get.refused, m.get.far.key = w.key, w.place, w.refused, w.name
+// at returns the lookup of a key, until the next call.
+func (m *batch[K, V]) at(w *batchKey[K, V]) *lookup[K, V] {
+	m.lookup = m.base
+	m.lookup.key, m.lookup.place, m.lookup.refused, m.lookup.storeKey = w.key, w.place, w.refused, w.storeKey
 	if w.rare != nil {
-		m.get.far.full = w.rare.full
+		m.lookup.full = w.rare.full
 	}
-	return &m.get
+	return &m.lookup
 }
 
-// bypass calls the function for each key in turn, on the caller's goroutine, as Bypass promises.
-func (m *many[K, V]) bypass(all []wanted[K, V]) {
+// bypass calls the fetch function for each key in turn, on the caller's goroutine, as [Bypass]
+// promises.
+func (m *batch[K, V]) bypass(all []batchKey[K, V]) {
 	for i := range all {
-		v, err := m.l.e.bypass(m.at(&all[i]), m.l.fetch)
+		v, err := m.e.bypass(m.at(&all[i]), m.fetch)
 		m.add(&all[i], v, err)
 	}
 }
 
 // read takes what memory has, and returns the rest, which replaces all.
-func (m *many[K, V]) read(all []wanted[K, V]) (rest []wanted[K, V]) {
-	if m.l.e.remote != nil && m.l.e.near == nil {
+func (m *batch[K, V]) read(all []batchKey[K, V]) (rest []batchKey[K, V]) {
+	if m.e.remote != nil && !m.e.remote.HasMemory() {
 		return all
 	}
 	rest = all[:0]
 	for i := range all {
 		w := &all[i]
-		g := m.at(w)
-		if a, ok := m.l.e.read(g); ok {
+		l := m.at(w)
+		if a, ok := m.e.read(l); ok {
 			m.add(w, a.value, a.err)
 		} else {
-			w.refused = g.refused
+			w.refused = l.refused
 			rest = append(rest, *w)
 		}
 	}
 	return rest
 }
 
-// readStore takes what the store has, which it is asked for in one go, and returns the rest.
-func (m *many[K, V]) readStore(all []wanted[K, V]) (rest []lacking[K, V]) {
-	e := &m.l.e
-	var h harvest
+// readStore takes what the store has, by one batch read, and returns the rest.
+func (m *batch[K, V]) readStore(all []batchKey[K, V]) (rest []missingKey[K, V]) {
+	var read remote.BatchRead
 	var err error
-	if asks := e.remote != nil && len(all) > 0 && !m.base.mode.NoRead; asks {
-		names := make([]string, len(all), len(all)+len(e.own))
+	if m.e.remote != nil && len(all) > 0 && !m.base.mode.NoRead {
+		keys := make([]string, len(all), len(all)+len(m.e.labels))
 		for i := range all {
-			names[i] = all[i].name
+			keys[i] = all[i].storeKey
 		}
-		h, err = e.readRecords(m.base.ctx, &m.base.far.budget, names)
+		read, err = m.e.remote.ReadMany(m.base.ctx, &m.base.budget, keys)
 	}
 	for i := range all {
 		w := &all[i]
-		g := m.at(w)
+		l := m.at(w)
 		var a answer[V]
 		var ok bool
 		switch {
 		case err != nil:
-			a, ok = e.unread(g, err)
-		case h.has(i):
-			m.got = h.found(i)
-			a, ok = e.openRecord(g, &m.got, m.space(len(all)-i), nil, hitStore)
+			a, ok = m.e.unread(l, err)
+		case read.Has(i):
+			m.got = read.Entry(i)
+			a, ok = m.e.openRecord(l, &m.got, m.space(len(all)-i), nil)
 		}
 		if ok {
 			m.add(w, a.value, a.err)
 		} else {
-			rest = append(rest, lacking[K, V]{w, *g})
+			rest = append(rest, missingKey[K, V]{w, *l})
 		}
 	}
 	return rest
 }
 
-// space returns where to decode a value into that is not for memory, for one of so many keys. Each has one of its own, for good: it may
-// point into itself.
-func (m *many[K, V]) space(of int) *V {
-	if m.l.e.near != nil {
+// space returns where to decode the value of one of the next n keys, if it is not for memory. Each
+// key has a place of its own for good, since a value may point into itself.
+func (m *batch[K, V]) space(n int) *V {
+	if m.e.remote.HasMemory() {
 		return nil
 	}
 	const together = 64
 	if len(m.room) == 0 {
-		m.room = make([]V, min(of, together))
+		m.room = make([]V, min(n, together))
 	}
 	v := &m.room[0]
 	m.room = m.room[1:]
 	return v
 }
 
-// load fetches what is missing.
-func (m *many[K, V]) load(missing []lacking[K, V]) {
+// load fetches the keys that are missing.
+func (m *batch[K, V]) load(missing []missingKey[K, V]) {
 	if len(missing) == 1 {
-		m.fetch(&missing[0])
+		m.loadOne(&missing[0])
 		return
 	}
 	var wg sync.WaitGroup
-	places := make(chan struct{}, manyAtOnce)
+	slots := make(chan struct{}, manyAtOnce)
 	for i := range missing {
-		places <- struct{}{}
+		slots <- struct{}{}
 		wg.Go(func() {
-			leave := sync.OnceFunc(func() { <-places })
+			leave := sync.OnceFunc(func() { <-slots })
 			defer leave()
-			missing[i].get.waits = leave
-			m.fetch(&missing[i])
+			missing[i].lookup.waits = leave
+			m.loadOne(&missing[i])
 		})
 	}
 	wg.Wait()
 }
 
-// fetch gets one key. If a function of an option exits the goroutine, which is ours, the key has failed.
-func (m *many[K, V]) fetch(w *lacking[K, V]) {
+// loadOne fetches one key. If a function of an option exits the goroutine, which is ours, the key
+// has failed.
+func (m *batch[K, V]) loadOne(w *missingKey[K, V]) {
 	var v V
-	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.l.e.set.name})
-	defer func() { m.add(w.wanted, v, err) }()
-	if m.l.e.remote != nil {
-		v, err = m.l.e.loadShared(&w.get, m.l.fetch)
-	} else {
-		v, err = m.l.e.load(&w.get, m.l.fetch)
-	}
+	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.e.name})
+	defer func() { m.add(w.batchKey, v, err) }()
+	v, err = m.e.load(&w.lookup, m.fetch)
 }
 
-// add takes down what a Get of the key returned.
-func (m *many[K, V]) add(w *wanted[K, V], v V, err error) {
+// add notes the outcome of a key.
+func (m *batch[K, V]) add(w *batchKey[K, V], v V, err error) {
 	m.put(w.key, v, err)
 	if w.rare == nil {
 		return
 	}
 	for _, key := range w.rare.also {
 		if err == nil { // every K of the text gets a value of its own, as a Get of it would
-			v, err = m.l.e.cloned(v)
+			v, err = m.e.cloned(v)
 		}
 		m.put(key, v, err)
 	}
 }
 
-func (m *many[K, V]) put(key K, v V, err error) {
+func (m *batch[K, V]) put(key K, v V, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {

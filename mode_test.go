@@ -250,8 +250,8 @@ func TestOnlyNoWriteCallersJoinWhatNoWriteBegins(t *testing.T) {
 		wantReply(t, "Get", plain, 2)
 		wantPeek(t, l.Cache, "k", 2)
 		wantCalls(t, calls, 2)
-		if s := l.Stats(); s.Unleased != 1 || s.Stored != 1 {
-			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Unleased, s.Stored)
+		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
+			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 	})
 }

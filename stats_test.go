@@ -15,10 +15,10 @@ import (
 // checkSums fails the test unless every Get and every fetch counts once.
 func checkSums(t *testing.T, s zodiac.Stats) {
 	t.Helper()
-	if sum := s.HitMemory + s.HitStore + s.Stale + s.Shared + s.Fetched + s.Failed + s.Missed + s.Bypassed + s.Left; s.Gets != sum {
+	if sum := s.HitMemory + s.HitStore + s.Shared + s.Fetched + s.Failed + s.Missed + s.Bypassed + s.Canceled; s.Gets != sum {
 		t.Errorf("Gets = %d, but its parts add up to %d: %+v", s.Gets, sum, s)
 	}
-	if sum := s.Stored + s.Void + s.Skipped + s.Unleased + s.FetchErrors; s.Fetches != sum {
+	if sum := s.Stored + s.Discarded + s.Skipped + s.Uncached + s.FetchErrors; s.Fetches != sum {
 		t.Errorf("Fetches = %d, but its parts add up to %d: %+v", s.Fetches, sum, s)
 	}
 }
@@ -67,7 +67,7 @@ func outcomes(ctx context.Context, t *testing.T) (*zodiac.Loader[string, int], z
 	l.Entry(ctx, "absent")                             // Missed
 	l.Get(zodiac.ReadOnly(ctx), "absent")              // Missed
 	l.Get(zodiac.Bypass(ctx), "fails")                 // Bypassed
-	l.Get(zodiac.NoWrite(ctx), "unstored")             // Fetched, Unleased
+	l.Get(zodiac.NoWrite(ctx), "unstored")             // Fetched, Uncached
 	l.Get(ctx, "fails")                                // Failed, FetchErrors
 	l.Get(ctx, "fails")                                // Failed: remembered
 	l.Get(ctx, "panics")                               // Failed, FetchErrors
@@ -79,18 +79,18 @@ func outcomes(ctx context.Context, t *testing.T) (*zodiac.Loader[string, int], z
 	<-b // Shared
 	void := getLater(ctx, l, "void")
 	l.Delete(ctx, "void")
-	<-void // Fetched, Void
+	<-void // Fetched, Discarded
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	l.Get(short, "endless") // Left, FetchErrors
-	l.Get(short, "absent")  // Left
+	l.Get(short, "endless") // Canceled, FetchErrors
+	l.Get(short, "absent")  // Canceled
 	synctest.Wait()
 	must(t, l.Close(t.Context()))
 	l.Get(ctx, "k")                // nowhere
 	l.Get(zodiac.Bypass(ctx), "k") // Bypassed
 	return l, zodiac.Stats{
-		HitMemory: 4, Shared: 1, Fetched: 7, Failed: 5, Missed: 2, Bypassed: 2, Left: 2,
-		Stored: 4, Void: 1, Skipped: 1, Unleased: 1, FetchErrors: 4,
+		HitMemory: 4, Shared: 1, Fetched: 7, Failed: 5, Missed: 2, Bypassed: 2, Canceled: 2,
+		Stored: 4, Discarded: 1, Skipped: 1, Uncached: 1, FetchErrors: 4,
 	}
 }
 
@@ -278,11 +278,11 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 		mustSet(t, l.Cache, "set", 1)
 		synctest.Wait()
 		checkEvents(t, seen.all(), []zodiac.Event{
-			{Key: "void", Outcome: zodiac.OutcomeVoid},
+			{Key: "void", Outcome: zodiac.OutcomeDiscarded},
 			{Key: "k", Outcome: zodiac.OutcomeStored},
 			{Key: "fails", Outcome: zodiac.OutcomeError, Err: errOrigin},
 			{Key: "skipped", Outcome: zodiac.OutcomeSkipped},
-			{Key: "unleased", Outcome: zodiac.OutcomeUnleased},
+			{Key: "unleased", Outcome: zodiac.OutcomeUncached},
 		})
 	})
 }
@@ -335,8 +335,8 @@ func TestObserverHasTheValuesOfTheCallersContextAndHoldsUpNobody(t *testing.T) {
 func TestEventsPrintAsWords(t *testing.T) {
 	for want, got := range map[string]any{
 		"fetch": zodiac.EventFetch, "fault": zodiac.EventFault,
-		"stored": zodiac.OutcomeStored, "void": zodiac.OutcomeVoid, "skipped": zodiac.OutcomeSkipped,
-		"unleased": zodiac.OutcomeUnleased, "error": zodiac.OutcomeError,
+		"stored": zodiac.OutcomeStored, "void": zodiac.OutcomeDiscarded, "skipped": zodiac.OutcomeSkipped,
+		"unleased": zodiac.OutcomeUncached, "error": zodiac.OutcomeError,
 	} {
 		if s := fmt.Sprint(got); s != want {
 			t.Errorf("%#v prints as %q; want %q", got, s, want)

@@ -272,7 +272,7 @@ func TestWhatCannotBeStoredIsReturnedAndReported(t *testing.T) {
 				t.Errorf("Set(%s): %v", key, err)
 			}
 		}
-		if s := l.Stats(); s.Unleased != 2 || s.Stored != 0 {
+		if s := l.Stats(); s.Uncached != 2 || s.Stored != 0 {
 			t.Errorf("%+v; want two results that could not be stored", s)
 		}
 	})

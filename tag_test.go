@@ -107,8 +107,8 @@ func TestValueIsNotStoredIfItsTagIsDeletedByTheFetchItself(t *testing.T) {
 	}, zodiac.WithTagsFunc(func(string, int) []string { return []string{"tag"} }))
 	wantGet(t, l, "k", 1)
 	wantGet(t, l, "k", 2)
-	if s := l.Stats(); s.Void != 2 || s.Stored != 0 {
-		t.Errorf("%d void, %d stored; want 2 and 0", s.Void, s.Stored)
+	if s := l.Stats(); s.Discarded != 2 || s.Stored != 0 {
+		t.Errorf("%d void, %d stored; want 2 and 0", s.Discarded, s.Stored)
 	}
 }
 
@@ -190,12 +190,12 @@ func TestEntryHasAtMostSixteenTags(t *testing.T) {
 		synctest.Wait() // the Observer is told after the caller
 		wantGet(t, l, 16, 1)
 		wantAbsent(t, l.Cache, 16)
-		if s := l.Stats(); s.Unleased != 1 || s.Stored != 1 {
-			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Unleased, s.Stored)
+		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
+			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 		synctest.Wait()
 		events := seen.all()
-		if len(events) != 3 || events[1].Kind != zodiac.EventFault || events[1].Key != 16 || events[2].Outcome != zodiac.OutcomeUnleased {
+		if len(events) != 3 || events[1].Kind != zodiac.EventFault || events[1].Key != 16 || events[2].Outcome != zodiac.OutcomeUncached {
 			t.Fatalf("the Observer was told %+v; want of the fetch of 15, a fault, and the fetch of 16", events)
 		}
 		wantText(t, "Observer", events[1].Err, "17 tags", `"tagged"`)

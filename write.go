@@ -7,51 +7,44 @@ import (
 	"slices"
 	"time"
 
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
+	"github.com/zodiac-go/zodiac/internal/remote"
+	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// Set stores value for key, whatever it is: SkipIf does not count, nil is stored. Fetches of the key that run are void:
-// who waits for them gets their result, but it is not stored. If WithTTLFunc gives the value no lifetime, the key is
-// absent afterwards.
+// Set stores value for key, whatever it is: SkipIf does not apply, and nil is stored. Fetches of
+// the key that are under way are discarded: their callers get the result, but it is not stored. If
+// [WithTTLFunc] gives the value no lifetime, the key is absent afterwards.
 //
-// In memory Set does not block and does not look at ctx. The error is [ErrClosed], a *[KeyError], a *[SettingError], or a
-// *[PanicError] of a function of an option; over a store also a *[CodecError], or one that matches [ErrTooLarge]. Then nothing was
-// changed. After a *[StoreError] the value may be stored, now or later.
+// In memory Set does not block and does not look at ctx. The error is [ErrClosed], a [*KeyError], a
+// [*SettingError], or a [*PanicError] of an option's function; over a store also a [*CodecError], or
+// one that matches [ErrTooLarge]. Then nothing was changed. After a [*StoreError] the value may be
+// stored, now or later.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
-	return c.e.setAs(ctx, "Set", key, value, opts)
+	return c.made().set(ctx, "Set", key, value, nil, opts)
 }
 
-func (c *engine[K, V]) setAs(ctx context.Context, op string, key K, value V, opts []SetOption) error {
-	w, err := c.newWrite(op, key, opts)
-	if c.remote != nil {
-		if err == nil {
-			err = c.setShared(ctx, &w, &value, nil)
-		}
-		return err
-	}
-	if err == nil {
-		err = c.draftValue(&w, value)
-	}
-	if c.set.keys.plain && c.set.life.fn == nil && c.set.tagsFunc == nil && c.set.clone == nil {
-		w.now = w.created // no function of users lies between
-	}
-	if err == nil {
-		err = c.commit(&w)
-	}
-	return err
+// SetNone stores that key does not exist: readers get [ErrNone]. Otherwise it is like [Cache.Set].
+func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) error {
+	var zero V
+	return c.made().set(ctx, "SetNone", key, zero, ErrNone, opts)
 }
 
-// SetMany is [Cache.Set] for each of values. If some fail, the error is a *[ManyError], and the others are stored.
+// SetMany is [Cache.Set] for each of values. If some fail, the error is a [*ManyError], and the
+// others are stored.
 func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOption) error {
-	if c.e.closed.Load() {
+	e := c.made()
+	if e.closed.Load() {
 		return ErrClosed
 	}
 	if s := settingOf(opts); len(s.faults) > 0 {
-		return &SettingError{Of: c.e.of("SetMany"), Faults: s.faults}
+		return &SettingError{Of: e.of("SetMany"), Faults: s.faults}
 	}
 	var failed ManyError[K]
 	for key, value := range values {
-		err := c.e.setAs(ctx, "SetMany", key, value, opts)
+		err := e.set(ctx, "SetMany", key, value, nil, opts)
 		if _, ok := errors.AsType[*KeyError](err); ok {
 			failed.Rejected = append(failed.Rejected, err)
 		} else if err != nil {
@@ -61,175 +54,59 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 	return failed.orNil()
 }
 
-// SetNone stores that key does not exist: readers get [ErrNone]. Otherwise it is like [Cache.Set].
-func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) error {
-	w, err := c.e.newWrite("SetNone", key, opts)
-	if err == nil && c.e.remote != nil {
-		return c.e.setShared(ctx, &w, new(V), ErrNone)
-	}
-	if err == nil {
-		err = c.e.draftNone(&w, ErrNone)
-	}
-	if err == nil {
-		err = c.e.commit(&w)
-	}
-	return err
-}
-
-// SetIfAbsent stores value if key has no entry, and reports whether it was absent. Only then are fetches of the key void.
-// A None is an entry. If WithTTLFunc gives the value no lifetime, an absent key stays absent. Otherwise it is like
-// [Cache.Set].
+// SetIfAbsent stores value if key has no entry, and reports whether it was absent. Only then are
+// fetches of the key discarded. A None is an entry. If WithTTLFunc gives the value no lifetime, an
+// absent key stays absent. Otherwise it is like [Cache.Set].
 func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
-	w, err := c.e.newWrite("SetIfAbsent", key, opts)
-	if err == nil && c.e.remote != nil {
-		return c.e.addShared(ctx, &w, &value)
-	}
+	e := c.made()
+	w, err := e.newWrite("SetIfAbsent", key, opts)
 	if err == nil {
-		err = c.e.draftValue(&w, value)
+		err = e.draft(ctx, &w, &value, nil)
 	}
 	if err != nil {
 		return false, err
 	}
-	absent := false
-	err = c.e.commitBy(&w, func() bool {
-		if absent = !c.e.mem.Alive(c.e.mem.Find(&w.place)); absent {
-			c.e.apply(&w)
-		}
-		return absent
-	})
-	return absent && err == nil, err
+	return e.add(ctx, &w)
 }
 
-// Touch gives the entry of key a new lifetime: that of WithTTL given here, or what Set would give to its value. It reports
-// whether there is an entry that lives on; one that has expired stays so. If WithTTLFunc gives the value no lifetime any
-// more, the entry goes, and Touch returns false. Fetches that run are not void. WithTags is an error here; the other errors
-// are those of Set.
-//
-// Over a store, WithSliding, a lifetime other than the entry had is written with the value: then there may be [ErrBusy] too, after
-// sixteen writes that came in between; and a store that lends no leases cannot keep other processes from writing in between.
-func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool, error) {
-	w, err := c.e.newWrite("Touch", key, opts)
+// set stores a value, or a None if none is not nil.
+func (c *engine[K, V]) set(ctx context.Context, op string, key K, value V, none error, opts []SetOption) error {
+	w, err := c.newWrite(op, key, opts)
+	if err == nil {
+		err = c.draft(ctx, &w, &value, none)
+	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	if len(w.given.tags) > 0 {
-		return false, &SettingError{Of: c.e.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
+	if c.remote == nil && c.opts.keys.Plain && c.opts.life.fn == nil && c.opts.tagsFunc == nil && c.opts.clone == nil {
+		w.now = w.created // no function of users lies between
 	}
-	if c.e.remote != nil {
-		return c.e.touchShared(ctx, &w)
-	}
-	for {
-		e := c.e.usable(&w.place, nil)
-		if e == nil {
-			return false, nil
-		}
-		if err := c.e.newLife(&w, e); err != nil {
-			return false, err
-		}
-		touched := false
-		c.e.flights.Change(w.place, w.place.Hash, func() bool {
-			touched = c.e.touch(&w, e)
-			return false
-		})
-		if touched {
-			return !w.drop, nil
-		}
-	}
+	return c.store(ctx, &w)
 }
 
-// Delete removes the entries of keys and returns how many there were; fetches of the keys that run are void. Once it has
-// returned, no Get that begins later returns an older value. For keys without text the error has a *[KeyError] each; the
-// others are deleted. On a closed cache it is [ErrClosed]. In memory Delete does not block and does not look at ctx. Over a store the
-// error may be a *[StoreError]: then call it again until it returns nil; only then the promise holds for all processes.
-func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
-	n := 0
-	var errs []error
-	var shared deletion[K]
-	for _, key := range keys {
-		place, err := c.e.place(key, "Delete")
-		if err == nil && c.e.remote != nil {
-			err = c.e.listDeletion(&shared, place, key)
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
-		if err != nil || c.e.remote != nil {
-			continue
-		}
-		c.e.flights.Change(place, place.Hash, func() bool {
-			if c.e.remove(&place) {
-				n++
-			}
-			return true
-		})
-	}
-	if c.e.closed.Load() {
-		return n, ErrClosed
-	}
-	if c.e.remote != nil {
-		var err error
-		if n, err = c.e.deleteShared(ctx, &shared); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return n, errors.Join(errs...)
-}
-
-// DeleteTags removes every entry of this cache that has any of the tags, for a price that does not depend on how many those
-// are: they are absent at once, and go when they are met or their time is over. Until then they count in Len. Fetches whose
-// result would have one of the tags, or may have it, are void. Tags are compared as they are; no character has a meaning.
-// The error is [ErrClosed], or a *[StoreError] like that of Delete.
-func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
-	if c.e.closed.Load() {
-		return ErrClosed
-	}
-	if len(tags) == 0 {
-		return nil
-	}
-	if c.e.remote != nil {
-		return c.e.deleteTagsShared(ctx, tags)
-	}
-	c.e.dropTags(tags)
-	return nil
-}
-
-// hasTag reports whether all entries of the loader have one of the tags.
-func (c *core) hasTag(tags []string) bool {
-	for _, l := range c.labels {
-		if slices.Contains(tags, l.Name) {
-			return true
-		}
-	}
-	return false
-}
-
-// Clear removes all entries and returns how many were alive: in the store, if there is one. Fetches that run are void. The error is
-// [ErrClosed], or a *[StoreError] like that of Delete. Over a store with many entries it takes as long as ctx allows.
-func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
-	if c.e.closed.Load() {
-		return 0, ErrClosed
-	}
-	if c.e.remote != nil {
-		return c.e.clearShared(ctx)
-	}
-	return c.e.dropAll(), nil
-}
-
-// A write is one call that stores an entry.
+// A write is one call that stores an entry. draft makes the entry, in memory, or the record, over a
+// store. Then one of the functions below is its commit point.
 type write[K comparable, V any] struct {
 	op      string
 	key     K
 	place   tier.Key[K]
 	created int64
-	now     int64 // when it is stored, if that is known: 0 = read the clock then
+	now     int64 // when it is stored, if that is known; 0 = read the clock then
 	given   setting
-	entry   *tier.Entry[K, V]
 	life    time.Duration // of the entry, counted from when it is stored
-	drop    bool          // the entry would live no time: there is to be none
+	noTTL   bool          // the entry would live no time: there is to be none
 
-	keepLeft bool          // when it takes the place of another entry, it ends when that would
-	slide    time.Duration // over a store, if keepLeft: see record
-	gens     tagGens       // over a store: of tags, from before what the value was made of was read
+	// keepLeft says that the entry takes the place of another, and ends when that one would.
+	keepLeft bool
+
+	entry *tier.Entry[K, V] // in memory
+
+	// Over a store.
+	storeKey, full string
+	record         driver.Record
+	budget         remote.Budget
+	slide          time.Duration      // if keepLeft: see record.Record
+	gens           remote.Generations // of tags, as they were before what the value was made of was read
 }
 
 func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) }
@@ -245,90 +122,105 @@ func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V]
 			return w, &SettingError{Of: c.of(op), Faults: w.given.faults}
 		}
 	}
-	return w, nil
+	if c.remote != nil {
+		w.budget = c.remote.NewBudget()
+		w.storeKey, w.full, err = c.storeKey(&w.place, key, op)
+	}
+	return w, err
 }
 
-// draftValue makes the entry for value. It calls functions of options, so it holds no lock.
-func (c *engine[K, V]) draftValue(w *write[K, V], value V) error {
-	if err := c.lifetime(w, &value); err != nil {
+// draft makes the entry or the record of a value, or of a None if none is not nil. It calls
+// functions of options, so it holds no lock.
+func (c *engine[K, V]) draft(ctx context.Context, w *write[K, V], value *V, none error) error {
+	names, err := c.lifeAndTags(w, value, none)
+	if err != nil || w.noTTL {
 		return err
 	}
-	tags, err := c.tagsOf(w, &value)
+	if err := checkTags(names); err != nil {
+		return c.tagError(w.op, err)
+	}
+	if c.remote != nil {
+		v := *value // is on the heap, since the codec gets a pointer; *value need not be
+		return c.draftRecord(ctx, w, &v, none, names)
+	}
+	tags, err := c.tagsFor(w, names)
 	if err != nil {
 		return err
 	}
-	if c.set.clone != nil {
-		if value, err = c.cloned(value); err != nil {
+	v := *value
+	if c.opts.clone != nil && none == nil {
+		if v, err = c.cloned(v); err != nil {
 			return err
 		}
 	}
-	w.entry = c.entry(&w.place, w.created, &value, nil, w.life, tags)
+	w.entry = c.entry(&w.place, w.created, &v, none, w.life, tags)
 	return nil
 }
 
-// draftNone makes the entry of a None.
-func (c *engine[K, V]) draftNone(w *write[K, V], none error) error {
-	w.life = c.set.life.ofNone(w.given.ttl)
-	tags, err := c.labelsFor(w, w.given.tags)
-	if err == nil {
-		w.entry = c.entry(&w.place, w.created, new(V), none, w.life, tags)
+// draftRecord is the end of draft over a store.
+func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V, none error, names []string) error {
+	names = slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.opts.tags, names))))
+	if len(names) > maxTags {
+		return c.tagError(w.op, tooManyTags(len(names)))
 	}
+	var tags []record.Tag
+	var err error
+	if len(names) > 0 {
+		if tags, err = c.remote.RecordTags(ctx, &w.budget, w.gens, names); err != nil {
+			return c.writeError(ctx, w.key, err)
+		}
+	}
+	slide := c.opts.life.slide(w.life)
+	if w.keepLeft {
+		slide = w.slide
+	}
+	w.record = driver.Record{TTL: w.life}
+	w.record.Data, err = c.encode(w.full, w.created, value, none, slide, tags)
 	return err
 }
 
-// newLife finds out how long a present entry is to live from now on.
-func (c *engine[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
-	if d := e.Detail(); d != nil && d.None != nil {
-		w.life = c.set.life.ofNone(w.given.ttl)
-		return nil
+// lifeAndTags finds out how long a value or a None lives, and which tags it has beside the
+// loader's.
+func (c *engine[K, V]) lifeAndTags(w *write[K, V], value *V, none error) (names []string, err error) {
+	if none != nil {
+		w.life = c.opts.life.ofNone(w.given.ttl)
+		return w.given.tags, nil
 	}
-	return c.lifetime(w, &e.Value)
-}
-
-// touch gives e its new life, unless it is no longer there. It stays the same entry: a forced fetch that began before still
-// knows it. The caller holds the key's lock of flights.
-func (c *engine[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
-	if w.drop {
-		return c.replace(w, e)
+	if err = c.lifetime(w, value); err != nil {
+		return nil, err
 	}
-	now := c.clock.Now()
-	return c.mem.Touch(&w.place, e, expiry(now, w.life), c.set.life.slide(w.life), now)
+	if w.keepLeft {
+		w.noTTL = false
+	}
+	names = w.given.tags
+	if c.opts.tagsFunc != nil {
+		err = c.guard("WithTagsFunc", func() { names = append(slices.Clip(c.opts.tagsFunc(w.key, *value)), names...) })
+	}
+	return names, err
 }
 
 // lifetime finds out how long a value lives.
 func (c *engine[K, V]) lifetime(w *write[K, V], value *V) (err error) {
-	if c.set.life.fn == nil || w.given.ttl != 0 {
-		w.life = c.set.life.of(w.key, value, w.given.ttl)
+	if c.opts.life.fn == nil || w.given.ttl != 0 {
+		w.life = c.opts.life.of(w.key, value, w.given.ttl)
 	} else {
-		err = c.guard("WithTTLFunc", func() { w.life = c.set.life.of(w.key, value, 0) })
+		err = c.guard("WithTTLFunc", func() { w.life = c.opts.life.of(w.key, value, 0) })
 	}
-	w.drop = w.life < shortest
+	w.noTTL = w.life < shortest
 	return err
 }
 
-// tagsOf returns the tags of a value: the loader's, the function's, and those given at the call.
-func (c *engine[K, V]) tagsOf(w *write[K, V], value *V) ([]tier.Tag, error) {
-	names := w.given.tags
-	if c.set.tagsFunc != nil {
-		err := c.guard("WithTagsFunc", func() { names = append(slices.Clip(c.set.tagsFunc(w.key, *value)), names...) })
-		if err != nil {
-			return nil, err
-		}
-	}
-	return c.labelsFor(w, names)
-}
-
-// labelsFor returns the loader's tags and those called names. A tag deleted at this moment may count as deleted before
-// the call, so the generations are the present ones, whatever moved.
-func (c *engine[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, error) {
+// tagsFor returns the loader's tags and those called names, in memory. A tag that is deleted at
+// this moment may count as deleted before the call, so the generations are the current ones.
+func (c *engine[K, V]) tagsFor(w *write[K, V], names []string) ([]tier.Tag, error) {
 	if len(c.labels)+len(names) == 0 {
 		return nil, nil
 	}
 	for {
-		epoch := c.tags.epoch.Load()
-		tags, fresh, err := c.with(c.ownTags(), epoch, names)
-		if err != nil {
-			return nil, &SettingError{Of: c.of(w.op), Faults: []error{fmt.Errorf("WithTags: %w", err)}}
+		epoch := c.tags.Epoch()
+		tags, fresh := c.tags.With(tag.Current(c.labels), epoch, names)
+		if len(tags) > maxTags {
+			return nil, c.tagError(w.op, tooManyTags(len(tags)))
 		}
 		if fresh {
 			return tags, nil
@@ -336,13 +228,37 @@ func (c *engine[K, V]) labelsFor(w *write[K, V], names []string) ([]tier.Tag, er
 	}
 }
 
-// commit stores the draft, and makes fetches of the key void.
-func (c *engine[K, V]) commit(w *write[K, V]) error {
-	return c.commitBy(w, func() bool { c.apply(w); return true })
+func (c *core) tagError(op string, err error) error {
+	return &SettingError{Of: c.of(op), Faults: []error{fmt.Errorf("WithTags: %w", err)}}
 }
 
-// commitBy makes fetches of the key void, if apply, which it calls under the key's lock of flights, returns true. It returns
-// ErrClosed if the cache was closed meanwhile.
+// store commits a draft, whatever the key has.
+func (c *engine[K, V]) store(ctx context.Context, w *write[K, V]) error {
+	if c.remote == nil {
+		return c.commitBy(w, func() bool { c.apply(w); return true })
+	}
+	if w.noTTL {
+		return c.deleteWritten(ctx, w)
+	}
+	return c.change(ctx, w, func() error { return c.remote.Set(ctx, &w.budget, w.storeKey, w.record) })
+}
+
+// add commits a draft if the key is absent, and reports whether it was.
+func (c *engine[K, V]) add(ctx context.Context, w *write[K, V]) (absent bool, err error) {
+	if c.remote != nil {
+		return c.addToStore(ctx, w)
+	}
+	err = c.commitBy(w, func() bool {
+		if absent = !c.mem.Alive(c.mem.Find(&w.place)); absent {
+			c.apply(w)
+		}
+		return absent
+	})
+	return absent && err == nil, err
+}
+
+// commitBy calls apply under the key's lock of flights. If that returns true, the key's flights are
+// discarded. The error is ErrClosed if the cache was closed meanwhile.
 func (c *engine[K, V]) commitBy(w *write[K, V], apply func() bool) error {
 	c.flights.Change(w.place, w.place.Hash, apply)
 	if c.closed.Load() {
@@ -351,9 +267,9 @@ func (c *engine[K, V]) commitBy(w *write[K, V], apply func() bool) error {
 	return nil
 }
 
-// apply stores the draft. The caller holds the key's lock of flights.
+// apply stores the draft in memory. The caller holds the key's lock of flights.
 func (c *engine[K, V]) apply(w *write[K, V]) {
-	if w.drop {
+	if w.noTTL {
 		c.remove(&w.place)
 		return
 	}
@@ -364,27 +280,72 @@ func (c *engine[K, V]) apply(w *write[K, V]) {
 	c.put(&w.place, w.entry, w.life, now)
 }
 
-// replace puts the draft into the place of old, if that is still there and alive. Clear does not take the key's lock of
-// flights, which the caller holds: so memory itself has to compare.
-func (c *engine[K, V]) replace(w *write[K, V], old *tier.Entry[K, V]) bool {
-	if !c.mem.Alive(old) || !c.exchange(w, old) {
-		return false
+// change sends a command that invalidates the key. Then it drops the key in this process and
+// publishes, whether or not the command has failed: it may have been carried out, or may be later.
+func (c *engine[K, V]) change(ctx context.Context, w *write[K, V], command func() error) error {
+	leave, err := c.remote.Exclude(ctx, w.storeKey)
+	if err != nil {
+		return err
 	}
-	if c.failures != nil {
-		c.failures.Delete(&w.place)
-	}
-	return true
+	defer leave()
+	return c.changed(ctx, w, command())
 }
 
-func (c *engine[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
-	if w.drop {
-		return c.mem.Remove(&w.place, old)
+// changed is the end of change.
+func (c *engine[K, V]) changed(ctx context.Context, w *write[K, V], err error) error {
+	c.drop(&w.place, w.storeKey)
+	return c.published(ctx, w.key, err, c.remote.Publish(ctx, &w.budget, w.storeKey))
+}
+
+func (c *engine[K, V]) deleteWritten(ctx context.Context, w *write[K, V]) error {
+	return c.change(ctx, w, func() error {
+		_, err := c.remote.Delete(ctx, &w.budget, w.storeKey)
+		return err
+	})
+}
+
+// addToStore is add over a store.
+func (c *engine[K, V]) addToStore(ctx context.Context, w *write[K, V]) (bool, error) {
+	if w.noTTL {
+		_, err := c.readEntry(ctx, w)
+		return errors.Is(err, driver.ErrMiss), noMiss(err)
 	}
-	now := c.clock.Now()
-	if w.keepLeft {
-		w.entry.ExpireAt(old.Expiry())
-	} else {
-		w.entry.ExpireAt(expiry(now, w.life))
+	added, err := c.addRecord(ctx, w)
+	if added || err != nil {
+		return added, err
 	}
-	return c.mem.Swap(&w.place, old, w.entry, now)
+	if _, err := c.readEntry(ctx, w); !errors.Is(err, driver.ErrMiss) {
+		return false, err
+	}
+	// The record counts as absent: a tag of it was deleted, or it cannot be read.
+	s := snapshot[K, V]{there: true}
+	if s.lock, err = c.lock(ctx, w); err != nil {
+		return false, err
+	}
+	defer s.lock.Close()
+	if _, err := c.readEntry(ctx, w); !errors.Is(err, driver.ErrMiss) {
+		return false, err
+	}
+	return c.replaceRecord(ctx, w, &s)
+}
+
+// addRecord stores the record if the key has none.
+func (c *engine[K, V]) addRecord(ctx context.Context, w *write[K, V]) (bool, error) {
+	leave, err := c.remote.Exclude(ctx, w.storeKey)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	added, err := c.remote.Add(ctx, &w.budget, w.storeKey, w.record)
+	if err == nil && !added {
+		return false, nil
+	}
+	return added, c.changed(ctx, w, err)
+}
+
+func noMiss(err error) error {
+	if errors.Is(err, driver.ErrMiss) {
+		return nil
+	}
+	return err
 }

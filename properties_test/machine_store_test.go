@@ -14,7 +14,7 @@ import (
 
 // TestMachineOverStores is TestMachine over a store: model_store_test.go says what is different there.
 //
-// Left out are what is about memory alone (capacity and Len), WithErrorTTL, of whose errors a store keeps the text only, and contexts that
+// Canceled out are what is about memory alone (capacity and Len), WithErrorTTL, of whose errors a store keeps the text only, and contexts that
 // have ended before a call, which memory does not look at. Also, as the order of what happens at one instant would matter:
 //
 //   - While a flight waits for the lease nobody fetches by force: it could meet a third holder, or not, as it happens to ask. P17 has

@@ -143,18 +143,18 @@ func fetched(s *zodiac.Stats) *uint64     { return &s.Fetched }
 func failed(s *zodiac.Stats) *uint64      { return &s.Failed }
 func missed(s *zodiac.Stats) *uint64      { return &s.Missed }
 func bypassed(s *zodiac.Stats) *uint64    { return &s.Bypassed }
-func left(s *zodiac.Stats) *uint64        { return &s.Left }
+func left(s *zodiac.Stats) *uint64        { return &s.Canceled }
 func stored(s *zodiac.Stats) *uint64      { return &s.Stored }
-func void(s *zodiac.Stats) *uint64        { return &s.Void }
+func void(s *zodiac.Stats) *uint64        { return &s.Discarded }
 func skipped(s *zodiac.Stats) *uint64     { return &s.Skipped }
-func unleased(s *zodiac.Stats) *uint64    { return &s.Unleased }
+func unleased(s *zodiac.Stats) *uint64    { return &s.Uncached }
 func fetchErrors(s *zodiac.Stats) *uint64 { return &s.FetchErrors }
 func invalid(s *zodiac.Stats) *uint64     { return &s.Invalid }
 
 // sum fills in the sums of P30.
 func sum(s zodiac.Stats) zodiac.Stats {
-	s.Gets = s.HitMemory + s.HitStore + s.Stale + s.Shared + s.Fetched + s.Failed + s.Missed + s.Bypassed + s.Left
-	s.Fetches = s.Stored + s.Void + s.Skipped + s.Unleased + s.FetchErrors
+	s.Gets = s.HitMemory + s.HitStore + s.Shared + s.Fetched + s.Failed + s.Missed + s.Bypassed + s.Canceled
+	s.Fetches = s.Stored + s.Discarded + s.Skipped + s.Uncached + s.FetchErrors
 	return s
 }
 

@@ -205,8 +205,8 @@ func since(before, after map[string]int) string {
 // statsOf returns Stats in which the fields named are counted once for each time.
 func statsOf(fields string) (s zodiac.Stats) {
 	of := map[string]*uint64{
-		"HitStore": &s.HitStore, "Shared": &s.Shared, "Fetched": &s.Fetched, "Failed": &s.Failed, "Left": &s.Left, "Stored": &s.Stored,
-		"Void": &s.Void, "Skipped": &s.Skipped, "Unleased": &s.Unleased, "FetchErrors": &s.FetchErrors, "Corrupt": &s.Corrupt,
+		"HitStore": &s.HitStore, "Shared": &s.Shared, "Fetched": &s.Fetched, "Failed": &s.Failed, "Canceled": &s.Canceled, "Stored": &s.Stored,
+		"Discarded": &s.Discarded, "Skipped": &s.Skipped, "Uncached": &s.Uncached, "FetchErrors": &s.FetchErrors, "Corrupt": &s.Corrupt,
 	}
 	for name := range strings.FieldsSeq(fields) {
 		*of[name]++

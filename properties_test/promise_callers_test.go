@@ -151,7 +151,7 @@ func TestP19_GetManyThatLeavesKeepsWhatIsThere(t *testing.T) {
 		other.hasID(2)
 		calls[0].returns(1)
 		s.lacks(1)
-		s.counted(zodiac.Stats{HitMemory: 1, Fetched: 2, Left: 2, Missed: 1, Stored: 2, Void: 1})
+		s.counted(zodiac.Stats{HitMemory: 1, Fetched: 2, Canceled: 2, Missed: 1, Stored: 2, Discarded: 1})
 	})
 }
 
@@ -177,7 +177,7 @@ func TestP19_EndedContextBeginsNothing(t *testing.T) {
 			t.Errorf("GetMany = %v, %v", vs, err)
 		}
 		s.calls()
-		s.counted(zodiac.Stats{HitMemory: 2, Left: 4})
+		s.counted(zodiac.Stats{HitMemory: 2, Canceled: 4})
 	})
 }
 

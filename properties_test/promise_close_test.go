@@ -43,7 +43,7 @@ func TestP29_CloseWaitsForWhatRuns(t *testing.T) {
 			t.Errorf("Len() = %d after Close", n)
 		}
 		s.close(time.Hour).has(outcome{kind: gotValue})
-		s.counted(zodiac.Stats{Fetched: 2, Failed: 1, Left: 1, Void: 3, FetchErrors: 1})
+		s.counted(zodiac.Stats{Fetched: 2, Failed: 1, Canceled: 1, Discarded: 3, FetchErrors: 1})
 	})
 }
 

@@ -225,7 +225,7 @@ func TestP5_WorkForNobodyStoresNothing(t *testing.T) {
 			young.hasID(2)
 			running.returns(1)
 			s.holds(key, 2)
-			s.counted(zodiac.Stats{Left: 1, Fetched: 1, Stored: 1, Void: 1, HitMemory: 1})
+			s.counted(zodiac.Stats{Canceled: 1, Fetched: 1, Stored: 1, Discarded: 1, HitMemory: 1})
 		})
 	})
 	t.Run("too slow", func(t *testing.T) {
@@ -236,7 +236,7 @@ func TestP5_WorkForNobodyStoresNothing(t *testing.T) {
 			c.has(outcome{kind: gotTimeout})
 			running.returns(1)
 			s.lacks(key)
-			s.counted(zodiac.Stats{Failed: 1, Void: 1, Missed: 1})
+			s.counted(zodiac.Stats{Failed: 1, Discarded: 1, Missed: 1})
 		})
 	})
 	t.Run("never begun", func(t *testing.T) {

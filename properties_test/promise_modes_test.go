@@ -160,7 +160,7 @@ func TestP25_NoWriteIsSharedOnlyWithItsLike(t *testing.T) {
 		plainly.hasID(2)
 		third.hasID(2)
 		s.holds(key, 2)
-		s.counted(zodiac.Stats{Fetched: 2, Shared: 2, Stored: 1, Unleased: 1, HitMemory: 1, Missed: 1})
+		s.counted(zodiac.Stats{Fetched: 2, Shared: 2, Stored: 1, Uncached: 1, HitMemory: 1, Missed: 1})
 	})
 }
 
@@ -261,7 +261,7 @@ func effectName(before, after zodiac.Stats) string {
 		return "hit"
 	case after.Stored > before.Stored:
 		return "fetched, stored"
-	case after.Unleased > before.Unleased:
+	case after.Uncached > before.Uncached:
 		return "fetched"
 	case after.FetchErrors > before.FetchErrors:
 		return "fetched, failed"

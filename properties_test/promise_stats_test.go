@@ -32,7 +32,7 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 		"panic":         {one(plan{kind: panics}), zodiac.Stats{Failed: 1, FetchErrors: 1}},
 		"panic ErrNone": {one(plan{kind: panicsErr, err: zodiac.ErrNone}), zodiac.Stats{Failed: 1, FetchErrors: 1}},
 		"Goexit":        {one(plan{kind: exits}), zodiac.Stats{Failed: 1, FetchErrors: 1}},
-		"NoWrite":       {one(ok, underNoWrite), zodiac.Stats{Fetched: 1, Unleased: 1}},
+		"NoWrite":       {one(ok, underNoWrite), zodiac.Stats{Fetched: 1, Uncached: 1}},
 		"Overwrite":     {one(ok, underOverwrite), zodiac.Stats{Fetched: 1, Stored: 1}},
 		"Bypass":        {one(ok, underBypass), zodiac.Stats{Bypassed: 1}},
 		"ReadOnly":      {func(s *stage) { s.get(key, underReadOnly) }, zodiac.Stats{Missed: 1}},
@@ -68,20 +68,20 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 			s.getters(2)
 			s.calls()
 		}, zodiac.Stats{Failed: 3, FetchErrors: 1}},
-		"left": {func(s *stage) { s.get(key).leaves(); s.call(key).ends(ok) }, zodiac.Stats{Left: 1, Void: 1}},
-		"void": {func(s *stage) { s.get(key); c := s.call(key); s.Delete(bg, key); c.ends(ok) }, zodiac.Stats{Fetched: 1, Void: 1}},
+		"left": {func(s *stage) { s.get(key).leaves(); s.call(key).ends(ok) }, zodiac.Stats{Canceled: 1, Discarded: 1}},
+		"void": {func(s *stage) { s.get(key); c := s.call(key); s.Delete(bg, key); c.ends(ok) }, zodiac.Stats{Fetched: 1, Discarded: 1}},
 		"skipped void": {func(s *stage) {
 			s.get(key)
 			c := s.call(key)
 			s.Delete(bg, key)
 			c.ends(plan{kind: returns, val: value{id: 3 * 48}})
-		}, zodiac.Stats{Fetched: 1, Void: 1}},
+		}, zodiac.Stats{Fetched: 1, Discarded: 1}},
 		"too slow": {func(s *stage) {
 			s.get(key)
 			c := s.call(key)
 			time.Sleep(time.Hour)
 			c.ends(ok)
-		}, zodiac.Stats{Failed: 1, Void: 1}},
+		}, zodiac.Stats{Failed: 1, Discarded: 1}},
 		"two Refreshes": {func(s *stage) {
 			s.refresh(key)
 			s.refresh(key)
@@ -97,7 +97,7 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 
 var errNotLinked = errors.New("matches nothing")
 
-// P30: a result with too many tags is returned, reported, not stored, and counts as Unleased.
+// P30: a result with too many tags is returned, reported, not stored, and counts as Uncached.
 func TestP30_TooManyTagsAreUnleased(t *testing.T) {
 	var faults []zodiac.Event
 	tags := make([]string, 17)
@@ -115,7 +115,7 @@ func TestP30_TooManyTagsAreUnleased(t *testing.T) {
 		t.Errorf("Get = %v, %v", v, err)
 	}
 	l.Close(bg) // the Observer has been told
-	if st := l.Stats(); st.Unleased != 1 || st.Fetches != 1 || st.Size != 0 || len(faults) != 1 || faults[0].Key != key {
+	if st := l.Stats(); st.Uncached != 1 || st.Fetches != 1 || st.Size != 0 || len(faults) != 1 || faults[0].Key != key {
 		t.Errorf("%+v, faults %v", st, faults)
 	}
 }

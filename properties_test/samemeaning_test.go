@@ -338,8 +338,8 @@ func (f *fleet) doEntry(*rapid.T) {
 		if ok && 0 < e.Left && (e.Left == in.Left-time.Millisecond || p.near && e.Left < in.Left) {
 			e.Left = in.Left
 		}
-		return fmt.Sprintf("%v, %v, %v, %v, %v, %v, %v, %v, %s",
-			e.Value, e.Kind, e.Left, e.Age, e.Created.Format("05.000000"), e.Stale, e.Tags, ok, text(err))
+		return fmt.Sprintf("%v, %v, %v, %v, %v, %v, %v, %s",
+			e.Value, e.Kind, e.Left, e.Age, e.Created.Format("05.000000"), e.Tags, ok, text(err))
 	})
 }
 
@@ -490,17 +490,16 @@ func (f *fleet) total(p *peer) (all zodiac.Stats) {
 func plus(a, b zodiac.Stats) zodiac.Stats {
 	a.HitMemory += b.HitMemory
 	a.HitStore += b.HitStore
-	a.Stale += b.Stale
 	a.Shared += b.Shared
 	a.Fetched += b.Fetched
 	a.Failed += b.Failed
 	a.Missed += b.Missed
 	a.Bypassed += b.Bypassed
-	a.Left += b.Left
+	a.Canceled += b.Canceled
 	a.Stored += b.Stored
-	a.Void += b.Void
+	a.Discarded += b.Discarded
 	a.Skipped += b.Skipped
-	a.Unleased += b.Unleased
+	a.Uncached += b.Uncached
 	a.FetchErrors += b.FetchErrors
 	a.Invalid += b.Invalid
 	a.Corrupt += b.Corrupt

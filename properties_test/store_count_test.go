@@ -64,7 +64,7 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					synctest.Wait()
 					without := uint64(0)
 					for _, l := range ls {
-						without += l.Stats().Unleased
+						without += l.Stats().Uncached
 					}
 					// Who met three holders of the lease in a row fetches beside the one who has it then, and the one after that.
 					if w.beyond > 2*int(without) {
@@ -175,7 +175,7 @@ func TestP16_NobodyWaitsTooLong(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		b.call(key).returns(7)
 		mine.hasID(7)
-		if s := b.Stats(); s.Unleased != 1 || s.Stored != 0 {
+		if s := b.Stats(); s.Uncached != 1 || s.Stored != 0 {
 			t.Errorf("Stats() = %+v; want one that was not stored", s)
 		}
 	})

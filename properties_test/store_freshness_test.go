@@ -49,7 +49,7 @@ func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 							}
 						}
 						p.none(1)
-						if s := a.Stats(); s.Void+s.Unleased == 0 {
+						if s := a.Stats(); s.Discarded+s.Uncached == 0 {
 							t.Errorf("Stats() = %+v; want one that was void, or stored nothing", s)
 						}
 					})
@@ -106,7 +106,7 @@ func TestP3_ForeignDeleteVoidsAFetch(t *testing.T) {
 		old.hasID(1)
 		late.hasID(2)
 		p.none(1)
-		p.counted(0, statsOf("Fetched Void HitStore HitStore"))
+		p.counted(0, statsOf("Fetched Discarded HitStore HitStore"))
 	})
 }
 

@@ -201,7 +201,7 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 						wrong = fmt.Sprintf("at rest %d rights are lent", w.held)
 					}
 					for _, l := range ls {
-						if s := l.Stats(); s.Unleased != 0 && !third {
+						if s := l.Stats(); s.Uncached != 0 && !third {
 							wrong = fmt.Sprintf("Stats() = %+v; want none without a lease", s)
 						}
 						if err := l.Close(bg); err != nil {
@@ -377,7 +377,7 @@ func TestGuardThatIsLostLetsNothingBeStored(t *testing.T) {
 		theirs := b.get(key)
 		b.call(key).returns(2)
 		theirs.hasID(2)
-		if s := a.Stats(); s.Void != 1 || s.Stored != 0 {
+		if s := a.Stats(); s.Discarded != 1 || s.Stored != 0 {
 			p.t.Errorf("Stats() = %+v; want one that was void", s)
 		}
 	})

@@ -188,7 +188,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 					time.Sleep(60 * time.Millisecond)
 					running.returns(1)
 					mine.hasID(1)
-					if s := a.Stats(); s.Void != 1 {
+					if s := a.Stats(); s.Discarded != 1 {
 						t.Errorf("Stats() = %+v; want one that was void", s)
 					}
 				} else {
@@ -509,7 +509,7 @@ func TestP17_ThirdHolderIsNotWaitedFor(t *testing.T) {
 		running.returns(1)
 		mine.hasID(1)
 		s.lacks(key)
-		if st := s.Stats(); st.Unleased != 1 {
+		if st := s.Stats(); st.Uncached != 1 {
 			t.Errorf("Stats() = %+v; want one without a lease", st)
 		}
 		late.waits()

@@ -51,9 +51,9 @@ func TestP5_WorkForNobodyStoresNothingInAStore(t *testing.T) {
 						}
 					}
 					if name == "error" || name == "panic" {
-						p.counted(0, statsOf("Left Failed FetchErrors FetchErrors HitStore HitStore"))
+						p.counted(0, statsOf("Canceled Failed FetchErrors FetchErrors HitStore HitStore"))
 					} else {
-						p.counted(0, statsOf("Left Failed Void Void HitStore HitStore"))
+						p.counted(0, statsOf("Canceled Failed Discarded Discarded HitStore HitStore"))
 					}
 				})
 			})

@@ -77,7 +77,7 @@ func TestP19_LeavingDisturbsNobodyWhoSharesARead(t *testing.T) {
 		p.faults[0].Heal()
 		patient.hasID(1)
 		s.calls()
-		p.counted(0, statsOf("Left Left HitStore"))
+		p.counted(0, statsOf("Canceled Canceled HitStore"))
 	})
 }
 

@@ -72,7 +72,7 @@ func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 						running.returns(id)
 						old.hasID(id)
 						p.faults[0].Heal()
-						if st := a.Stats(); id == tagged && (st.Unleased != 1 || st.Void != 0) {
+						if st := a.Stats(); id == tagged && (st.Uncached != 1 || st.Discarded != 0) {
 							t.Errorf("Stats() = %+v; want one that could not be stored", st)
 						}
 						p.begun(1)
@@ -99,7 +99,7 @@ func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
 		mine.hasID(tagged)
 		p.faults[0].Heal()
 		s.lacks(key)
-		if st := s.Stats(); st.Unleased != 1 {
+		if st := s.Stats(); st.Uncached != 1 {
 			t.Errorf("Stats() = %+v; want one that could not be stored", st)
 		}
 	})

@@ -496,7 +496,7 @@ func (w *world[K, V]) Peek(ctx context.Context, key int) (value, bool, error) {
 func (w *world[K, V]) Entry(ctx context.Context, key int) (zodiac.Entry[value], bool, error) {
 	e, ok, err := w.l.Entry(ctx, w.key(key))
 	to := zodiac.Entry[value]{
-		Created: e.Created, Age: e.Age, Left: e.Left, Stale: e.Stale, Kind: e.Kind, Tags: slices.Sorted(slices.Values(e.Tags)),
+		Created: e.Created, Age: e.Age, Left: e.Left, Kind: e.Kind, Tags: slices.Sorted(slices.Values(e.Tags)),
 	}
 	if ok && err == nil {
 		to.Value = w.unwrap(e.Value)

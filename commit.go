@@ -1,0 +1,134 @@
+package zodiac
+
+import (
+	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/remote"
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// commit is the commit point of a flight: it stores the result, unless the flight was discarded or
+// the verdict is against it, and counts what became of it. It is called before the callers have
+// their outcome.
+func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+	j := &f.Job
+	r, s := &j.result, j.stored
+	// An error may come from rules that keep inner loaders from fetching. Then it is only for the
+	// caller who has set them.
+	private := r.err != nil && j.ctx.inner.has(noFetch)
+	switch {
+	case r.err != nil && r.none == nil:
+		if c.failures != nil && !private && f.Kind != flight.Aside && r.stage == finished && !r.libraryError {
+			c.rememberError(f)
+		}
+		if s != nil {
+			s.fetch.ForAll()
+		}
+		return c.counted(j.outer, fetchErrors, OutcomeError)
+	case f.Kind == flight.Aside || private:
+		if s != nil {
+			s.fetch.ForEarlier()
+		}
+		return c.counted(j.outer, uncached, OutcomeUncached)
+	case s != nil:
+		return c.commitToStore(f)
+	default:
+		return c.commitToMemory(f)
+	}
+}
+
+func (c *engine[K, V]) commitToMemory(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+	j := &f.Job
+	r := &j.result
+	if !c.flights.Seal(f) {
+		c.supersede(f)
+		return c.counted(j.outer, discarded, OutcomeDiscarded)
+	}
+	switch {
+	case r.verdict == store:
+		c.put(&f.Key, r.entry, r.life, c.clock.Now())
+	case r.verdict == noTTL || f.Kind == flight.Forced:
+		c.remove(&f.Key) // it is older than a result that is not to be there
+	}
+	c.flights.Unseal(f)
+	switch r.verdict {
+	case store:
+		return c.counted(j.outer, stored, OutcomeStored)
+	case staleTags:
+		return c.counted(j.outer, discarded, OutcomeDiscarded)
+	case unfit:
+		return c.counted(j.outer, uncached, OutcomeUncached)
+	default:
+		return c.counted(j.outer, skipped, OutcomeSkipped)
+	}
+}
+
+// commitToStore seals the flight before it sends anything. Nobody joins from then on, so a caller
+// that begins after an invalidation has returned never waits for this result.
+func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
+	j := &f.Job
+	r, s := &j.result, j.stored
+	if !s.fetch.Stores() {
+		return c.counted(j.outer, uncached, OutcomeUncached)
+	}
+	leave, err := c.remote.Exclude(s.fetch.Values, s.fetch.Key)
+	if err != nil { // does not happen: these values have no end
+		return c.counted(j.outer, uncached, OutcomeUncached)
+	}
+	defer leave()
+	if !c.flights.Seal(f) {
+		s.fetch.ForEarlier()
+		return c.counted(j.outer, discarded, OutcomeDiscarded)
+	}
+	c.flights.Unseal(f)
+	if f.Kind == flight.Forced {
+		c.forget(&f.Key, s.fetch.Key) // whatever becomes of it: its callers are about to see something newer
+	}
+	res := remote.Result{Data: s.data, Life: r.life, Verdict: r.verdict.forStore()}
+	fate := s.fetch.Commit(&res)
+	if res.Verdict == remote.StaleTags {
+		r.verdict = staleTags
+	}
+	if c.remote.HasMemory() && (fate == remote.Stored || fate == remote.Tombstone) {
+		c.fillResult(f, fate == remote.Tombstone)
+	}
+	switch {
+	case fate == remote.Stored:
+		return c.counted(j.outer, stored, OutcomeStored)
+	case fate == remote.Tombstone && (r.verdict == skip || r.verdict == noTTL):
+		return c.counted(j.outer, skipped, OutcomeSkipped)
+	case fate == remote.Revoked || r.verdict == staleTags:
+		return c.counted(j.outer, discarded, OutcomeDiscarded)
+	}
+	if s.fetch.Fault != nil && r.fault == nil {
+		r.verdict, r.fault = unfit, c.storeError(s.fetch.Fault)
+	}
+	return c.counted(j.outer, uncached, OutcomeUncached)
+}
+
+// forStore returns the verdict as package remote knows it.
+func (v verdict) forStore() remote.Verdict {
+	return [...]remote.Verdict{remote.Storable, remote.Skip, remote.Skip, remote.StaleTags, remote.Unfit}[v]
+}
+
+// rememberError remembers the error of a flight for WithErrorTTL: for all processes if there is a
+// lease to do so under, else in this one.
+func (c *engine[K, V]) rememberError(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	r, s := &f.Job.result, f.Job.stored
+	if !c.flights.Seal(f) {
+		return
+	}
+	leased := s != nil && s.fetch.Leased()
+	if !leased {
+		c.remember(&f.Key, r.err)
+	}
+	c.flights.Unseal(f)
+	if leased {
+		s.fetch.Remember(r.err.Error(), r.began, c.opts.life.shorten(c.opts.life.failed))
+	}
+}
+
+// counted counts the outcome of a fetch and returns it.
+func (c *core) counted(by *callState, n counter, o Outcome) Outcome {
+	c.count(n, by.collectors())
+	return o
+}

@@ -1,0 +1,167 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errSkipped is the error of a command that was not sent.
+var errSkipped = errors.New("not asked: it has failed too often, or the time of WithStoreTimeout is spent")
+
+// A Budget is the time that one call may still spend on the store.
+type Budget struct{ left time.Duration }
+
+// NewBudget returns the budget of one call.
+func (c *Client) NewBudget() Budget { return Budget{c.Timeout} }
+
+// ask sends one command to the store. It returns errSkipped if the budget is spent or the breaker
+// is open.
+func ask[T any](ctx context.Context, c *Client, b *Budget, command func(context.Context) (T, error)) (T, error) {
+	if b.left <= 0 || !c.breaker.allows() {
+		var zero T
+		return zero, errSkipped
+	}
+	return send(ctx, c, b, command)
+}
+
+// send is ask whether or not the breaker is open. It is for writes: nobody else makes up for a
+// write that was not sent.
+//
+// While the store is well, the command runs on the caller's goroutine: handing it over would cost
+// a quarter of a round trip. A client may notice the end of a context no sooner than its deadline.
+// So after a fault of the store a command whose caller can leave gets a goroutine of its own.
+func send[T any](ctx context.Context, c *Client, b *Budget, command func(context.Context) (T, error)) (v T, err error) {
+	began := time.Now()
+	if ctx.Done() == nil || c.breaker.faults.Load() == 0 {
+		v, err = timed(ctx, c, began, b.left, command)
+	} else {
+		v, err = detached(ctx, c, began, b.left, command)
+	}
+	b.left -= time.Since(began)
+	return v, err
+}
+
+// do is send for a command without a result.
+func do(ctx context.Context, c *Client, b *Budget, command func(context.Context) error) error {
+	_, err := send(ctx, c, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, command(ctx) })
+	return err
+}
+
+func detached[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var zero T
+	done := make(chan result, 1)
+	if !c.tasks.run(func() {
+		v, err := timed(context.WithoutCancel(ctx), c, began, limit, command)
+		done <- result{v, err}
+	}) {
+		return zero, ErrClosed
+	}
+	select {
+	case res := <-done:
+		return res.value, res.err
+	case <-ctx.Done():
+		return zero, ctx.Err()
+	}
+}
+
+func timed[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (v T, err error) {
+	ctx, cancel := c.limits.limit(ctx, began, limit)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v\n\n%s", p, debug.Stack())
+		}
+		if cancel != nil {
+			cancel()
+		}
+		// A command that took much longer than its limit was held up by a stop of this process,
+		// which says nothing about the store.
+		if err == nil || time.Since(began) < 2*limit {
+			c.breaker.saw(err)
+		}
+	}()
+	return command(ctx)
+}
+
+// later runs a command in the background. Only Close waits for it. It returns false if Close no
+// longer takes tasks.
+func (c *Client) later(ctx context.Context, command func(context.Context)) bool {
+	return c.tasks.run(func() { c.last(ctx, command) })
+}
+
+// last runs a command whose caller may have left.
+func (c *Client) last(ctx context.Context, command func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
+	defer cancel()
+	command(ctx)
+}
+
+// limits makes contexts that end after a limit. Commands that can end in no other way, and are sent
+// at about the same time under the same limit, share one timer. To set and stop a timer for each
+// would be a tenth of the cost of a read.
+type limits struct {
+	mu      sync.Mutex // guards writes of the field below
+	current atomic.Pointer[sharedLimit]
+}
+
+type sharedLimit struct {
+	context.Context
+	stop  context.CancelFunc
+	until time.Time // it is for commands that begin before
+	limit time.Duration
+}
+
+// limitGrain is by how much a shared limit may be too short.
+const limitGrain = 20 * time.Millisecond
+
+// limit returns a context that ends limit after began, or up to limitGrain earlier, and a function
+// to free it, which may be nil.
+func (l *limits) limit(ctx context.Context, began time.Time, limit time.Duration) (context.Context, context.CancelFunc) {
+	if ctx.Done() != nil {
+		return context.WithTimeout(ctx, limit)
+	}
+	s := l.current.Load()
+	if s == nil || s.limit != limit || !began.Before(s.until) {
+		if limit < 10*limitGrain || s != nil && s.limit != limit && began.Before(s.until) {
+			return context.WithTimeout(ctx, limit)
+		}
+		s = l.renew(began, limit)
+	}
+	return limitedContext{s, ctx}, nil
+}
+
+// renew makes a shared limit for the commands of the next limitGrain.
+func (l *limits) renew(began time.Time, limit time.Duration) *sharedLimit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.current.Load(); s != nil && s.limit == limit && began.Before(s.until) {
+		return s
+	}
+	ctx, stop := context.WithDeadline(context.Background(), began.Add(limit))
+	s := &sharedLimit{ctx, stop, began.Add(limitGrain), limit}
+	l.current.Store(s)
+	return s
+}
+
+// stop frees the current limit, once no command runs. Earlier ones end by themselves.
+func (l *limits) stop() {
+	if s := l.current.Load(); s != nil {
+		s.stop()
+	}
+}
+
+// A limitedContext has the end of a shared limit and the values of another context.
+type limitedContext struct {
+	*sharedLimit
+	values context.Context
+}
+
+func (c limitedContext) Value(key any) any { return c.values.Value(key) }

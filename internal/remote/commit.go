@@ -1,0 +1,147 @@
+package remote
+
+import (
+	"context"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
+)
+
+// A Result is what a fetch has brought, as far as the store is concerned.
+type Result struct {
+	Data    []byte        // its record
+	Life    time.Duration // how long it lives
+	Verdict Verdict
+}
+
+// A Verdict says whether a result is to be stored.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Storable  Verdict = iota
+	Skip              // it is not to be stored, and nothing is to be there instead
+	StaleTags         // one of its tags was deleted during the fetch
+	Unfit             // it cannot be stored
+)
+
+// A Fate is what has become of a result.
+type Fate uint8
+
+// The fates.
+const (
+	Stored    Fate = iota
+	Tombstone      // the key is absent, and a tombstone says so to those who wait
+	Revoked        // an invalidation came in between: nothing was written
+	NotStored      // nothing was written for another reason
+)
+
+// Commit stores the result of a flight that nobody joins any more. If the result is to be skipped,
+// or is that of a forced fetch and cannot be stored, Commit leaves a tombstone, which removes an old
+// value too. It may change r.Verdict to StaleTags, and set Fault.
+func (f *Fetch) Commit(r *Result) Fate {
+	fresh := f.checkTags(&r.Verdict)
+	fits := r.Verdict == Storable && f.Fault == nil
+	rec := driver.Record{Data: r.Data, TTL: r.Life}
+	if r.Verdict == Skip || f.Force && !fits {
+		rec = f.tombstone()
+	} else if !fits { // what is there is no older than what these callers may have
+		f.ForEarlier()
+		return NotStored
+	}
+	ok, err := f.commit(rec)
+	if err != nil {
+		f.Owner.StoreFailed(fault("Commit", err)) // the callers have the value
+	}
+	switch {
+	case err != nil:
+		f.ForEarlier()
+		return NotStored
+	case !ok:
+		f.ForEarlier()
+		return Revoked
+	}
+	if f.before = never; !fresh { // the store's fence knows nothing of tags
+		f.ForEarlier()
+	}
+	if f.Force {
+		// A process that does not receive this keeps its entry for as long as WithMemory allows.
+		_ = f.Client.Publish(f.Values, &f.Budget, f.Key)
+	}
+	if rec.Tombstone {
+		return Tombstone
+	}
+	return Stored
+}
+
+// checkTags looks whether a tag of the result was deleted since the fetch began. It returns false
+// if one was, or may have been, also for a result that is not to be stored anyway.
+//
+// This comes after the flight is sealed. Nobody joins any more, so everybody who has joined began
+// before a deletion that is not seen here had returned.
+func (f *Fetch) checkTags(v *Verdict) (fresh bool) {
+	if len(f.Client.Tags) == 0 && !f.Client.LateTags {
+		return true
+	}
+	if _, unknown := f.Fault.(*Fault); unknown { //nolint:errorlint // a Fault within a codec's error is another store's
+		return false
+	}
+	current, err := f.Client.current(f.Values, &f.Budget, &f.tags)
+	switch {
+	case *v != Storable || f.Fault != nil:
+	case err != nil:
+		f.Fault = fault("GetMany", err)
+	case !current:
+		*v = StaleTags
+	}
+	return err == nil && current
+}
+
+// tombstone returns the record that tells other processes that the result may not be stored, so
+// that they do not wait for each other to find that out.
+func (f *Fetch) tombstone() driver.Record {
+	rec := record.Record{Kind: record.Skipped, Created: f.Client.Clock.Time(f.Client.Clock.Now())}
+	return driver.Record{Data: rec.AppendTo(nil), TTL: min(f.Client.Lease, firstGrant), Tombstone: true}
+}
+
+// Remember leaves the text of an error for all processes, for as long as life says. What the key
+// holds stays.
+func (f *Fetch) Remember(text string, began int64, life time.Duration) {
+	if f.Force || f.Seen != "" {
+		return
+	}
+	rec := record.Record{Kind: record.Failed, Created: f.Client.Clock.Time(began), Payload: []byte(text)}
+	if _, err := f.commit(driver.Record{Data: rec.AppendTo(nil), TTL: life, Tombstone: true}); err != nil {
+		f.Owner.StoreFailed(fault("Commit", err)) // the callers have the function's error
+	}
+}
+
+// commit stores a record under the flight's lease. In a store that lends none, it stores the record
+// if nobody else has stored one.
+func (f *Fetch) commit(rec driver.Record) (bool, error) {
+	if f.Client.leaser == nil {
+		f.lease.end()
+		return f.commitBare(rec)
+	}
+	return f.lease.commit(f.Values, &f.Budget, rec, ask[bool])
+}
+
+// commitBare stores a record in a store that lends no leases.
+func (f *Fetch) commitBare(rec driver.Record) (bool, error) {
+	store, replaces := f.Client.Store, f.Force || f.Seen != ""
+	return ask(f.Values, f.Client, &f.Budget, func(ctx context.Context) (bool, error) {
+		switch {
+		case rec.Tombstone && !replaces:
+			return true, nil
+		case rec.Tombstone:
+			_, err := store.Delete(ctx, f.Key)
+			return err == nil, err
+		case replaces:
+			err := store.Set(ctx, f.Key, rec)
+			return err == nil, err
+		default:
+			return store.Add(ctx, f.Key, rec)
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package remote
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+
+	"github.com/zodiac-go/zodiac/internal/keytext"
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// Memory in front of a store holds what was read from the store or committed to it, until an
+// invalidation is received.
+//
+// An invalidation may come between the reading of a record and its insertion into memory. So every
+// key belongs to one of many stripes, each with a counter. A reader takes a FillToken, which has
+// the counter, before its command is sent. It fills memory only if the counter is still the same.
+// An invalidation moves the counter before it removes anything. Both run under the flights' lock of
+// the key.
+
+const (
+	nearStripes = 1024
+
+	// lifeWithoutBus is how long memory keeps an entry in front of a store without a Bus.
+	lifeWithoutBus = time.Second
+)
+
+// A FillToken permits to put a value into memory if it was read by a command that was sent after
+// the token was taken. It is void once the key has been invalidated. The zero FillToken permits
+// nothing.
+type FillToken struct {
+	stripe uint64 // the stripe's counter, never 0
+	epoch  uint64 // of the tags in this process
+}
+
+// Moved returns the token as it is after the holder itself has called Invalidate once.
+func (t FillToken) Moved() FillToken {
+	if t.stripe != 0 {
+		t.stripe++
+	}
+	return t
+}
+
+// near is the index of what memory in front of the store holds, and its subscription.
+type near struct {
+	memory  *Memory
+	life    time.Duration // of an entry, at most
+	stripes [nearStripes]atomic.Uint64
+
+	// connected says that invalidations are received. Memory is used only then. It changes under
+	// mu.
+	connected atomic.Bool
+	subs      atomic.Uint64 // subscriptions so far: each has a number
+
+	mu          sync.Mutex // guards the fields below
+	places      map[keyHash]any
+	sweepPlaces int // the size of places at which those that memory has nothing for are removed
+	tags        map[keyHash]weak.Pointer[tier.Label]
+	sweepTags   int // likewise those that no entry has
+	subscribing bool
+	closed      bool
+	sub, lost   uint64 // the subscription in use, and the last one that was lost
+	stop        func() // ends the subscription
+	cancel      func() // ends the attempts to subscribe
+}
+
+const (
+	firstPlaceSweep = 1024
+	firstTagSweep   = 64
+)
+
+// A keyHash stands for a key of the store in messages: a part of its SHA-256.
+type keyHash [16]byte
+
+func hashKey(key string) keyHash {
+	sum := sha256.Sum256([]byte(key))
+	return keyHash(sum[:16])
+}
+
+func newNear(memory *Memory, life time.Duration, bus bool) *near {
+	n := &near{
+		memory: memory, life: life,
+		places: make(map[keyHash]any), sweepPlaces: firstPlaceSweep,
+		tags: make(map[keyHash]weak.Pointer[tier.Label]), sweepTags: firstTagSweep,
+	}
+	for i := range n.stripes {
+		n.stripes[i].Store(1)
+	}
+	if !bus {
+		n.life = min(life, lifeWithoutBus)
+		n.connected.Store(true)
+	}
+	return n
+}
+
+func (n *near) stripe(h keyHash) *atomic.Uint64 {
+	return &n.stripes[binary.LittleEndian.Uint16(h[:])%nearStripes]
+}
+
+// invalidateAll moves the counters of all stripes: any key may have been invalidated.
+func (n *near) invalidateAll() {
+	for i := range n.stripes {
+		n.stripes[i].Add(1)
+	}
+}
+
+// HasMemory reports whether there is memory in front of the store.
+func (c *Client) HasMemory() bool { return c.near != nil }
+
+// NearLife returns how long an entry may stay in memory whose record lives for life.
+func (c *Client) NearLife(life time.Duration) time.Duration { return min(life, c.near.life) }
+
+// FillToken returns a token for a value of key that is read from now on. It is zero if there is no
+// memory in front of the store, or if invalidations are not received; then it begins to subscribe.
+func (c *Client) FillToken(key string) FillToken {
+	n := c.near
+	if n == nil {
+		return FillToken{}
+	}
+	if !n.connected.Load() {
+		c.subscribe()
+		return FillToken{}
+	}
+	return FillToken{n.stripe(hashKey(key)).Load(), c.Space.Epoch()}
+}
+
+// Permits reports whether a value may be put into memory that was read after token was taken. If
+// so, messages about key will find place, and messages about tags the labels. The caller holds the
+// flights' lock of the key, and puts the value there before it lets go.
+func (c *Client) Permits(key string, token FillToken, place any, tags []tier.Tag) bool {
+	n, h := c.near, hashKey(key)
+	n.notePlace(h, place)
+	if len(tags) > 0 {
+		n.noteTags(&c.Names, tags)
+	}
+	// After the notes: an invalidation moves the counters first, and looks for notes then.
+	return token.stripe != 0 && n.stripe(h).Load() == token.stripe && c.Space.Epoch() == token.epoch
+}
+
+// Invalidate voids the FillTokens of key in this process. The caller holds the flights' lock of the
+// key, and removes afterwards what memory has.
+func (c *Client) Invalidate(key string) {
+	if c.near != nil {
+		c.near.stripe(hashKey(key)).Add(1)
+	}
+}
+
+// InvalidateAll voids all FillTokens in this process.
+func (c *Client) InvalidateAll() {
+	if c.near != nil {
+		c.near.invalidateAll()
+	}
+}
+
+// notePlace notes the place in memory of a key.
+func (n *near) notePlace(h keyHash, place any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.places) >= n.sweepPlaces {
+		maps.DeleteFunc(n.places, func(_ keyHash, p any) bool { return n.memory.Empty(p) })
+		n.sweepPlaces = max(firstPlaceSweep, 2*len(n.places))
+	}
+	n.places[h] = place
+}
+
+// noteTags notes the labels of tags, for as long as entries have them.
+func (n *near) noteTags(names *keytext.Names, tags []tier.Tag) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.tags) >= n.sweepTags {
+		maps.DeleteFunc(n.tags, func(_ keyHash, l weak.Pointer[tier.Label]) bool { return l.Value() == nil })
+		n.sweepTags = max(firstTagSweep, 2*len(n.tags))
+	}
+	for _, t := range tags {
+		n.tags[hashKey(names.Tag(t.Label.Name))] = weak.Make(t.Label)
+	}
+}
+
+// label returns the label of a tag, or nil if no entry has the tag.
+func (n *near) label(h keyHash) *tier.Label {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.tags[h].Value()
+}
+
+// place returns the place of a key.
+func (n *near) place(h keyHash) (any, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p, ok := n.places[h]
+	return p, ok
+}

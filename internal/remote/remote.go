@@ -1,0 +1,221 @@
+// Package remote is a cache's side of its store, in string keys and records. It sends commands,
+// decides about leases, and hears from the bus what other processes have invalidated.
+//
+// The package knows nothing of K and V, of codecs, and of users' functions: the root package
+// encodes, decodes and calls. It sees memory only through [Memory], and a flight only through
+// [Owner].
+//
+// Where to start:
+//
+//   - remote.go: [Client], one for each cache over a store, and how Close ends it.
+//   - command.go: how a command is sent: budget, time limit, breaker (breaker.go).
+//   - read.go: reads, and what is known of a record that was read. sharedread.go: concurrent
+//     reads of one key share a command.
+//   - fetch.go: [Fetch], what a flight does in the store: it acquires the lease, watches the
+//     tags, commits. wait.go: how it waits for another process. lease.go: a lease that renews
+//     itself, and who ends it.
+//   - write.go: what the methods that write send. bare.go: stores without leases.
+//   - tag.go: the generations of tags that processes share.
+//   - near.go: memory in front of the store: what it holds, and when it may be filled.
+//     bus.go: the subscription that keeps it coherent, and what happens when that is cut.
+//
+// # Invariants
+//
+// A command is sent before its caller's budget is spent, and ends with it. A read that begins
+// after an invalidation has returned is never answered by a command that was sent before.
+// Nothing is written under a lease once another may hold it. Memory is filled only if nothing was
+// invalidated since before the command that read the value was sent.
+//
+// # Goroutines
+//
+// A Client starts a goroutine for a command whose caller may leave early, for a read that several
+// callers share, for what is given back in the background, for a probe of the breaker, and for the
+// subscription. Close waits for all of them. Leases renew themselves by timers.
+package remote
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/coarse"
+	"github.com/zodiac-go/zodiac/internal/keytext"
+	"github.com/zodiac-go/zodiac/internal/tag"
+)
+
+var (
+	// ErrBusy is the error of a fetch that has waited too long for another process, and of a
+	// write that others keep getting in the way of.
+	ErrBusy = errors.New("zodiac: busy: others keep writing or fetching the key")
+
+	// ErrClosed is returned for commands that Close came before.
+	ErrClosed = errors.New("zodiac: the cache's side of the store is closed")
+)
+
+// A Fault is the failure of an operation of the store.
+type Fault struct {
+	Op  string // the method of the store
+	Err error  // what it returned
+}
+
+func (f *Fault) Error() string { return f.Op + " of the store: " + f.Err.Error() }
+
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Skipped reports whether the command was not sent: the breaker is open, or the budget is spent.
+func (f *Fault) Skipped() bool { return errors.Is(f.Err, errSkipped) }
+
+// Unknown reports whether nobody knows if the operation was, or will be, carried out: it was sent,
+// it writes, and it has no answer.
+func (f *Fault) Unknown() bool {
+	switch f.Op {
+	case "Set", "Add", "Expire", "Delete", "Clear", "Commit", "Publish":
+		return !f.Skipped() && !isAnswer(f.Err)
+	default:
+		return false
+	}
+}
+
+// isAnswer reports whether err is an answer of a server, which has refused the operation. Clients of
+// Redis mark such errors by a method.
+func isAnswer(err error) bool {
+	var answer interface{ RedisError() }
+	return errors.As(err, &answer)
+}
+
+// fault returns err as a Fault of op. ErrMiss and ErrClosed say nothing about the store and stay as
+// they are.
+func fault(op string, err error) error {
+	if err == nil || errors.Is(err, driver.ErrMiss) || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return &Fault{op, err}
+}
+
+// A Config is what a Client is made of. All periods are positive unless a comment says otherwise.
+type Config struct {
+	Name  string // of the loader, for errors
+	Store driver.Store
+	Guard driver.Guard  // nil = none
+	Names keytext.Names // of the loader's keys
+
+	Lease   time.Duration // of a fetch, renewed while it runs
+	Wait    time.Duration // for another process' fetch; 0 = not at all
+	Fail    bool          // ErrBusy when that is over; else fetch without a lease
+	Timeout time.Duration // the time that one call may spend on the store
+
+	// FailClosed makes a store that does not answer the error of a fetch.
+	FailClosed bool
+
+	// Remembers says that errors of fetches are remembered.
+	Remembers bool
+
+	// NeedsLeft says that readers need the time left of a record.
+	NeedsLeft bool
+
+	Tags     []string   // that all entries have, sorted
+	LateTags bool       // entries may have tags that only their values tell
+	Space    *tag.Space // of the cache's memory
+
+	Memory     *Memory       // in front of the store; nil = none
+	MemoryLife time.Duration // the longest life of an entry there
+
+	Clock *coarse.Clock
+	Log   func(level slog.Level, msg string, args ...any)
+}
+
+// A Memory is the memory in front of the store. The functions are safe for concurrent use, and do
+// not block.
+type Memory struct {
+	Clear  func()               // removes everything
+	Remove func(place any)      // removes what a place has
+	Empty  func(place any) bool // reports whether a place has nothing
+}
+
+// A Client is a cache's side of a store. Make it with New. It is safe for concurrent use.
+type Client struct {
+	Config
+	leaser driver.Leaser     // these are nil if the store is not one
+	data   driver.DataReader // also nil if readers need the time left
+	batch  driver.Batcher
+	waker  driver.Waker
+	bus    driver.Bus
+
+	near    *near // nil without memory in front
+	breaker breaker
+	limits  limits
+	reads   sharedReads
+	bare    bareWrites
+	tasks   tasks
+	moments atomic.Uint64
+}
+
+// New returns a Client. It sends nothing and starts nothing.
+func New(cfg Config) *Client {
+	c := &Client{Config: cfg}
+	c.leaser, _ = cfg.Store.(driver.Leaser)
+	c.batch, _ = cfg.Store.(driver.Batcher)
+	c.waker, _ = cfg.Store.(driver.Waker)
+	c.bus, _ = cfg.Store.(driver.Bus)
+	if !cfg.NeedsLeft {
+		c.data, _ = cfg.Store.(driver.DataReader)
+	}
+	c.reads.init()
+	c.breaker.init(c.probe, c.breakerChanged)
+	if cfg.Memory != nil {
+		c.near = newNear(cfg.Memory, cfg.MemoryLife, c.bus != nil)
+	}
+	return c
+}
+
+// Close ends what the Client has started, and waits for it or until ctx ends. The flights of the
+// cache are over. Later commands may still be sent; those that need a goroutine get ErrClosed.
+func (c *Client) Close(ctx context.Context) error {
+	if c.near != nil {
+		c.near.close()
+	}
+	err := c.tasks.close(ctx)
+	if c.near != nil {
+		c.near.unsubscribe()
+	}
+	c.limits.stop()
+	return err
+}
+
+// A Moment is a point in a logical time that orders the beginnings of reads, flights and commands
+// in this process.
+type Moment uint64
+
+// never is after every Moment.
+const never Moment = math.MaxUint64
+
+// Now returns a new Moment, after all that were returned before.
+func (c *Client) Now() Moment { return Moment(c.moments.Add(1)) }
+
+// Lends reports whether the store lends leases.
+func (c *Client) Lends() bool { return c.leaser != nil }
+
+// breakerChanged logs that the store is no longer used, or used again.
+func (c *Client) breakerChanged(skipped bool) {
+	if skipped {
+		c.Log(slog.LevelError, "zodiac: store keeps failing; not using it for now, probing in the background")
+	} else {
+		c.Log(slog.LevelInfo, "zodiac: store answers again; using it")
+	}
+}
+
+// probe asks the store for something small in the background.
+func (c *Client) probe(report func(error)) {
+	if !c.tasks.run(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+		defer cancel()
+		_, err := c.Store.Get(ctx, c.Names.Epoch())
+		report(err)
+	}) {
+		report(context.Canceled)
+	}
+}

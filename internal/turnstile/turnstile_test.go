@@ -1,0 +1,63 @@
+package turnstile
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestCallersOfOneKeyTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns Turnstile[string]
+		inside, most := 0, 0
+		for range 10 {
+			go func() {
+				if err := turns.Enter(t.Context(), "k"); err != nil {
+					t.Error(err)
+					return
+				}
+				defer turns.Leave("k")
+				inside++
+				most = max(most, inside)
+				time.Sleep(time.Second)
+				inside--
+			}()
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if most != 1 || len(turns.Entered()) != 0 {
+			t.Errorf("%d callers were inside at once, %d keys are left; want 1 and none", most, len(turns.Entered()))
+		}
+	})
+}
+
+func TestKeysDoNotWaitForEachOther(t *testing.T) {
+	var turns Turnstile[string]
+	for _, key := range []string{"a", "b"} {
+		if err := turns.Enter(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turns.Leave("a")
+	if got := turns.Entered(); len(got) != 1 || got[0] != "b" {
+		t.Errorf("Entered = %v; want b alone", got)
+	}
+}
+
+func TestCallerWhoseContextEndsLeavesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns Turnstile[int]
+		_ = turns.Enter(t.Context(), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := turns.Enter(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Enter = %v; want the context's error", err)
+		}
+		turns.Leave(1)
+		if err := turns.Enter(t.Context(), 1); err != nil || len(turns.turns) != 1 {
+			t.Errorf("Enter = %v with %d turns; want the free turn", err, len(turns.turns))
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package zodiac
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/zodiac-go/zodiac/internal/remote"
+)
+
+// An EventKind says what an Event is about.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	// EventFetch says that a fetch on behalf of the cache has returned. Took is how long it ran,
+	// Outcome what became of its result, Err its error.
+	EventFetch EventKind = iota
+	// EventFault says that something kept a value out of the cache, although its caller has the
+	// value: the key has no text, the value has too many tags, or the store or the codec failed.
+	// Err says what.
+	EventFault
+)
+
+// String returns "fetch" or "fault".
+func (k EventKind) String() string {
+	if k == EventFault {
+		return "fault"
+	}
+	return "fetch"
+}
+
+// An Outcome is what became of the result of a fetch. The counts of the same names in [Stats] add
+// them up.
+type Outcome string
+
+// The outcomes of a fetch.
+const (
+	OutcomeStored    Outcome = "stored"
+	OutcomeDiscarded Outcome = "discarded"
+	OutcomeSkipped   Outcome = "skipped"
+	OutcomeUncached  Outcome = "uncached"
+	OutcomeError     Outcome = "error"
+)
+
+// An Event tells an [Observer] about a fetch or a fault.
+type Event struct {
+	Kind    EventKind
+	Loader  string // the name of the loader
+	Key     any    // the key, of the loader's type K; nil if the event is about several
+	Outcome Outcome
+	Took    time.Duration
+	Err     error
+}
+
+// An Observer is told about fetches and faults, never about a hit in memory.
+//
+// Observe is called under no lock, by many goroutines at once. An event of a fetch comes on the
+// fetch's goroutine after all callers have their outcome, so that only Close waits for it. An event
+// about a key without text, or about a store that fails to answer a caller, comes on the caller's
+// goroutine, which waits. The context has the values of the caller's context and does not end. If
+// Observe panics, the panic is logged, if there is a logger, and goes no further.
+type Observer interface {
+	Observe(ctx context.Context, e Event)
+}
+
+// observe tells the Observer.
+func (c *core) observe(ctx context.Context, e Event) {
+	if c.observer == nil {
+		return
+	}
+	e.Loader = c.name
+	_ = c.guard("WithObserver", func() { c.observer.Observe(context.WithoutCancel(ctx), e) }) // there is nobody else to tell
+}
+
+// fault reports an error that callers do not, or not only, get.
+func (c *core) fault(ctx context.Context, key any, err error) {
+	c.log(slog.LevelWarn, "zodiac: fault", "error", err)
+	c.observe(ctx, Event{Kind: EventFault, Key: key, Err: err})
+}
+
+// storeFault reports that the store has failed, and returns the error for a caller who may see it.
+func (c *core) storeFault(ctx context.Context, key any, err error) error {
+	bad := c.storeError(err)
+	if f, ok := errors.AsType[*remote.Fault](err); !ok || !f.Skipped() { // that was reported when it began
+		c.fault(ctx, key, bad)
+	}
+	return bad
+}
+
+// storeError returns the *StoreError for a fault of the store. Other errors stay as they are.
+func (c *core) storeError(err error) error {
+	if f, ok := err.(*remote.Fault); ok { //nolint:errorlint // one that is wrapped is another store's
+		return &StoreError{Loader: c.name, Op: f.Op, Err: f.Err}
+	}
+	return err
+}
+
+// log writes to the logger, if there is one. A handler that panics harms nobody.
+func (c *core) log(level slog.Level, msg string, args ...any) {
+	if c.logger == nil {
+		return
+	}
+	_ = c.guarded("WithLogger", func() {
+		c.logger.Log(context.Background(), level, msg, append([]any{"loader", c.name}, args...)...)
+	})
+}

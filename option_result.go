@@ -1,0 +1,54 @@
+package zodiac
+
+import (
+	"errors"
+	"fmt"
+)
+
+// SkipIf makes the loader not store results for which skip returns true. The callers get them all
+// the same. SkipIf applies to every fetch, that of GetOrFetch included; Set stores everything. skip
+// runs on the goroutine of the fetch. If it panics, the callers get a [*PanicError]. By default a
+// Loader skips nil pointers and nil interfaces, and a Cache skips nothing.
+func SkipIf[V any](skip func(V) bool) Option {
+	return function("SkipIf", skip, func(c *config) *any { return &c.skipIf })
+}
+
+// CacheNil makes a Loader store nil pointers and nil interfaces like other values. By default they
+// are not stored, and the next call fetches again.
+func CacheNil() Option {
+	return option(func(c *config) { c.cacheNil = true })
+}
+
+// NoneIf names errors of the fetch that mean "does not exist". If the error of a fetch matches one
+// of them, by errors.Is, that is remembered, and every caller gets an error that matches both it and
+// [ErrNone]. Several NoneIf add up. By default only ErrNone itself is remembered.
+func NoneIf(errs ...error) Option {
+	return option(func(c *config) {
+		if len(errs) == 0 {
+			c.fault("NoneIf", errors.New("no errors given"))
+		}
+		for i, err := range errs {
+			if err == nil {
+				c.fault("NoneIf", fmt.Errorf("error %d of %d is nil", i+1, len(errs)))
+				continue
+			}
+			c.noneIf = append(c.noneIf, &noneError{err})
+		}
+	})
+}
+
+// ValidIf makes an entry for which valid returns false count as absent for Get, GetOrFetch, GetMany,
+// Peek and Entry. The next fetch replaces it. valid runs on the goroutine of the reader at every
+// hit. If it panics, the reader gets a [*PanicError]. Methods that write do not call it. By default
+// entries are valid until they expire.
+func ValidIf[K comparable, V any](valid func(K, Entry[V]) bool) Option {
+	return function("ValidIf", valid, func(c *config) *any { return &c.validIf })
+}
+
+// WithClone makes memory keep copies of its own. Values are cloned on the way in and on the way out,
+// so that no two callers share anything that clone copies. A nil is not cloned. On the way in clone
+// runs on the goroutine of the fetch, on the way out on that of the reader. If it panics, that one
+// gets a [*PanicError]. By default callers share the values in memory and must not change them.
+func WithClone[V any](clone func(V) V) Option {
+	return function("WithClone", clone, func(c *config) *any { return &c.clone })
+}

@@ -1,0 +1,207 @@
+package zodiac
+
+import (
+	"errors"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
+	"github.com/zodiac-go/zodiac/internal/remote"
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// storeKey returns the store's key for a place.
+func (c *engine[K, V]) storeKey(place *tier.Key[K], key K, op string) (storeKey, full string, err error) {
+	text := place.Text
+	if c.opts.keys.Plain {
+		if text, err = c.opts.keys.Text(key); err != nil {
+			return "", "", &KeyError{Loader: c.name, Op: op, Err: err}
+		}
+	}
+	storeKey, full = c.remote.Names.Entry(c.opts.keys.Segment(text))
+	return storeKey, full, nil
+}
+
+// readStore reads the store for a lookup. ok is false if it has nothing that this caller may have.
+func (c *engine[K, V]) readStore(l *lookup[K, V]) (a answer[V], ok bool) {
+	got, err := c.remote.Read(l.ctx, &l.budget, l.storeKey)
+	if err != nil {
+		return c.unread(l, err)
+	}
+	return c.openRecord(l, &got, nil, nil)
+}
+
+// unread is the answer, if there is one, where the store has given none.
+func (c *engine[K, V]) unread(l *lookup[K, V], err error) (a answer[V], ok bool) {
+	switch {
+	case errors.Is(err, driver.ErrMiss):
+		return a, false
+	case l.ctx.Err() != nil:
+		c.count(canceled, l.sinks)
+		return answer[V]{err: l.ctx.Err()}, true
+	case errors.Is(err, remote.ErrClosed):
+		return answer[V]{err: ErrClosed}, true
+	}
+	bad := c.storeFault(l.ctx, l.key, err)
+	if c.remote.FailClosed {
+		c.count(failed, l.sinks)
+		return answer[V]{err: bad}, true
+	}
+	if l.spare != nil {
+		if a = c.take(l.spare.f, l.spare.err, l.spare.as); a.err != nil && !isNone(a.err) {
+			c.count(failed, l.sinks)
+		} else {
+			c.count(shared, l.sinks)
+		}
+		return a, true
+	}
+	return a, false
+}
+
+// usableRecord reports whether a record is an entry of this loader, and counts what is wrong with
+// it. Whether its value can be decoded shows only when it is.
+func (c *core) usableRecord(full string, sinks []*counters, got *remote.Entry) bool {
+	rec := &got.Parsed
+	switch {
+	case got.Bad != nil, rec.Kind > record.None, rec.Kind == record.Value && rec.Codec != c.codec.Name():
+		c.count(corrupt, sinks)
+		return false
+	case rec.Text != full: // two keys of one hash
+		return false
+	case got.Invalid:
+		c.count(invalid, sinks)
+		return false
+	}
+	return true
+}
+
+// openRecord returns a reader's answer of a record, puts it into memory, and counts the hit. ok is
+// false if the record is of no use. A value that is not for memory is decoded into *v, a zero value
+// that nobody else has, or into a new one if v is nil. all, if it is not nil, is for the callers who
+// share the record.
+func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all *sharedCopy[V]) (a answer[V], ok bool) {
+	if c.expiredRecord(got) {
+		return a, false
+	}
+	if got.Record.Version == l.seen || !c.usableRecord(l.full, l.sinks, got) {
+		l.seen = got.Record.Version
+		return a, false
+	}
+	var e *tier.Entry[K, V]
+	switch {
+	case c.remote.HasMemory():
+		e = c.entryOf(&l.place, got)
+		v = &e.Value
+	case v == nil:
+		v = new(V)
+	}
+	var err error
+	if all == nil {
+		err = c.decode(&got.Parsed, v)
+	} else {
+		*v, err = all.get(&c.core, func(v *V) error { return c.decode(&got.Parsed, v) })
+	}
+	if err != nil {
+		c.count(corrupt, l.sinks)
+		c.fault(l.ctx, l.key, err)
+		l.seen = got.Record.Version
+		return a, false
+	}
+	if c.opts.validIf != nil || l.wantsEntry {
+		l.entry = c.describeRecord(v, got)
+	}
+	if c.opts.validIf != nil {
+		valid := false
+		if a.err = c.guard("ValidIf", func() { valid = c.opts.validIf(l.key, *l.entry) }); a.err != nil {
+			c.count(failed, l.sinks)
+			return a, true
+		}
+		if !valid {
+			c.count(invalid, l.sinks)
+			l.seen = got.Record.Version
+			return a, false
+		}
+	}
+	if e != nil {
+		c.fill(&l.place, l.storeKey, e, got)
+	}
+	return c.deliver(l, v, got)
+}
+
+// expiredRecord reports whether a record has expired since it was read, as far as that is known.
+func (c *core) expiredRecord(got *remote.Entry) bool {
+	ttl := got.Record.TTL
+	return ttl > 0 && ttl != Forever && c.clock.Now() >= expiry(got.Sent, ttl)
+}
+
+// deliver is the end of openRecord.
+func (c *engine[K, V]) deliver(l *lookup[K, V], v *V, got *remote.Entry) (a answer[V], ok bool) {
+	if got.Parsed.Kind == record.None {
+		a.err = c.noneOf(got)
+	} else if c.remote.HasMemory() {
+		if a.value, a.err = c.cloned(*v); a.err != nil {
+			c.count(failed, l.sinks)
+			return a, true
+		}
+	} else {
+		a.value = *v
+	}
+	c.count(hitStore, l.sinks)
+	// A record that slides is given its life anew at most once per eighth of it.
+	if life := got.Parsed.Slide; life != 0 && !l.mode.NoWrite && got.Record.TTL <= life-life/8 {
+		c.remote.ExpireLater(l.ctx, l.storeKey, life)
+	}
+	return a, true
+}
+
+// noneOf returns the readers' error of a None: one of NoneIf's, if the record's text is still one's.
+func (c *engine[K, V]) noneOf(got *remote.Entry) error {
+	return c.opts.nones.byText(string(got.Parsed.Payload))
+}
+
+// entryOf returns the entry of a record, without its value. In front of a store it is ready for
+// memory, except for its expiry.
+func (c *engine[K, V]) entryOf(place *tier.Key[K], got *remote.Entry) *tier.Entry[K, V] {
+	rec, near := &got.Parsed, c.remote.HasMemory()
+	var created int64
+	if near {
+		created = c.clock.Now() - int64(max(0, got.Read.Sub(rec.Created)))
+	}
+	e := c.mem.NewEntry(place, created, rec.Kind == record.None || near && (rec.Kind == record.Nil || len(rec.Tags) > 0))
+	if d := e.Detail(); d != nil {
+		d.Nil = rec.Kind == record.Nil
+		if rec.Kind == record.None {
+			d.None = c.noneOf(got)
+		}
+		if near {
+			for _, t := range rec.Tags {
+				d.Tags = append(d.Tags, c.tags.Label(t.Name).Tag())
+			}
+		}
+	}
+	return e
+}
+
+// describeRecord returns the snapshot of a record whose value was decoded.
+func (c *engine[K, V]) describeRecord(v *V, got *remote.Entry) *Entry[V] {
+	rec := &got.Parsed
+	d := &Entry[V]{Value: *v, Created: rec.Created, Age: max(0, got.Read.Sub(rec.Created)), Left: got.Record.TTL}
+	if d.Left != Forever {
+		d.Left -= time.Duration(c.clock.Now() - got.Sent)
+	}
+	switch rec.Kind {
+	case record.None:
+		d.Kind = KindNone
+	case record.Nil:
+		d.Kind = KindNil
+	}
+	d.Tags = recordTagNames(rec)
+	return d
+}
+
+func recordTagNames(rec *record.Record) (names []string) {
+	for _, t := range rec.Tags {
+		names = append(names, t.Name)
+	}
+	return names
+}

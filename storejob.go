@@ -1,0 +1,138 @@
+package zodiac
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/remote"
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+// A storeJob is the part of a job over a store. It is the Owner of the flight's remote.Fetch.
+type storeJob[K comparable, V any] struct {
+	fetch  remote.Fetch
+	c      *core
+	job    *job[K, V]
+	full   string // see lookup
+	sinks  []*counters
+	waits  func()
+	data   []byte         // the record of the result
+	shared *sharedCopy[V] // nil if every caller decodes a copy of its own
+}
+
+// newStoreJob returns the part over a store of a flight that l begins. It is called under the
+// key's lock.
+func (c *engine[K, V]) newStoreJob(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K, V]]) *storeJob[K, V] {
+	s := &storeJob[K, V]{
+		fetch: remote.Fetch{
+			Client: c.remote, Ctx: &f.Job.ctx, Values: context.WithoutCancel(l.ctx),
+			Key: l.storeKey, Seen: l.seen, Budget: l.budget,
+			Force: f.Kind == flight.Forced, Aside: f.Kind == flight.Aside,
+		},
+		c: &c.core, job: &f.Job, full: l.full, sinks: l.sinks, waits: l.waits,
+	}
+	s.fetch.Owner = s
+	s.fetch.Init()
+	if c.flat && !c.remote.HasMemory() {
+		s.shared = new(sharedCopy[V])
+	}
+	return s
+}
+
+// Usable implements remote.Owner.
+func (s *storeJob[K, V]) Usable(e *remote.Entry) bool { return s.c.usableRecord(s.full, s.sinks, e) }
+
+// StoreFailed implements remote.Owner.
+func (s *storeJob[K, V]) StoreFailed(err error) { s.c.storeFault(&s.job.ctx, s.job.key, err) }
+
+// Waits implements remote.Owner.
+func (s *storeJob[K, V]) Waits() {
+	if s.waits != nil {
+		s.waits()
+	}
+}
+
+// A sharedCopy is a value that all callers of a flight get, decoded by the first of them. It is for
+// values of a flat type: no caller can change it for another.
+type sharedCopy[V any] struct {
+	once  sync.Once
+	value V
+	err   error
+}
+
+// get returns the copy, which decode makes if it is not made yet. If decode exits its caller's
+// goroutine, that is the error of the others.
+func (s *sharedCopy[V]) get(c *core, decode func(*V) error) (V, error) {
+	s.once.Do(func() {
+		gone := &PanicError{Goexit: true, In: "WithCodec", Loader: c.name}
+		s.err = &CodecError{Loader: c.name, Op: "Unmarshal", Codec: c.codec.Name(), Err: gone}
+		s.err = decode(&s.value)
+	})
+	return s.value, s.err
+}
+
+// isFlat reports whether an assignment copies everything that a value of type t holds, or the rest
+// never changes.
+func isFlat(t reflect.Type) bool {
+	switch kind := t.Kind(); {
+	case t == reflect.TypeFor[time.Time](): // its *Location never changes
+		return true
+	case kind == reflect.Array:
+		return isFlat(t.Elem())
+	case kind == reflect.Struct:
+		for field := range t.Fields() {
+			if !isFlat(field.Type) {
+				return false
+			}
+		}
+		return true
+	default:
+		return reflect.Bool <= kind && kind <= reflect.Complex128 || kind == reflect.String
+	}
+}
+
+// storeOutcome returns a caller's answer of a flight over a store that is over, and how it counts.
+// numCounters means that it has been counted. ok is false if the outcome is not for this caller.
+func (c *engine[K, V]) storeOutcome(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
+	s := f.Job.stored
+	err := f.Err()
+	if only, ok := err.(*remote.Restricted); ok { //nolint:errorlint // it is never wrapped
+		if err = only.Err; l.began >= only.Before {
+			if only.IfDown {
+				l.spare = &spare[K, V]{f, err, as}
+			}
+			return a, as, false
+		}
+	}
+	if err == nil && s.fetch.Found != nil {
+		a, ok = c.openRecord(l, s.fetch.Found, nil, s.shared)
+		return a, numCounters, ok
+	}
+	return c.take(f, err, as), as, true
+}
+
+// take returns a caller's answer of the result of a flight. Every caller but the first gets a copy
+// of its own, unless values are shared.
+func (c *engine[K, V]) take(f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
+	s, r := f.Job.stored, &f.Job.result
+	switch {
+	case err != nil:
+		a.err = err
+	case as == fetched && !c.remote.HasMemory():
+		a.value = r.entry.Value
+	case c.remote.HasMemory() || s.data == nil:
+		a.value, a.err = c.cloned(r.entry.Value)
+	case s.shared != nil:
+		a.value, a.err = s.shared.get(&c.core, func(v *V) error { return c.decodeResult(s.data, v) })
+	default:
+		a.err = c.decodeResult(s.data, &a.value)
+	}
+	if a.err != nil {
+		var zero V
+		a.value = zero
+	}
+	return a
+}
