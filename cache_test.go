@@ -417,7 +417,7 @@ func TestCloseWhoseContextEndsGivesUpAndSaysWho(t *testing.T) {
 			wantError(t, name, (<-c).err, zodiac.ErrClosed)
 		}
 		wantError(t, "the fetch's context", fetching.Err(), context.Canceled)
-		must(t, l.Close(t.Context()))                  // waits for the functions that run
+		must(t, l.Close(t.Context()))                       // waits for the functions that run
 		wantStats(t, l.Stats(), zodiac.Stats{Discarded: 2}) // a Get that got ErrClosed counts nowhere
 	})
 }

@@ -1,6 +1,7 @@
 package zodiac_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -433,7 +434,31 @@ func TestCodecErrorSaysWhatFailedAndWhatToDo(t *testing.T) {
 func TestStoreErrorSaysWhatFailedAndWhatToDo(t *testing.T) {
 	cause := errors.New("cause")
 	err := &zodiac.StoreError{Loader: "users", Op: "Commit", Err: cause}
-	checkErrorText(t, err, cause, `loader "users"`, "Commit of the store: cause", "not known", "try again")
+	checkErrorText(t, err, cause, `loader "users"`, "Commit of the store: cause", "may still be carried out", "try again")
+}
+
+// An answeredError is an error that a server of Redis has answered with.
+type answeredError struct{ error }
+
+func (answeredError) RedisError() {}
+
+func TestOnlyAWriteWithoutAnAnswerMayStillBeCarriedOut(t *testing.T) {
+	silent := context.DeadlineExceeded
+	for _, tt := range []struct {
+		op      string
+		err     error
+		unknown bool
+	}{
+		{"Set", silent, true}, {"Delete", silent, true}, {"Clear", silent, true}, {"Publish", silent, true},
+		{"Get", silent, false}, {"GetMany", silent, false}, {"Acquire", silent, false},
+		{"Set", answeredError{errors.New("OOM")}, false},
+		{"Set", fmt.Errorf("wrapped: %w", answeredError{errors.New("OOM")}), false},
+	} {
+		err := &zodiac.StoreError{Loader: "users", Op: tt.op, Err: tt.err}
+		if says := strings.Contains(err.Error(), "may still be carried out"); says != tt.unknown {
+			t.Errorf("%q says that it may still be carried out: %v; want %v", err, says, tt.unknown)
+		}
+	}
 }
 
 func checkErrorText(t *testing.T, err, cause error, want ...string) {

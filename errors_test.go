@@ -259,7 +259,7 @@ func TestErrorsSayWhoseTheyAre(t *testing.T) {
 	for want, err := range map[string]error{
 		`zodiac: loader "l": Peek: key cannot be cached: the origin is down`: &zodiac.KeyError{Loader: "l", Op: "Peek", Err: errOrigin},
 		`zodiac: loader "l": SkipIf called runtime.Goexit`:                   &zodiac.PanicError{Loader: "l", In: "SkipIf", Goexit: true, Stack: stack},
-		"zodiac: loader \"l\": the fetch panicked: boom\n\nthe stack":        &zodiac.PanicError{Loader: "l", In: "the fetch", Value: "boom", Stack: stack},
+		`zodiac: loader "l": the fetch panicked: boom, in two lines`:         &zodiac.PanicError{Loader: "l", In: "the fetch", Value: "boom,\nin two lines", Stack: stack},
 		`zodiac: remembered: the origin is down`:                             &zodiac.RememberedError{Err: errOrigin},
 		"zodiac: NewLoader (l): wrong settings:\n\tWithTTL: bad\n\tEOF":      &zodiac.SettingError{Of: "NewLoader (l)", Faults: []error{errors.New("WithTTL: bad"), io.EOF}},
 		`the origin is down`:                          &zodiac.ManyError[int]{Errors: map[int]error{1: errOrigin}},
@@ -267,6 +267,20 @@ func TestErrorsSayWhoseTheyAre(t *testing.T) {
 	} {
 		if err.Error() != want {
 			t.Errorf("%T reads %q; want %q", err, err.Error(), want)
+		}
+	}
+}
+
+func TestPanicErrorShowsItsStackWhenAsked(t *testing.T) {
+	err := &zodiac.PanicError{Loader: "l", In: "the fetch", Value: "boom", Stack: []byte("the stack")}
+	for format, want := range map[string]string{
+		"%v":  `zodiac: loader "l": the fetch panicked: boom`,
+		"%s":  `zodiac: loader "l": the fetch panicked: boom`,
+		"%q":  `"zodiac: loader \"l\": the fetch panicked: boom"`,
+		"%+v": "zodiac: loader \"l\": the fetch panicked: boom\n\nthe stack",
+	} {
+		if got := fmt.Sprintf(format, err); got != want {
+			t.Errorf("%s is %q; want %q", format, got, want)
 		}
 	}
 }

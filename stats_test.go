@@ -335,8 +335,8 @@ func TestObserverHasTheValuesOfTheCallersContextAndHoldsUpNobody(t *testing.T) {
 func TestEventsPrintAsWords(t *testing.T) {
 	for want, got := range map[string]any{
 		"fetch": zodiac.EventFetch, "fault": zodiac.EventFault,
-		"stored": zodiac.OutcomeStored, "void": zodiac.OutcomeDiscarded, "skipped": zodiac.OutcomeSkipped,
-		"unleased": zodiac.OutcomeUncached, "error": zodiac.OutcomeError,
+		"stored": zodiac.OutcomeStored, "discarded": zodiac.OutcomeDiscarded, "skipped": zodiac.OutcomeSkipped,
+		"uncached": zodiac.OutcomeUncached, "error": zodiac.OutcomeError,
 	} {
 		if s := fmt.Sprint(got); s != want {
 			t.Errorf("%#v prints as %q; want %q", got, s, want)

@@ -688,8 +688,8 @@ func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
 		if n := len(seen.faults()); n != 3*4+5 {
 			t.Errorf("the Observer was told of %d faults; want only those of what was sent", n)
 		}
-		if left, again := strings.Count(log.String(), "left alone"), strings.Count(log.String(), "answers again"); left != 1 || again != 1 {
-			t.Errorf("it was logged %d times that the store is left alone, and %d times that it answers again; want once each", left, again)
+		if left, again := strings.Count(log.String(), "not using it for now"), strings.Count(log.String(), "answers again"); left != 1 || again != 1 {
+			t.Errorf("it was logged %d times that the store is not used, and %d times that it answers again; want once each", left, again)
 		}
 	})
 }

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
 )
 
 func TestDeleteTagsRemovesEntriesWithAnyOfThem(t *testing.T) {
@@ -37,7 +39,7 @@ func TestDeleteTagsRemovesEntriesWithAnyOfThem(t *testing.T) {
 
 func TestTagsMatchOnlyThemselves(t *testing.T) {
 	c := zodiac.NewCache[string, int]()
-	names := []string{"a", "A", "a*", "*", "?", "a.", ".*", "[a]", "a:b", "a%", " a", "ä", "a\x00", ""}
+	names := []string{"a", "A", "a*", "*", "?", "a.", ".*", "[a]", "a:b", "a%", " a", "ä", "a\x00"}
 	for _, tag := range names {
 		mustSet(t, c, tag, 1, zodiac.WithTags(tag))
 	}
@@ -47,6 +49,46 @@ func TestTagsMatchOnlyThemselves(t *testing.T) {
 		for _, other := range names[i+1:] {
 			wantPeek(t, c, other, 1)
 		}
+	}
+}
+
+func TestEmptyTagNameIsRefused(t *testing.T) {
+	_, err := zodiac.TryNewCache[string, int](zodiac.WithTags("a", ""))
+	wantEmptyTag(t, "WithTags of a cache", err)
+	c := zodiac.NewCache[string, int]()
+	wantEmptyTag(t, "Set", c.Set(t.Context(), "k", 1, zodiac.WithTags("")))
+	wantAbsent(t, c, "k")
+	mustSet(t, c, "k", 1, zodiac.WithTags("a"))
+	wantEmptyTag(t, "DeleteTags", c.DeleteTags(t.Context(), "a", ""))
+	wantPeek(t, c, "k", 1) // nothing was deleted
+}
+
+func TestResultWithAnEmptyTagNameIsNotStored(t *testing.T) {
+	for _, opts := range []zodiac.Options{nil, {zodiac.WithName("l"), zodiac.WithStore(memstore.New())}} {
+		var seen []error
+		l := zodiac.NewLoader(func(context.Context, string) (int, error) { return 1, nil }, opts,
+			zodiac.WithTagsFunc(func(string, int) []string { return []string{""} }),
+			zodiac.WithObserver(observer(func(_ context.Context, e zodiac.Event) {
+				if e.Kind == zodiac.EventFault {
+					seen = append(seen, e.Err)
+				}
+			})))
+		wantGet(t, l, "k", 1)
+		wantEmptyTag(t, "Set", l.Set(t.Context(), "k", 1))
+		if s := l.Stats(); s.Uncached != 1 || s.Stored != 0 {
+			t.Errorf("%+v; want the result uncached", s)
+		}
+		must(t, l.Close(t.Context()))
+		if len(seen) != 1 || !strings.Contains(seen[0].Error(), "the name of a tag is empty") {
+			t.Errorf("the Observer was told %v; want that the name of a tag is empty", seen)
+		}
+	}
+}
+
+func wantEmptyTag(t *testing.T, op string, err error) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), "the name of a tag is empty") {
+		t.Errorf("%s: %v; want that the name of a tag is empty", op, err)
 	}
 }
 
