@@ -36,7 +36,8 @@
 //
 // Run starts goroutines in the calling program: one for each child, which waits for it; one for
 // each fault; those of the proxies. Run waits for the first two kinds. The goroutines of a proxy
-// end soon after it is closed, which Run does before it returns.
+// end soon after it is closed, which Run does before it returns. In a worker each caller is a
+// goroutine, and in the origin each connection. Both processes wait for theirs.
 //
 // The package needs Linux, for the shared clock and the signals, and redis-server.
 //

@@ -21,8 +21,8 @@ func small() *Scenario {
 	}
 }
 
-// mustRun runs s in mode. The test fails if the run fails, is too short to show anything, has failed
-// reads, or leaves goroutines behind.
+// mustRun runs s in mode. The test fails if the run fails, is too short to show anything, has
+// failed reads, or leaves goroutines behind.
 func mustRun(t *testing.T, s *Scenario, mode string) *Result {
 	t.Helper()
 	if testing.Short() {
@@ -73,8 +73,8 @@ func TestHerdIsNeverStaleAndFetchesOncePerWrite(t *testing.T) {
 	if r.Stale != 0 {
 		t.Errorf("%d stale reads, the oldest by %v; want 0: %s", r.Stale, r.Oldest, r.Cases)
 	}
-	// A fetch that begins between a write and its Delete adds one. Such fetches are more frequent on
-	// a busy machine.
+	// A fetch that begins between a write and its Delete adds one. Such fetches are more frequent
+	// on a busy machine.
 	if r.Fetches > r.Floor+r.Floor/2 {
 		t.Errorf("%d fetches; want %d, or up to half as many more", r.Fetches, r.Floor)
 	}

@@ -120,7 +120,8 @@ func (l *Log) Add(e Event) {
 	if kind != Full { // several goroutines may write Full to the same slot
 		*at = e
 	}
-	// The kind comes last. A process killed before this line leaves an empty slot, not half an event.
+	// The kind comes last. A process killed before this line leaves an empty slot, not half an
+	// event.
 	atomic.StoreUint32((*uint32)(&at.Kind), uint32(kind))
 }
 

@@ -117,8 +117,8 @@ func (r *Report) bars(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-// Failed describes the bars that do not hold for the scenario's first mode, one string for each, and
-// says if a log was full. It returns nothing if that mode has no result.
+// Failed describes the bars that do not hold for the scenario's first mode, one string for each,
+// and says if a log was full. It returns nothing if that mode has no result.
 func (r *Report) Failed() (failed []string) {
 	first := r.Results[r.Scenario.Modes[0]]
 	if first == nil {

@@ -67,9 +67,9 @@ func (w *worker) work(ctx context.Context) {
 	}
 }
 
-// rounds asks for the key of each round when the round begins. All rounds share one context, because
-// a caller that has its value should do as little as possible: its work would delay the callers that
-// still wait for theirs.
+// rounds asks for the key of each round when the round begins. All rounds share one context,
+// because a caller that has its value should do as little as possible: its work would delay the
+// callers that still wait for theirs.
 func (w *worker) rounds(ctx context.Context, rounds []chan struct{}) {
 	calls, cancel := context.WithTimeout(ctx, w.Duration+callTimeout)
 	defer cancel()
