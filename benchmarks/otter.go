@@ -37,8 +37,8 @@ func newOtterCoarse[K comparable](s setup[K]) Cache[K] {
 	}
 }
 
-// newOtterInline returns otter with its maintenance on the caller's goroutine, for the question
-// which entries its policy keeps.
+// newOtterInline returns otter with its maintenance on the caller's goroutine. The question ratio
+// uses it.
 func newOtterInline[K comparable](s setup[K]) Cache[K] {
 	o := otterOptions(s)
 	o.Executor = func(fn func()) { fn() }

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// A keeper is a contestant for the question which entries a cache keeps. otter and theine evict
-// in the background. Here they must not, because the result would show the scheduler and not the
-// policy.
+// A keeper is a contestant of ratio, which is about the entries that a cache's policy keeps. otter
+// and theine evict in the background. Here they must not, because the result would show the
+// scheduler and not the policy.
 type keeper struct {
 	contestant[int64]
 	drain drainTime

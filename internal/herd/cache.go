@@ -24,7 +24,7 @@ type cache interface {
 // A fetcher is the fetch function of a cache: it reads the origin.
 type fetcher func(ctx context.Context, key uint32) (Value, error)
 
-// modes makes the cache of each mode, over the Redis at addr.
+// modes has a constructor for each mode. addr is the address of Redis.
 var modes = map[string]func(s *Scenario, addr string, fetch fetcher) (cache, error){
 	"direct": func(_ *Scenario, _ string, fetch fetcher) (cache, error) { return direct{fetch}, nil },
 	"none": func(s *Scenario, addr string, fetch fetcher) (cache, error) {
@@ -53,7 +53,7 @@ type aside struct {
 	client *redis.Client
 	fetch  fetcher
 	ttl    time.Duration
-	locks  *redsync.Redsync // one fetch per key and Redis; or nil
+	locks  *redsync.Redsync // a lock in Redis for each key; or nil
 }
 
 func newAside(s *Scenario, addr string, fetch fetcher) *aside {

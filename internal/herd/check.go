@@ -33,12 +33,12 @@ type Result struct {
 
 	Stale   int           // stale reads, without excused ones
 	Oldest  time.Duration // the greatest age of these
-	Own     int           // those of a process that had itself called a Delete which the read missed
+	Own     int           // of these, those of a process that had called a Delete the read missed
 	Excused int           // excused reads
 	Ancient time.Duration // the greatest age of these
-	Healed  time.Duration // from the end of the loss to the start of the last of these
+	Healed  time.Duration // the longest time from the end of a loss to the start of one of these
 	Expired int           // reads that returned an expired value
-	Cases   []string      // descriptions of some stale reads and late takeovers
+	Cases   []string      // descriptions of the first stale reads, and of late takeovers
 
 	Latency Spread // of reads, from start to end
 	Waiting Spread // of reads that began before their fetch ended: from its end to theirs
@@ -230,7 +230,7 @@ func (c *checking) describe(r, missed Event) string {
 
 // excusedBy returns the loss that explains why r is older than a delete in known, or nil. Any loss
 // explains reads that overlap it or begin within Recovery after it. A Failover also explains later
-// reads if all deletes that they missed are among those it has undone.
+// reads if all deletes that they missed are among those that it and earlier ones have undone.
 //
 // A read that was under way when the loss began is excused too. It may have been answered without
 // the store, or by the replica that replaced it.
@@ -276,7 +276,7 @@ func (c *checking) expiry() {
 	}
 }
 
-// thawed reports whether the process of r was stopped during r, or until at most grace before it.
+// thawed reports whether the process of r was stopped at some time during r or in the grace before.
 func (c *checking) thawed(r Event) bool {
 	return slices.ContainsFunc(c.of[Freeze], func(f Event) bool {
 		return f.Proc == r.Proc && f.Start <= r.End && r.Start <= f.End+grace.Nanoseconds()

@@ -39,8 +39,9 @@ type orders struct {
 	Scenario Scenario
 }
 
-// Child runs a child of a herd if this process was started as one, and then exits the process.
-// Otherwise it returns at once. A program that calls [Run] calls Child first.
+// Child runs a child of a herd if this process was started as one. It then exits the process, with
+// status 1 if the child failed. Otherwise it returns at once. A program that calls [Run] calls
+// Child first.
 func Child() {
 	text := os.Getenv(childEnv)
 	if text == "" {
@@ -53,8 +54,9 @@ func Child() {
 	os.Exit(0)
 }
 
-// play does what the orders in text say and returns when the child's part is over. ready, which it
-// passes on, tells the parent that the child is ready, and waits for the time at which to begin.
+// play does what the orders in text say and returns when the child's part is over. The function
+// ready, which each part calls once, tells the parent that the child is ready, and waits for the
+// time at which to begin.
 func play(text string) error {
 	var o orders
 	if err := json.Unmarshal([]byte(text), &o); err != nil {

@@ -48,7 +48,8 @@ func (h *herd) replicated(ctx context.Context, limit time.Duration) error {
 }
 
 // promote cuts the replica off, kills Redis, and makes the replica the Redis that workers reach.
-// The writes that Redis acknowledged while the replica was cut off are lost.
+// The writes that Redis acknowledged while the replica was cut off are lost. promote logs a
+// Failover.
 func (h *herd) promote(ctx context.Context, f *Fault) error {
 	lost := Event{Kind: Loss, Code: uint32(Failover), Serial: Now()}
 	if err := h.replicated(ctx, time.Second); err != nil {
