@@ -30,7 +30,7 @@ func (b *bench) miss() error {
 		"An op includes drawing the key and one fetch, which adds to a counter and allocates nothing. " +
 			"A full cache also evicts an entry for each that it stores. " +
 			"In a cache that is never full, the map grows.",
-		"Caches that write in the background get time to catch up at the end. It counts.",
+		"Caches that write in the background get time to catch up at the end. That time counts.",
 		"zodiac runs a fetch on a goroutine and a context of its own, so that a caller can leave " +
 			"without ending the fetch for the others. So does the bare flight, which stores nothing; " +
 			"× bare is the ratio to it. The peers run a fetch on the first caller's goroutine and " +

@@ -30,7 +30,7 @@ func (b *bench) set() error {
 	t.texts("refused", refused)
 	t.notes = []string{
 		"An op includes drawing the key and evicting an entry. " +
-			"Caches that write in the background get time to catch up at the end. It counts.",
+			"Caches that write in the background get time to catch up at the end. That time counts.",
 		"Refused: the share of writes that the cache dropped at once, because its buffer was full, and reported. " +
 			"Such writes cost next to nothing, so they make a cache look faster than it is.",
 	}
