@@ -7,19 +7,21 @@ import (
 	"github.com/puzpuzpuz/xsync/v4"
 )
 
-// bareFlight is the least that can be called sharing a fetch between callers who may each leave: a goroutine, a context
-// with the caller's values but not its end, a channel to wait on and a map to find each other in. It stores nothing.
-// A cache that runs its fetches so cannot miss for less.
+// bareFlight is the least with which callers can share a fetch and each still be free to leave: a
+// goroutine for the fetch, a context with the first caller's values but without its end, a channel
+// to wait on, and a map of the fetches under way. It does not store what it fetches. No cache that
+// runs its fetches in this way can have a cheaper miss.
 type bareFlight struct {
 	fetch  func(context.Context, int64) (Value, error)
-	values *xsync.Map[int64, Value] // what SetAll stored: for Get, which the question cold uses
+	values *xsync.Map[int64, Value] // what SetAll has stored; for Get, which the question cold uses
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards flights
 	flights map[int64]*flight
 }
 
+// A flight is a fetch under way.
 type flight struct {
-	done  chan struct{}
+	done  chan struct{} // closed when the fields below are set
 	value Value
 	err   error
 }
@@ -28,7 +30,7 @@ func newBareFlight(s setup[int64]) Cache[int64] {
 	return &bareFlight{fetch: s.fetch, values: xsync.NewMap[int64, Value](), flights: map[int64]*flight{}}
 }
 
-// GetAll goes by flights alone, without looking for the keys among the values.
+// GetAll starts or joins a flight for each key. It does not look up the values that SetAll stored.
 func (c *bareFlight) GetAll(ctx context.Context, keys []int64) (sum uint64) {
 	for _, k := range keys {
 		v, _ := c.fly(ctx, k)
@@ -44,6 +46,7 @@ func (c *bareFlight) Get(ctx context.Context, k int64) (Value, error) {
 	return c.fly(ctx, k)
 }
 
+// fly joins the flight of k, or starts one, and waits for its result.
 func (c *bareFlight) fly(ctx context.Context, k int64) (Value, error) {
 	c.mu.Lock()
 	f, ok := c.flights[k]
@@ -58,6 +61,7 @@ func (c *bareFlight) fly(ctx context.Context, k int64) (Value, error) {
 	return f.value, f.err
 }
 
+// run is the goroutine of a flight. It ends with the fetch.
 func (c *bareFlight) run(ctx context.Context, cancel context.CancelFunc, k int64, f *flight) {
 	f.value, f.err = c.fetch(ctx, k)
 	cancel()
@@ -74,7 +78,7 @@ func (c *bareFlight) SetAll(_ context.Context, keys []int64, v Value) int {
 	return 0
 }
 
-func (c *bareFlight) Settle() {}
+func (c *bareFlight) Drain() {}
 
 func (c *bareFlight) Len() int { return c.values.Size() }
 

@@ -7,7 +7,8 @@ import (
 	"runtime"
 )
 
-// bytes asks what an entry costs in memory: an int64 key, a 64-byte value, its expiry and its share of everything else.
+// bytes measures the heap per entry: an int64 key, a 64-byte value, its expiry, and its share of
+// everything else that the cache allocates.
 func (b *bench) bytes() error {
 	n := b.size(1_000_000, 5_000)
 	cs := append(loaders[int64](), limit[int64]())
@@ -25,15 +26,20 @@ func (b *bench) bytes() error {
 	for i := range costs {
 		costs[i].Ratio = costs[i].Value / otter
 	}
-	t := table{title: fmt.Sprintf("bytes: heap per entry (ratio to otter), %d entries written to a cache of that capacity", n), first: "contestant"}
+	t := table{
+		title: fmt.Sprintf("bytes: heap per entry (ratio to otter), "+
+			"%d entries written to a cache of that capacity", n),
+		first: "contestant",
+	}
 	for _, c := range cs {
 		t.rows = append(t.rows, c.name)
 	}
 	t.column("bytes per entry", "B", costs)
 	t.texts("entries held", held)
 	t.notes = []string{
-		"Each in a process of its own, measured once: growth of the live heap by the entries held. 72 B are the key and the value themselves.",
-		"Caches of several shards hold a little less than their capacity, or evict in blocks.",
+		"The growth of the live heap divided by the entries held, measured once, in a process for each cache. " +
+			"72 B are the key and the value themselves.",
+		"Some caches with shards hold a little less than their capacity, and some evict in blocks.",
 	}
 	return b.show("bytes", t)
 }
@@ -48,7 +54,7 @@ type bytesFound struct {
 	Bytes int64
 }
 
-// bytesChild is the process of one contestant.
+// bytesChild measures one contestant, in a process of its own.
 func bytesChild(args bytesArgs) (bytesFound, error) {
 	cs := append(loaders[int64](), limit[int64]())
 	at := indexOf(cs, args.Name)
@@ -57,14 +63,16 @@ func bytesChild(args bytesArgs) (bytesFound, error) {
 	}
 	before := liveHeap()
 	var fetches counter
-	c := cs[at].make(setup[int64]{capacity: args.Entries, ttl: lifetime, fetch: countingFetch[int64](&fetches), text: int64Text})
+	c := cs[at].make(setup[int64]{
+		capacity: args.Entries, ttl: lifetime, fetch: countingFetch[int64](&fetches), text: int64Text,
+	})
 	for i := range args.Entries {
 		c.SetAll(context.Background(), []int64{int64(i)}, Value{One: 1})
 		if i%batch == 0 {
-			c.Settle()
+			c.Drain()
 		}
 	}
-	c.Settle()
+	c.Drain()
 	found := bytesFound{Bytes: liveHeap() - before, Held: c.Len()}
 	runtime.KeepAlive(c)
 	if found.Held == 0 || found.Bytes <= 0 || found.Held > math.MaxInt32 {
@@ -73,7 +81,8 @@ func bytesChild(args bytesArgs) (bytesFound, error) {
 	return found, nil
 }
 
-// liveHeap collects twice: what a sync.Pool holds survives one collection.
+// liveHeap returns the bytes of live heap objects. It runs the garbage collector twice, because the
+// contents of a sync.Pool survive one run.
 func liveHeap() int64 {
 	runtime.GC()
 	runtime.GC()

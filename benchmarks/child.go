@@ -7,14 +7,16 @@ import (
 	"os/exec"
 )
 
-// Some questions need a process to themselves: one measures the heap, one changes the process for good. The program
-// starts itself again for them, with the task in the environment, so that the test binary can do it as well.
+// Two questions need processes of their own: bytes measures the heap, and context changes the
+// process for good. For these the program starts itself again, with the task in the environment.
+// So it also works for the test binary, which has flags of its own.
 const (
-	childTask = "ZODIAC_BENCHMARK_TASK"
-	childArgs = "ZODIAC_BENCHMARK_ARGS"
+	childTask = "ZODIAC_BENCHMARK_TASK" // name of the task
+	childArgs = "ZODIAC_BENCHMARK_ARGS" // its arguments as JSON
 )
 
-// child runs the task of that name in a process of its own and decodes what it found into found.
+// child runs the task of that name in a process of its own and waits for it. It decodes the result,
+// which the process prints as JSON, into found.
 func (b *bench) child(task string, args, found any) error {
 	exe, err := os.Executable()
 	if err != nil {
@@ -34,7 +36,7 @@ func (b *bench) child(task string, args, found any) error {
 	return json.Unmarshal(out, found)
 }
 
-// runIfChild does the task this process was started for, if any, and exits.
+// runIfChild runs the task in the environment and exits. If there is none, it returns.
 func runIfChild() {
 	var err error
 	switch task := os.Getenv(childTask); task {
@@ -54,7 +56,7 @@ func runIfChild() {
 	os.Exit(0)
 }
 
-// answer prints what do finds for the arguments in the environment.
+// answer calls do with the arguments in the environment and prints the result.
 func answer[A, F any](do func(A) (F, error)) error {
 	var args A
 	if err := json.Unmarshal([]byte(os.Getenv(childArgs)), &args); err != nil {

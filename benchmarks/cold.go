@@ -12,17 +12,22 @@ import (
 const (
 	fetchTime = 20 * time.Millisecond
 	coldKey   = -1
-	warmKeys  = 64 // several, so that some are in the cold key's shard where there are shards
+	warmKeys  = 64 // so many that, in a cache with shards, some share the cold key's
 )
 
-// cold asks what becomes of a crowd on one cold key, and of everybody else's hits meanwhile.
+// cold measures a crowd of callers that ask for one key which is not cached, and hits on other keys
+// meanwhile.
 func (b *bench) cold() error {
 	callers := b.size(1_000, 100)
 	cs := append(loaders[int64](), contestant[int64]{"bare flight", newBareFlight})
-	// A round is over in a moment, and the worst hit of one says little.
+	// A round takes little time, and the worst hit of a single round says little.
 	found := inTurn(5*b.rounds, len(cs), func(i int) crowd { return meet(cs[i], callers) })
 
-	t := table{title: fmt.Sprintf("cold: %d callers on one cold key, a fetch of %v (ratio to otter)", callers, fetchTime), first: "contestant"}
+	t := table{
+		title: fmt.Sprintf("cold: %d callers on one cold key, a fetch of %v (ratio to otter)",
+			callers, fetchTime),
+		first: "contestant",
+	}
 	fetches := make([]string, len(cs))
 	for i, c := range cs {
 		t.rows = append(t.rows, c.name)
@@ -31,28 +36,35 @@ func (b *bench) cold() error {
 	}
 	at := indexOf(cs, base)
 	t.texts("fetches", fetches)
-	t.column("last caller after the fetch, ms", "ms", figures(found, at, func(c crowd) float64 { return c.last.Seconds() * 1e3 }))
-	t.column("worst hit meanwhile, µs", "µs", figures(found, at, func(c crowd) float64 { return c.worst.Seconds() * 1e6 }))
-	t.column("p99.9 hit meanwhile, µs", "µs", figures(found, at, func(c crowd) float64 { return c.p999.Seconds() * 1e6 }))
+	t.column("last caller after the fetch, ms", "ms",
+		figures(found, at, func(c crowd) float64 { return c.last.Seconds() * 1e3 }))
+	t.column("worst hit meanwhile, µs", "µs",
+		figures(found, at, func(c crowd) float64 { return c.worst.Seconds() * 1e6 }))
+	t.column("p99.9 hit meanwhile, µs", "µs",
+		figures(found, at, func(c crowd) float64 { return c.p999.Seconds() * 1e6 }))
 	t.notes = []string{
-		"Fetches: the most in any round. Hits: one goroutine reading 64 other keys over and over, each read timed with the clock's own cost.",
-		"The bare flight with xsync.Map for the hits shows what the scheduler alone does with so many goroutines: the worst hit is mostly its doing.",
+		"Fetches: the most in any round. " +
+			"Last caller: from the end of the first fetch to the return of the last caller.",
+		fmt.Sprintf("Hits: one goroutine reads %d other keys over and over. "+
+			"The time of a hit includes one read of the clock.", warmKeys),
+		"The bare flight keeps the other keys in xsync.Map. Its hits show what the scheduler does to a " +
+			"reader beside so many goroutines: that is most of the worst hit.",
 	}
 	return b.show("cold", t)
 }
 
-// crowd is what one meeting of callers on a cold key came to.
+// A crowd is the result of one round.
 type crowd struct {
-	fetches     int
+	fetches     int           // of the cold key
 	last        time.Duration // from the end of the first fetch to the return of the last caller
-	worst, p999 time.Duration // of hits on other keys, from the callers' start to the last one's return
+	worst, p999 time.Duration // of the hits on other keys, until the last caller has returned
 }
 
-// slowFetch takes its time over the cold key and notes when it was done.
+// A slowFetch takes fetchTime for the cold key, and records when it first ended.
 type slowFetch struct {
-	n    atomic.Int64
+	n    atomic.Int64 // fetches of the cold key
 	once sync.Once
-	done time.Time
+	done time.Time // set by once
 }
 
 func (f *slowFetch) fetch(_ context.Context, key int64) (Value, error) {
@@ -64,6 +76,7 @@ func (f *slowFetch) fetch(_ context.Context, key int64) (Value, error) {
 	return Value{One: 1}, nil
 }
 
+// meet runs one round: callers ask for the cold key at once, while one goroutine reads other keys.
 func meet(who contestant[int64], callers int) crowd {
 	var f slowFetch
 	c := who.make(setup[int64]{capacity: 1_000, ttl: lifetime, fetch: f.fetch, text: int64Text})
@@ -71,7 +84,8 @@ func meet(who contestant[int64], callers int) crowd {
 	for k := range int64(warmKeys) {
 		store(c, []int64{k})
 	}
-	// The reader is at work before the callers start: on a busy machine it might else begin when all is over.
+	// The callers start when the reader has. Otherwise the reader may begin, on a busy machine,
+	// after the last caller has returned.
 	reading, start, stop := make(chan struct{}), make(chan struct{}), new(atomic.Bool)
 	hits := make(chan []time.Duration)
 	go func() { hits <- hammer(c, reading, stop) }()
@@ -101,10 +115,10 @@ func meet(who contestant[int64], callers int) crowd {
 	}
 }
 
-// hammer reads the warm keys until it is stopped and returns how long each read took, of at least one. It closes reading
-// when it is about to begin.
+// hammer closes reading, and then reads the warm keys one after another until stop is set. It makes
+// one read at least, and returns how long each took.
 func hammer(c Cache[int64], reading chan<- struct{}, stop *atomic.Bool) (took []time.Duration) {
-	took = make([]time.Duration, 0, 1<<20) // more than fit into the fetch's time
+	took = make([]time.Duration, 0, 1<<20) // more reads than a round has time for
 	close(reading)
 	before := time.Now()
 	for i := int64(0); len(took) == 0 || !stop.Load() && len(took) < cap(took); i++ {

@@ -7,8 +7,9 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// context asks what a hit costs under a context with 20 nested values. zodiac looks for its flags in the context, but
-// only once the process has made a context with flags: so before and after, in a process of its own.
+// context measures hits under a context with 20 nested values. zodiac looks for a mode in the
+// context, but only if the process has ever made a context with a mode. So hits are measured
+// before the first such context and after it, in a process of its own.
 func (b *bench) context() error {
 	var found contextFound
 	if err := b.child("context", contextArgs{Rounds: b.rounds, Cell: b.cell, Seed: b.seed}, &found); err != nil {
@@ -18,9 +19,13 @@ func (b *bench) context() error {
 	for _, r := range contextReads(context.Background()) {
 		t.rows = append(t.rows, r.name)
 	}
-	t.column("no flagged context made yet", "ns", found.Before)
+	t.column("before any context with a mode", "ns", found.Before)
 	t.column("after the first one", "ns", found.After)
-	t.notes = []string{"1,000 keys, so that what the context costs is not lost in cache misses."}
+	t.notes = []string{
+		"A context with a mode is one made by zodiac.Overwrite and the like. " +
+			"zodiac looks for a mode only if the process has made such a context.",
+		"1,000 keys, so that the processor's cache misses do not hide the time of a lookup in the context.",
+	}
 	return b.show("context", t)
 }
 
@@ -30,12 +35,14 @@ type contextArgs struct {
 	Seed   uint64
 }
 
+// contextFound holds a figure for each of contextReads, before and after the first context with a
+// mode.
 type contextFound struct{ Before, After []figure }
 
-// contextRead is whose hits are timed, under which context.
+// A contextRead is a row of the table: a cache and the context of its hits.
 type contextRead struct {
 	name  string
-	cache int // 0 zodiac, 1 otter
+	cache int // 0 = zodiac, 1 = otter
 	ctx   context.Context
 }
 
@@ -48,14 +55,16 @@ func contextReads(nested context.Context) []contextRead {
 	}
 }
 
-// contextChild is the process of the question context.
+// contextChild makes the measurements of the question context, in a process of its own.
 func contextChild(args contextArgs) (found contextFound, err error) {
 	const n = 1_000
 	b := &bench{rounds: args.Rounds, cell: args.Cell, seed: args.Seed}
 	ks := b.int64Keys(n, "zipf")
 	err = onCores(1, func() error {
 		var fetches counter
-		s := setup[int64]{capacity: roomFor(n), ttl: lifetime, fetch: countingFetch[int64](&fetches), text: int64Text}
+		s := setup[int64]{
+			capacity: roomFor(n), ttl: lifetime, fetch: countingFetch[int64](&fetches), text: int64Text,
+		}
 		cs := []contestant[int64]{{"zodiac", newZodiac[int64]}, {base, newOtter[int64]}}
 		caches, err := buildFull(cs, s, ks.stored, &fetches)
 		defer closeAll(caches)
@@ -79,7 +88,7 @@ func contextChild(args contextArgs) (found contextFound, err error) {
 
 type nestedKey int
 
-// nested returns ctx with n values about it.
+// nested returns ctx wrapped in n contexts with a value each.
 func nested(ctx context.Context, n int) context.Context {
 	for i := range n {
 		ctx = context.WithValue(ctx, nestedKey(i), i)

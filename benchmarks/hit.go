@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// hit asks what a get-or-load call costs that finds its value.
+// hit measures get-or-load calls that find their value.
 //
-// The default of 10,000 keys fits into a core's cache, so that the call shows and not the memory; -keys=1000000 shows
-// the memory.
+// The default of 10,000 keys fits into a core's cache, so the time is that of the call. With
+// -keys=1000000 it is mostly that of the main memory.
 func (b *bench) hit() error {
 	n := b.keys
 	t := table{
@@ -40,27 +40,34 @@ func (b *bench) hit() error {
 	t.plain("allocs/op int64", allocsInt)
 	t.plain("allocs/op string", allocsString)
 	t.notes = append(t.notes,
-		fmt.Sprintf("%d keys of %d the cache has room for; zipf of exponent 1. On two cores two goroutines read, and ns is wall time by all their ops.", n, roomFor(n)),
-		"sturdyc's keys are strings: with int64 keys, making one is part of the call.",
-		"xsync.Map is the lock-free map alone, without expiry, bound or loading.")
+		fmt.Sprintf("%d keys in a cache with room for %d. zipf has the exponent 1. "+
+			"On two cores two goroutines read, and ns is the wall time divided by the ops of both.",
+			n, roomFor(n)),
+		"sturdyc has string keys only: with int64 keys, an op includes making the string.",
+		"xsync.Map is a lock-free map without expiry, bound or loading.")
 	return b.show("hit", t)
 }
 
-// hitters adds to the loaders otter's other clock and the limit.
+// hitters returns the loaders, otter with its coarse clock, and the limit.
 func hitters[K Key]() []contestant[K] {
 	all := loaders[K]()
 	return append(all, contestant[K]{"otter, coarse clock", newOtterCoarse[K]}, limit[K]())
 }
 
-// roomFor is the capacity that holds n keys in caches whose shards fill unevenly, while theirs is fairly full: an empty
-// cache may spare itself the bookkeeping.
+// roomFor returns the capacity for n keys. It is larger than n, because the shards of a cache fill
+// unevenly and each must have room. It is not much larger, because a cache that is nearly empty may
+// save itself the bookkeeping.
 func roomFor(n int) int { return n + n/4 }
 
-// hits measures reads of ks on that many cores.
-func hits[K comparable](b *bench, cores int, cs []contestant[K], ks keySet[K], text func(K) string) (ns, allocs []figure, err error) {
+// hits measures reads of ks on that many cores. It fails if one of the reads is no hit.
+func hits[K comparable](
+	b *bench, cores int, cs []contestant[K], ks keySet[K], text func(K) string,
+) (ns, allocs []figure, err error) {
 	err = onCores(cores, func() error {
 		var fetches counter
-		s := setup[K]{capacity: roomFor(len(ks.stored)), ttl: lifetime, fetch: countingFetch[K](&fetches), text: text}
+		s := setup[K]{
+			capacity: roomFor(len(ks.stored)), ttl: lifetime, fetch: countingFetch[K](&fetches), text: text,
+		}
 		caches, err := buildFull(cs, s, ks.stored, &fetches)
 		defer closeAll(caches)
 		if err != nil {
@@ -71,7 +78,7 @@ func hits[K comparable](b *bench, cores int, cs []contestant[K], ks keySet[K], t
 			return readSpeed(context.Background(), b, cores, caches[i], ks)
 		})
 		if n := fetches.n.Load(); n > 0 {
-			return fmt.Errorf("%d of the reads were no hits", n)
+			return fmt.Errorf("%d of the reads were misses", n)
 		}
 		at := indexOf(cs, base)
 		ns = figures(found, at, func(s speed) float64 { return s.ns })
@@ -81,7 +88,7 @@ func hits[K comparable](b *bench, cores int, cs []contestant[K], ks keySet[K], t
 	return ns, allocs, err
 }
 
-// readSpeed measures reads of ks in batches.
+// readSpeed measures reads of ks in batches. It panics if a read fails.
 func readSpeed[K comparable](ctx context.Context, b *bench, cores int, c Cache[K], ks keySet[K]) speed {
 	read := func(worker, turn int) int {
 		keys := ks.turn(worker, turn)
@@ -94,8 +101,11 @@ func readSpeed[K comparable](ctx context.Context, b *bench, cores int, c Cache[K
 	return timed(cores, b.cell, read, nil)
 }
 
-// buildFull builds the contestants' caches with keys in all of them.
-func buildFull[K comparable](cs []contestant[K], s setup[K], keys []K, fetches *counter) (caches []Cache[K], err error) {
+// buildFull builds the caches of the contestants and fills them with keys. If it fails, it returns
+// the caches built so far, which the caller must close.
+func buildFull[K comparable](
+	cs []contestant[K], s setup[K], keys []K, fetches *counter,
+) (caches []Cache[K], err error) {
 	for _, c := range cs {
 		cache := c.make(s)
 		caches = append(caches, cache)
@@ -112,10 +122,11 @@ func closeAll[K comparable](caches []Cache[K]) {
 	}
 }
 
-var errNotKept = errors.New("does not keep the keys it has room for")
+var errNotKept = errors.New("does not keep the keys that it has room for")
 
-// fill has keys loaded, as they are in a program, until every read is a hit: a cache that takes writes in the background
-// may drop some. The limit, which loads nothing, gets them stored.
+// fill reads keys, so that the cache loads them as in a program, until every read is a hit. Several
+// passes may be needed, since a cache that writes in the background may drop writes. The limit does
+// not load, so fill stores the keys in it.
 func fill[K comparable](c Cache[K], keys []K, fetches *counter) error {
 	if c.GetAll(context.Background(), keys[:1]) == 0 {
 		c.SetAll(context.Background(), keys, Value{One: 1})
@@ -124,7 +135,7 @@ func fill[K comparable](c Cache[K], keys []K, fetches *counter) error {
 		before := fetches.n.Load()
 		for some := range slices.Chunk(keys, batch) {
 			c.GetAll(context.Background(), some)
-			c.Settle()
+			c.Drain()
 		}
 		if fetches.n.Load() == before {
 			return nil
@@ -133,10 +144,10 @@ func fill[K comparable](c Cache[K], keys []K, fetches *counter) error {
 	return errNotKept
 }
 
-// store writes keys in batches small enough for any write buffer.
+// store writes keys in batches that fit into the write buffer of any contestant.
 func store[K comparable](c Cache[K], keys []K) {
 	for some := range slices.Chunk(keys, batch) {
 		c.SetAll(context.Background(), some, Value{One: 1})
-		c.Settle()
+		c.Drain()
 	}
 }

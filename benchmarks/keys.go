@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// zipf draws ranks 0, 1, 2, … with probabilities that fall with the power s of the rank. (The one in math/rand wants
-// s > 1, where access patterns seldom are.)
+// A zipf draws ranks from 0 to n-1. The probability of rank i is proportional to 1/(i+1)^s. (The
+// one in math/rand requires s > 1. Real access patterns rarely have such an s.)
 type zipf struct{ cumulative []float64 }
 
 func newZipf(n int, s float64) zipf {
@@ -32,20 +32,19 @@ func (z zipf) draw(r *rand.Rand) int {
 
 func (b *bench) rand() *rand.Rand { return rand.New(rand.NewPCG(b.seed, 0)) }
 
-// batch is how many reads are made between two looks at the clock, and sequence how many are drawn beforehand, a
-// multiple of it that is large beside what a branch predictor remembers.
 const (
-	batch    = 4096
-	sequence = 64 * batch
+	batch    = 4096       // reads between two reads of the clock
+	sequence = 64 * batch // reads drawn beforehand; far more than a branch predictor remembers
 )
 
-// keySet is the keys of a comparison: those stored, and the order they are asked for in.
+// A keySet is the keys of a comparison.
 type keySet[K comparable] struct {
-	stored []K
-	asked  []K
+	stored []K // each key once
+	asked  []K // the keys to read, in order; sequence of them
 }
 
-// ids draws which of n keys to ask for. Popular keys are anywhere among them.
+// ids draws which of n keys to read, sequence times. The popular keys of a zipf distribution are
+// spread at random over all n.
 func (b *bench) ids(n int, distribution string) []int {
 	r := b.rand()
 	ids := make([]int, sequence)
@@ -72,8 +71,8 @@ func (b *bench) int64Keys(n int, distribution string) (ks keySet[int64]) {
 	return ks
 }
 
-// stringKeys asks by other strings than it stores, as a program does that gets its keys from requests: equal strings
-// at one address compare without being read.
+// stringKeys asks for copies of the stored strings, as a program does that takes its keys from
+// requests. Go compares strings at the same address without reading them.
 func (b *bench) stringKeys(n int, distribution string) (ks keySet[string]) {
 	for i := range n {
 		ks.stored = append(ks.stored, "user:"+strconv.Itoa(1_000_000+i))
@@ -88,13 +87,14 @@ func (b *bench) stringKeys(n int, distribution string) (ks keySet[string]) {
 	return ks
 }
 
-// turn returns the batch a worker reads in its turn. Workers begin far apart.
+// turn returns the batch that a worker reads in that turn. The two workers begin half the sequence
+// apart.
 func (ks keySet[K]) turn(worker, turn int) []K {
 	from := (worker*sequence/2 + turn*batch) % sequence
 	return ks.asked[from : from+batch]
 }
 
-// newKeys hands out keys nobody has used before, in an order that is no order: neighbours share no bits.
+// A newKeys returns keys that have not been used before, in an order that looks random.
 type newKeys struct {
 	next uint64
 	keys []int64
@@ -104,7 +104,7 @@ func newNewKeys(worker, batch int) *newKeys {
 	return &newKeys{next: uint64(worker) << 56, keys: make([]int64, batch)}
 }
 
-// batch overwrites the batch it returned before.
+// batch returns the next keys. It overwrites the slice that it returned before.
 func (n *newKeys) batch() []int64 {
 	for i := range n.keys {
 		n.next++
@@ -113,7 +113,7 @@ func (n *newKeys) batch() []int64 {
 	return n.keys
 }
 
-// mix is the finisher of splitmix64: a bijection, so that different counts give different keys.
+// mix is the finalizer of splitmix64. It is a bijection, so different numbers give different keys.
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb

@@ -1,15 +1,43 @@
-// Command benchmarks measures zodiac beside its peers.
+// Command benchmarks compares zodiac with other caches.
 //
-//	go run .                          # everything but the long run, about ten minutes
+//	go run .                          # all questions but long, about ten minutes
 //	go run . -only=hit,miss           # some questions
 //	go run . -only=ratio -traces=dir  # hit ratios on recorded traces too
 //	go run . -only=long -minutes=30   # hits for half an hour
 //
-// It prints a table per question and draws a chart of each. Ratios are taken within the run: in each round every
-// contestant is measured once, one after the other, beginning with another one each time; a table shows the median
-// over the rounds of the ratio to otter in the same round, and the median of the figure itself. So a machine that is
-// slower for a while is slower for all of them, and a ratio can be compared between runs and machines where
-// nanoseconds cannot.
+// For each question it prints a table and draws a chart. README.md says what each column counts.
+//
+// In each round of a measurement, each contestant is measured once, one after another. Each round
+// begins with another contestant. A table shows the median of the figures over the rounds, and the
+// median of the ratios to otter within the same round. If the machine is slower for a while, it is
+// slower for all contestants. So ratios can be compared between runs and machines. Nanoseconds
+// cannot.
+//
+// # What it must not know
+//
+// The program uses every library, zodiac included, through its exported API. Questions measure a
+// library only through its adapter, a [Cache]. text.go and context.go also call zodiac directly, to
+// set up what other libraries do not have.
+//
+// # Invariants
+//
+//   - A measurement runs the same code for all contestants. What differs is in the adapters, and
+//     for ratio also in when it calls Drain.
+//   - The sum of the values in a batch of reads is checked. A wrong sum ends the program.
+//   - Only one contestant is measured at a time, except for ratio, which measures no time.
+//
+// # Processes and goroutines
+//
+// A measurement starts a goroutine for each core and waits for it. cold also starts one for each
+// caller, and one that reads other keys, and waits for all. bytes and context run in processes of
+// their own, one at a time, which the program waits for. ratio replays traces in a goroutine for
+// each core and waits for them. The goroutines of a cache end with its Close, if the library can
+// end them.
+//
+// # Where to start reading
+//
+// contestant.go says what a contestant is, and measure.go how one is measured. hit.go is the model
+// of a question. The other questions, and the adapters, have a file each.
 package main
 
 import (
@@ -25,18 +53,18 @@ import (
 	"time"
 )
 
-// bench is the settings of a run.
+// A bench holds the settings of a run.
 type bench struct {
 	out     io.Writer
 	rounds  int
 	cell    time.Duration // how long one contestant is measured in one round
-	quick   bool          // sizes so small that the figures mean nothing
-	seed    uint64
-	keys    int // of the questions hit, text and long
-	replays int // of each case of the question ratio
-	minutes float64
-	traces  string // folder of recorded traces, or ""
-	charts  string // folder to draw charts to, or ""
+	quick   bool          // use sizes so small that the figures mean nothing
+	seed    uint64        // of keys and synthetic traces
+	keys    int           // number of keys for hit, text and long
+	replays int           // of each case of ratio
+	minutes float64       // length of long
+	traces  string        // folder of recorded traces, or ""
+	charts  string        // folder to draw charts to, or ""
 }
 
 // size returns n, or small in a quick run.
@@ -47,7 +75,7 @@ func (b *bench) size(n, small int) int {
 	return n
 }
 
-// question is one thing to find out, with a table of its own.
+// A question is something to measure. It has a table of its own; ratio has two.
 type question struct {
 	name     string
 	run      func(*bench) error
@@ -77,7 +105,7 @@ func main() {
 	}
 }
 
-// run is main with its surroundings as arguments.
+// run is main, with the arguments and the output as parameters.
 func run(args []string, out io.Writer) error {
 	b, chosen, err := parse(args, out)
 	if err != nil {
@@ -94,20 +122,25 @@ func run(args []string, out io.Writer) error {
 	return nil
 }
 
+// parse returns the settings and the questions to run, in order.
 func parse(args []string, out io.Writer) (*bench, []question, error) {
 	b := &bench{out: out}
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.IntVar(&b.rounds, "rounds", 5, "rounds of each measurement")
 	flags.DurationVar(&b.cell, "cell", 100*time.Millisecond, "how long one contestant is measured in one round")
-	flags.BoolVar(&b.quick, "quick", false, "tiny sizes: tries the harness, says nothing about anybody")
+	flags.BoolVar(&b.quick, "quick", false,
+		"use tiny sizes: shows that the program works, and nothing about the caches")
 	flags.Uint64Var(&b.seed, "seed", 1, "seed of key sequences and synthetic traces")
-	flags.IntVar(&b.keys, "keys", 10_000, "keys of the questions hit, text and long")
-	flags.IntVar(&b.replays, "replays", 3, "replays of each case of the question ratio, for their mean")
-	flags.Float64Var(&b.minutes, "minutes", 10, "length of the question long")
-	flags.StringVar(&b.traces, "traces", "", "folder of recorded traces (*.trace, *.trace.xz) for the question ratio")
-	flags.StringVar(&b.charts, "charts", "../docs", `folder to draw charts to; "" for none, as is the default with -quick`)
-	only := flags.String("only", "", "questions to run, with commas between: "+names()+" (default: all but long)")
-	skip := flags.String("skip", "", "questions to leave out")
+	flags.IntVar(&b.keys, "keys", 10_000, "number of keys for the questions hit, text and long")
+	flags.IntVar(&b.replays, "replays", 3, "replays of each case of the question ratio, which shows their mean")
+	flags.Float64Var(&b.minutes, "minutes", 10, "length of the question long, in minutes")
+	flags.StringVar(&b.traces, "traces", "",
+		"folder of recorded traces (*.trace, *.trace.xz) for the question ratio")
+	flags.StringVar(&b.charts, "charts", "../docs",
+		`folder to draw charts to; "" draws none, which is the default with -quick`)
+	only := flags.String("only", "",
+		"questions to run, separated by commas: "+names()+" (default: all but long)")
+	skip := flags.String("skip", "", "questions not to run, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return nil, nil, err
 	}
@@ -121,24 +154,26 @@ func parse(args []string, out io.Writer) (*bench, []question, error) {
 	return b, chosen, err
 }
 
-// shrink gives a quick run its own defaults, but leaves what was said explicitly.
+// shrink sets the flags to the defaults of a quick run, except those given on the command line.
 func (b *bench) shrink(flags *flag.FlagSet) {
-	said := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { said[f.Name] = true })
-	small := map[string]string{"rounds": "2", "replays": "1", "keys": "1000", "cell": "2ms", "charts": "", "minutes": "0.02"}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	small := map[string]string{
+		"rounds": "2", "replays": "1", "keys": "1000", "cell": "2ms", "charts": "", "minutes": "0.02",
+	}
 	for name, value := range small {
-		if !said[name] {
-			_ = flags.Set(name, value) // each is a flag above, of that type
+		if !given[name] {
+			_ = flags.Set(name, value) // cannot fail: parse has defined each flag, with that type
 		}
 	}
 }
 
-// choose picks the questions named by -only and -skip.
+// choose returns the questions that -only and -skip select, in the order they run.
 func choose(only, skip string) (chosen []question, err error) {
 	wanted, unwanted := list(only), list(skip)
 	for _, name := range slices.Concat(wanted, unwanted) {
 		if !slices.ContainsFunc(questions, func(q question) bool { return q.name == name }) {
-			return nil, fmt.Errorf("no question %q; there are %s", name, names())
+			return nil, fmt.Errorf("no question %q; the questions are %s", name, names())
 		}
 	}
 	for _, q := range questions {
@@ -150,10 +185,12 @@ func choose(only, skip string) (chosen []question, err error) {
 	return chosen, nil
 }
 
+// list splits a list at commas and spaces.
 func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
+// names returns the names of all questions, separated by commas.
 func names() string {
 	var all []string
 	for _, q := range questions {
@@ -162,12 +199,13 @@ func names() string {
 	return strings.Join(all, ", ")
 }
 
-// printf writes to the output. There is nobody else to tell if that fails.
+// printf writes to the output. It ignores errors, since there is nowhere else to report them.
 func (b *bench) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(b.out, format, args...)
 }
 
-// surroundings says what the figures depend on: versions and the machine.
+// surroundings describes what the figures depend on: the Go version, the machine, and the
+// versions of the libraries.
 func surroundings() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s %s/%s, %d CPUs", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())

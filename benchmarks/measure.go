@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// lifetime is the TTL of every entry: long enough that nothing expires while it is measured.
+// lifetime is the TTL of every entry. It is so long that no entry expires during a measurement.
 const lifetime = time.Hour
 
-// speed is what one measurement found.
+// A speed is the result of one measurement.
 type speed struct {
-	ns     float64 // of wall time per operation, all goroutines together
-	allocs float64 // per operation, the background's included
+	ns     float64 // wall time in nanoseconds by the operations of all goroutines together
+	allocs float64 // heap allocations of the whole process per operation
 }
 
-// timed runs batch in as many goroutines as cores for about d. batch does some operations for the worker of that number
-// and returns how many; turn counts its calls. finish, if any, runs at the end, on the clock.
+// timed runs batch in one goroutine per core for about d. batch does some operations for the
+// worker of that number and returns how many; turn counts its calls. finish, if it is not nil,
+// runs once at the end. The result includes its time and its allocations.
 func timed(cores int, d time.Duration, batch func(worker, turn int) int, finish func()) speed {
 	collect()
 	var before, after runtime.MemStats
@@ -40,8 +41,9 @@ func timed(cores int, d time.Duration, batch func(worker, turn int) int, finish 
 	return total(laps, extra, after.Mallocs-before.Mallocs)
 }
 
-// collect runs the garbage collector if it is soon to run by itself: else a collection that earlier contestants' garbage
-// brought about would be on the next one's account. What one contestant's own garbage brings about, is.
+// collect runs the garbage collector if its next run is near. Otherwise a contestant would pay
+// for a collection that the garbage of earlier contestants brought about. Each contestant does
+// pay for the collections that its own garbage brings about.
 func collect() {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -50,12 +52,13 @@ func collect() {
 	}
 }
 
-// lap is what one goroutine did.
+// A lap is what one goroutine did.
 type lap struct {
 	ops  int
 	took time.Duration
 }
 
+// oneLap calls batch until d has passed. It reads the clock after each call.
 func oneLap(d time.Duration, worker int, batch func(worker, turn int) int) (l lap) {
 	start := time.Now()
 	for turn := 0; l.took < d; turn++ {
@@ -65,6 +68,7 @@ func oneLap(d time.Duration, worker int, batch func(worker, turn int) int) (l la
 	return l
 }
 
+// total adds up the goroutines' operations per nanosecond. extra is added to the time of each.
 func total(laps []lap, extra time.Duration, mallocs uint64) speed {
 	var perNs float64
 	var ops int
@@ -75,8 +79,9 @@ func total(laps []lap, extra time.Duration, mallocs uint64) speed {
 	return speed{ns: 1 / perNs, allocs: float64(mallocs) / float64(ops)}
 }
 
-// inTurn calls one for each of n contestants in each round and returns what it found, by contestant and round. Each
-// round begins with the next contestant, so that none always follows the same garbage or the same warm-up.
+// inTurn calls one for each of n contestants in each round. It returns the results by contestant
+// and round. Each round begins with another contestant, so that none always comes after the same
+// garbage or the same warm-up.
 func inTurn[T any](rounds, n int, one func(i int) T) [][]T {
 	found := make([][]T, n)
 	for round := range rounds {
@@ -88,13 +93,14 @@ func inTurn[T any](rounds, n int, one func(i int) T) [][]T {
 	return found
 }
 
-// figure is a contestant's line in one column of a table.
+// A figure is a contestant's result in one column of a table.
 type figure struct {
-	Value float64 // the median over the rounds
-	Ratio float64 // the median over the rounds of the ratio to the base in the same round
+	Value float64 // median of the rounds
+	Ratio float64 // median of the rounds' ratios to the base; each within its round
 }
 
-// figures reduces what inTurn found to one figure per contestant, by the field that of picks.
+// figures reduces the results of inTurn to one figure per contestant. of picks a field of a result;
+// base is the index of the contestant that the ratios are taken to.
 func figures[T any](found [][]T, base int, of func(T) float64) []figure {
 	out := make([]figure, len(found))
 	for i, rounds := range found {
@@ -108,9 +114,11 @@ func figures[T any](found [][]T, base int, of func(T) float64) []figure {
 	return out
 }
 
-// median is of the finite values; NaN if there are none.
+// median returns the median of the finite values, or NaN if there are none.
 func median(values []float64) float64 {
-	sorted := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	sorted := slices.DeleteFunc(slices.Clone(values), func(v float64) bool {
+		return math.IsNaN(v) || math.IsInf(v, 0)
+	})
 	if len(sorted) == 0 {
 		return math.NaN()
 	}
@@ -122,12 +130,12 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// String shows a figure as tables do: 21.3 (0.42).
+// String formats a figure as tables show it: 21.3 (0.42).
 func (f figure) String() string {
 	return fmt.Sprintf("%s (%.2f)", short(f.Value), f.Ratio)
 }
 
-// short shows three digits or so.
+// short formats v with two decimals below 10, one below 100, and none above.
 func short(v float64) string {
 	switch {
 	case v >= 100:
@@ -139,13 +147,14 @@ func short(v float64) string {
 	}
 }
 
-// onCores runs f with GOMAXPROCS set to n. Contestants are built inside, since some size themselves by it.
+// onCores runs f with GOMAXPROCS set to n. f builds the contestants too, since some libraries
+// choose sizes by GOMAXPROCS.
 func onCores(n int, f func() error) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 	return f()
 }
 
-// indexOf returns where in contestants the one of that name is.
+// indexOf returns the index of the contestant with that name, or -1.
 func indexOf[K comparable](contestants []contestant[K], name string) int {
 	return slices.IndexFunc(contestants, func(c contestant[K]) bool { return c.name == name })
 }

@@ -6,13 +6,16 @@ import (
 )
 
 // missBatch is smaller than batch: a miss takes about fifty times as long as a hit.
-const missBatch = 512
+const missBatch = 512 // misses between two reads of the clock
 
-// miss asks what a get-or-load call costs above its fetch when it finds nothing: the keys are ever new and the fetch
-// returns at once.
+// miss measures get-or-load calls that find nothing, without the time of a fetch: each key is
+// new, and the fetch returns at once.
 func (b *bench) miss() error {
 	full := b.size(10_000, 500)
-	t := table{title: "miss: ns per op (ratio to otter), ever new keys, a fetch that costs nothing", first: "contestant"}
+	t := table{
+		title: "miss: ns per op (ratio to otter), new keys, a fetch that costs nothing",
+		first: "contestant",
+	}
 	cs := append(loaders[int64](), contestant[int64]{"bare flight", newBareFlight})
 	for _, c := range cs {
 		t.rows = append(t.rows, c.name)
@@ -24,12 +27,20 @@ func (b *bench) miss() error {
 		t.addMisses(b.misses(cs, cores, 1<<20, 0), cs, "never full, "+plural(cores, "core"))
 	}
 	t.notes = []string{
-		"Allocations are all above the function, which makes none. A full cache evicts an entry for each it stores; in one never full, the map grows.",
-		"zodiac runs the fetch on a goroutine and a context of its own, so that a caller can leave without ending it for the others; so does the bare flight, which stores nothing. The peers run it on the first caller's, which is cheaper.",
+		"An op includes drawing the key and one fetch, which adds to a counter and allocates nothing. " +
+			"A full cache also evicts an entry for each that it stores. " +
+			"In a cache that is never full, the map grows.",
+		"Caches that write in the background get time to catch up at the end. That time counts.",
+		"zodiac runs a fetch on a goroutine and a context of its own, so that a caller can leave " +
+			"without ending the fetch for the others. So does the bare flight, which stores nothing; " +
+			"× bare is the ratio to it. The peers run a fetch on the first caller's goroutine and " +
+			"context, which is cheaper.",
 	}
 	return b.show("miss", t)
 }
 
+// addMisses adds the columns of one measurement: the time, the ratio to the bare flight, and the
+// allocations.
 func (t *table) addMisses(found [][]speed, cs []contestant[int64], name string) {
 	ns := func(s speed) float64 { return s.ns }
 	t.column(name, "ns", figures(found, indexOf(cs, base), ns))
@@ -41,13 +52,16 @@ func (t *table) addMisses(found [][]speed, cs []contestant[int64], name string) 
 	t.plain("allocs", figures(found, 0, func(s speed) float64 { return s.allocs }))
 }
 
-// misses measures a cache made for each round, since one that is never to be full cannot be used for long.
+// misses measures misses in caches that hold filled keys at the start. It makes new ones for each
+// round, since a cache that must not get full cannot be used for long.
 func (b *bench) misses(cs []contestant[int64], cores, capacity, filled int) (found [][]speed) {
 	workers := newWorkers(cores, missBatch)
 	_ = onCores(cores, func() error {
 		found = inTurn(b.rounds, len(cs), func(i int) speed {
 			var fetches counter
-			c := cs[i].make(setup[int64]{capacity: capacity, ttl: lifetime, fetch: countingFetch[int64](&fetches), text: int64Text})
+			c := cs[i].make(setup[int64]{
+				capacity: capacity, ttl: lifetime, fetch: countingFetch[int64](&fetches), text: int64Text,
+			})
 			defer c.Close()
 			overfill(c, filled)
 			miss := func(worker, _ int) int {
@@ -58,14 +72,14 @@ func (b *bench) misses(cs []contestant[int64], cores, capacity, filled int) (fou
 				return len(keys)
 			}
 			miss(0, 0) // warms up
-			return timed(cores, b.cell, miss, c.Settle)
+			return timed(cores, b.cell, miss, c.Drain)
 		})
 		return nil
 	})
 	return found
 }
 
-// newWorkers gives each goroutine keys of its own.
+// newWorkers returns keys for each of the goroutines. No two of them get the same key.
 func newWorkers(cores, batch int) (workers []*newKeys) {
 	for w := range cores {
 		workers = append(workers, newNewKeys(w, batch))
@@ -73,7 +87,8 @@ func newWorkers(cores, batch int) (workers []*newKeys) {
 	return workers
 }
 
-// overfill writes a tenth more keys than n, so that a cache of that capacity is full in every shard and evicts.
+// overfill writes a tenth more keys than n, so that every shard of a cache with capacity n is full
+// and evicts.
 func overfill(c Cache[int64], n int) {
 	source := newNewKeys(255, batch)
 	for written := 0; written < n+n/10; written += batch {

@@ -17,23 +17,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestQuick asks every question in sizes that take seconds, so that the harness still runs when it is wanted.
+// TestQuick runs every question in sizes that take seconds. It shows that the program still works.
 func TestQuick(t *testing.T) {
 	charts, traces := t.TempDir(), t.TempDir()
 	writeTrace(t, filepath.Join(traces, "loop.trace"), loop(10_000, 700))
 	for _, q := range questions {
 		t.Run(q.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := run([]string{"-quick", "-only=" + q.name, "-charts=" + charts, "-traces=" + traces}, &out); err != nil {
+			args := []string{"-quick", "-only=" + q.name, "-charts=" + charts, "-traces=" + traces}
+			if err := run(args, &out); err != nil {
 				t.Fatal(err)
 			}
 			text := out.String()
 			t.Log(text)
 			if !strings.Contains(text, "### "+q.name+":") || !strings.Contains(text, "zodiac") {
-				t.Error("the output has no table of this name with zodiac in it")
+				t.Errorf("the output has no table %q with zodiac in it", q.name)
 			}
 			if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
-				t.Error("the output has a figure that is no number")
+				t.Error("the output has a NaN or an Inf; want numbers only")
 			}
 			checkXML(t, filepath.Join(charts, "bench-"+q.name+".svg"))
 		})
@@ -51,6 +52,7 @@ func writeTrace(t *testing.T, path string, requests []uint32) {
 	}
 }
 
+// checkXML fails the test if the file is not well-formed XML.
 func checkXML(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -74,7 +76,7 @@ func TestUnknownQuestionIsAnError(t *testing.T) {
 	}
 }
 
-func TestMedianLeavesOutWhatIsNoNumber(t *testing.T) {
+func TestMedianIgnoresNaNAndInf(t *testing.T) {
 	zero := 0.0
 	if got := median([]float64{3, zero / zero, 1, 2, 1 / zero}); got != 2 {
 		t.Errorf("median = %v; want 2", got)

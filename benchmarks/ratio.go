@@ -9,48 +9,55 @@ import (
 	"sync"
 )
 
-// keeper is a contestant for the question which entries a cache keeps, with what it takes to judge its policy and not
-// the scheduler: otter and theine decide in the background.
+// A keeper is a contestant of ratio, which is about the entries that a cache's policy keeps. otter
+// and theine evict in the background. Here they must not, because the result would show the
+// scheduler and not the policy.
 type keeper struct {
 	contestant[int64]
-	settle settling
+	drain drainTime
 }
 
-type settling int
+// A drainTime says when a replay calls Drain.
+type drainTime int
 
 const (
-	never     settling = iota // decides before a call returns
-	afterMiss                 // the policy must hear of a write before the next request
+	never     drainTime = iota // the cache evicts before a call returns
+	afterMiss                  // the policy must have processed a write before the next request
 )
 
+// keepers returns the contestants in the order of the tables.
 func keepers() []keeper {
 	return []keeper{
 		{contestant[int64]{"zodiac", newZodiac[int64]}, never},
-		// With its maintenance on the caller, as its documentation suggests for tests, it has evicted before a call
-		// returns, and reads reach its policy in order, none lost, at most fifteen late. A CleanUp after every request
-		// on top of that makes no difference beyond what two replays differ by. (In the background it would hold more
-		// than its capacity here, and hit for it: a replay asks faster than any program does.)
+		// With its maintenance on the caller's goroutine, as its documentation suggests for tests,
+		// otter evicts before a call returns. All reads reach its policy in order, at most fifteen
+		// reads late. A CleanUp after every request changes the ratio by no more than two replays
+		// differ. With its maintenance in the background, otter would hold more entries than its
+		// capacity and have more hits, since a replay makes requests faster than any program.
 		{contestant[int64]{base, newOtterInline[int64]}, never},
-		// Wait after every miss, so that the policy has seen the write and evicted for it. Its reads wait in buffers
-		// of sixteen and cannot be hurried; in a replay none is lost.
+		// Drain after every miss makes the policy process the write and evict for it. Reads reach
+		// the policy in buffers of sixteen, which nothing can flush. A replay loses none of them.
 		{contestant[int64]{"theine", newTheine[int64]}, afterMiss},
-		// Without a lifetime, which changes nothing in what it keeps but leaves no goroutine behind.
-		{contestant[int64]{"golang-lru", func(s setup[int64]) Cache[int64] { s.ttl = 0; return newGolangLRU(s) }}, never},
+		// A lifetime would not change what golang-lru keeps, but would leave a goroutine behind.
+		{contestant[int64]{"golang-lru", func(s setup[int64]) Cache[int64] {
+			s.ttl = 0
+			return newGolangLRU(s)
+		}}, never},
 	}
 }
 
-// shares are the capacities, in parts of a trace's distinct keys.
+// shares are the capacities, as shares of the number of distinct keys in a trace.
 var shares = []float64{0.005, 0.01, 0.05, 0.10, 0.25}
 
-// trial is one replay's place in the table.
+// A trial is a trace and a capacity: a row of the table.
 type trial struct {
 	trace    trace
-	share    float64
+	share    float64 // of the trace's distinct keys; the capacity is that many
 	capacity int
-	replays  [][]float64 // hit ratios in percent, by keeper
+	replays  [][]float64 // hit ratios in percent, by keeper and replay
 }
 
-// hits is the mean of a keeper's replays.
+// hits returns the mean hit ratio of a keeper's replays.
 func (t *trial) hits(keeper int) float64 {
 	sum := 0.0
 	for _, h := range t.replays[keeper] {
@@ -59,12 +66,12 @@ func (t *trial) hits(keeper int) float64 {
 	return sum / float64(len(t.replays[keeper]))
 }
 
-// spread is by how much they differ.
+// spread returns the difference between the highest and the lowest hit ratio of a keeper's replays.
 func (t *trial) spread(keeper int) float64 {
 	return slices.Max(t.replays[keeper]) - slices.Min(t.replays[keeper])
 }
 
-// ratio asks how often a bounded cache has what it is asked for.
+// ratio measures how often a bounded cache has the key that a trace requests.
 func (b *bench) ratio() error {
 	traces := syntheticTraces(b.rand(), b.size(1_000_000, 20_000), b.size(100_000, 2_000))
 	if b.traces != "" {
@@ -80,6 +87,7 @@ func (b *bench) ratio() error {
 	return b.draw("ratio", hitChart(traces, trials))
 }
 
+// plan returns a trial for each trace and share.
 func plan(traces []trace, quick bool) (trials []*trial) {
 	for _, t := range traces {
 		if quick {
@@ -87,13 +95,15 @@ func plan(traces []trace, quick bool) (trials []*trial) {
 		}
 		for _, share := range shares {
 			capacity := max(1, int(math.Round(share*float64(t.distinct))))
-			trials = append(trials, &trial{trace: t, share: share, capacity: capacity, replays: make([][]float64, len(keepers()))})
+			trials = append(trials, &trial{
+				trace: t, share: share, capacity: capacity, replays: make([][]float64, len(keepers())),
+			})
 		}
 	}
 	return trials
 }
 
-// replayAll runs the replays on all cores: nothing is timed here.
+// replayAll replays each trial with each keeper that many times, on all cores: no replay is timed.
 func replayAll(trials []*trial, times int) {
 	type job struct {
 		trial          *trial
@@ -104,7 +114,8 @@ func replayAll(trials []*trial, times int) {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for j := range jobs {
-				j.trial.replays[j.keeper][j.replay] = replay(keepers()[j.keeper], j.trial.trace.requests, j.trial.capacity)
+				t := j.trial
+				t.replays[j.keeper][j.replay] = replay(keepers()[j.keeper], t.trace.requests, t.capacity)
 			}
 		})
 	}
@@ -120,27 +131,28 @@ func replayAll(trials []*trial, times int) {
 	wg.Wait()
 }
 
-// replay returns the hit ratio in percent.
+// replay makes the requests of a trace, one after another, and returns the hit ratio in percent.
 func replay(k keeper, requests []uint32, capacity int) float64 {
-	misses := 0 // a fetch is over before its Get returns, so this needs no lock
-	c := k.make(setup[int64]{capacity: capacity, ttl: lifetime, text: int64Text, fetch: func(context.Context, int64) (Value, error) {
+	misses := 0 // needs no lock, since a fetch ends before its Get returns
+	fetch := func(context.Context, int64) (Value, error) {
 		misses++
 		return Value{One: 1}, nil
-	}})
+	}
+	c := k.make(setup[int64]{capacity: capacity, ttl: lifetime, text: int64Text, fetch: fetch})
 	defer c.Close()
 	for _, key := range requests {
 		before := misses
 		if v, err := c.Get(context.Background(), int64(key)); err != nil || v.One != 1 {
 			panic(fmt.Sprintf("%s: %v, %v", k.name, v, err))
 		}
-		if k.settle == afterMiss && misses > before {
-			c.Settle()
+		if k.drain == afterMiss && misses > before {
+			c.Drain()
 		}
 	}
 	return 100 * (1 - float64(misses)/float64(len(requests)))
 }
 
-// everyTrial is the long table.
+// everyTrial returns the long table: a row for each trial.
 func everyTrial(trials []*trial) table {
 	t := table{title: "ratio: hits in percent (points above otter)", first: "trace"}
 	capacities := make([]string, len(trials))
@@ -163,7 +175,7 @@ func everyTrial(trials []*trial) table {
 	return t
 }
 
-// otherwise is the keeper all are compared with.
+// otherwise returns the index of the keeper that the others are compared with.
 func otherwise() int {
 	for k, who := range keepers() {
 		if who.name == base {
@@ -173,7 +185,7 @@ func otherwise() int {
 	panic("no " + base)
 }
 
-// summary is the short one.
+// summary returns the short table: a row for each keeper.
 func summary(trials []*trial) table {
 	t := table{title: fmt.Sprintf("ratio: points above otter, %d cases", len(trials)), first: "contestant"}
 	var mean, worst, where, below, above, spread []string
@@ -198,18 +210,23 @@ func summary(trials []*trial) table {
 	t.texts("more than 1 below", below)
 	t.texts("more than 1 above", above)
 	t.texts("spread", spread)
-	t.notes = []string{"Spread: by how many points replays of one case differ, on average. Caches seed their hashes at random, and some toss coins."}
+	t.notes = []string{
+		"A case is a trace and a capacity. A point is one percent of the requests.",
+		"Spread: the highest less the lowest hit ratio of a case's replays, in points, on average. " +
+			"Replays differ because caches seed their hashes at random, and some policies decide at random.",
+	}
 	return t
 }
 
-// comparison is of one keeper with another over all trials.
+// A comparison compares one keeper with another over all trials. Differences are in points.
 type comparison struct {
-	sum, worst   float64
-	where        *trial
-	below, above int // cases of more than a point
-	spread       float64
+	sum, worst   float64 // the sum of the differences, and the lowest
+	where        *trial  // of worst
+	below, above int     // trials with a difference of more than one point
+	spread       float64 // sum of the keeper's spreads
 }
 
+// compare compares keeper k with keeper other.
 func compare(trials []*trial, k, other int) comparison {
 	s := comparison{worst: math.Inf(1)}
 	for _, t := range trials {
@@ -229,7 +246,7 @@ func compare(trials []*trial, k, other int) comparison {
 	return s
 }
 
-// hitChart has a panel for each trace: the mean over the capacities.
+// hitChart returns a chart with a panel for each trace: the mean hit ratio over the capacities.
 func hitChart(traces []trace, trials []*trial) chart {
 	c := chart{title: fmt.Sprintf("ratio: hits in percent, mean over capacities of %g to %g %% of the keys; longer is better", 100*shares[0], 100*shares[len(shares)-1])}
 	other := otherwise()

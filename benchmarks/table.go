@@ -6,24 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// table collects what a question found, for print and for the chart.
+// A table holds the results of a question. It is printed and drawn as a chart.
 type table struct {
 	title   string
-	first   string // what the rows are
+	first   string // the head of the column of row names
 	rows    []string
 	columns []column
-	notes   []string
+	notes   []string // printed below
 }
 
-// column is one line of figures, or of texts.
+// A column of a table has a cell for each row.
 type column struct {
 	name  string
-	unit  string // of the chart's panel for it; "" keeps it out of the chart
+	unit  string // of bars; "" keeps the column out of the chart
 	cells []string
-	bars  []figure
+	bars  []figure // for the chart
 }
 
-// column adds figures that are shown with their ratio and drawn.
+// column adds a column of figures with their ratios, which the chart shows too.
 func (t *table) column(name, unit string, figures []figure) {
 	c := column{name: name, unit: unit, bars: figures}
 	for _, f := range figures {
@@ -32,7 +32,7 @@ func (t *table) column(name, unit string, figures []figure) {
 	t.columns = append(t.columns, c)
 }
 
-// plain adds figures without their ratio, and not to the chart.
+// plain adds a column of figures without their ratios. The chart does not show it.
 func (t *table) plain(name string, figures []figure) {
 	c := column{name: name}
 	for _, f := range figures {
@@ -41,12 +41,12 @@ func (t *table) plain(name string, figures []figure) {
 	t.columns = append(t.columns, c)
 }
 
-// texts adds a column of words.
+// texts adds a column of texts. The chart does not show it.
 func (t *table) texts(name string, cells []string) {
 	t.columns = append(t.columns, column{name: name, cells: cells})
 }
 
-// String is the table in Markdown, padded so that it can be read as it is.
+// String returns the table as Markdown. The cells are padded, so that a reader needs no renderer.
 func (t table) String() string {
 	grid := [][]string{{t.first}}
 	for _, c := range t.columns {
@@ -62,6 +62,7 @@ func (t table) String() string {
 	return fmt.Sprintf("\n### %s\n\n%s%s", t.title, markdown(grid), paragraphs(t.notes))
 }
 
+// markdown formats a table whose first line is the head.
 func markdown(grid [][]string) string {
 	widths := make([]int, len(grid[0]))
 	for _, line := range grid {
@@ -113,12 +114,13 @@ func paragraphs(notes []string) string {
 	return s.String()
 }
 
-// show prints the table and draws its chart.
+// show prints the table and draws its chart to bench-name.svg.
 func (b *bench) show(name string, t table) error {
 	b.printf("%s", t)
 	return b.draw(name, t.chart())
 }
 
+// plural returns n and the noun, in the plural unless n is 1.
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

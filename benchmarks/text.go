@@ -8,8 +8,9 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// text asks what a hit costs where zodiac's memory is keyed by the key's text, since == on K and equality of text may
-// differ: a key text by hand, and times. Floats, which are not, are there to compare.
+// text measures hits where zodiac keeps entries by the text of their keys. It does so if == on K
+// may differ from equality of the text: with WithKey, and for times. The keys of floats are not
+// kept by text; they are measured for comparison.
 func (b *bench) text() error {
 	n := b.keys
 	ints := b.int64Keys(n, "zipf")
@@ -29,7 +30,10 @@ func (b *bench) text() error {
 			newReader(b, "otter time.Time", newOtter[time.Time], times),
 		}
 	}
-	t := table{title: "text: ns per op (ratio to zodiac's int64), hits with keys held by their text", first: "keys"}
+	t := table{
+		title: "text: ns per op (ratio to zodiac's int64), hits with keys held by their text",
+		first: "keys",
+	}
 	for _, r := range readers() {
 		t.rows = append(t.rows, r.name)
 		r.close()
@@ -48,17 +52,21 @@ func (b *bench) text() error {
 		})
 	}
 	t.plain("allocs/op", allocs)
-	t.notes = []string{"WithKey here is strconv.FormatInt for int64, and the string itself for string."}
+	t.notes = []string{
+		"WithKey is strconv.FormatInt for int64, and the string itself for string. An op includes its call.",
+		"zodiac holds the keys of the rows with WithKey and time.Time by their text, and the others by ==.",
+	}
 	return b.show("text", t)
 }
 
-// reader is a cache filled with some type of keys, ready to be read.
+// A reader is a cache filled with keys of some type.
 type reader struct {
 	name  string
 	read  func(cores int) speed
 	close func()
 }
 
+// newReader builds a cache, fills it with the keys of ks, and panics if it does not keep them.
 func newReader[K comparable](b *bench, name string, build func(setup[K]) Cache[K], ks keySet[K]) reader {
 	var fetches counter
 	c := build(setup[K]{capacity: roomFor(len(ks.stored)), ttl: lifetime, fetch: countingFetch[K](&fetches)})
@@ -72,12 +80,13 @@ func newReader[K comparable](b *bench, name string, build func(setup[K]) Cache[K
 	}
 }
 
-// withKey is zodiac with a key text by hand.
+// withKey returns a function that builds zodiac with WithKey(text).
 func withKey[K comparable](text func(K) string) func(setup[K]) Cache[K] {
 	return func(s setup[K]) Cache[K] { return newZodiacWith(s, zodiac.WithKey(text)) }
 }
 
-// floatsOf gives floats whose shortest text is about as long as that of real ones.
+// floatsOf returns a float for each of ints. Its shortest text is about as long as that of floats
+// which programs use.
 func floatsOf(ints []int64) []float64 {
 	out := make([]float64, len(ints))
 	for i, n := range ints {
@@ -86,7 +95,8 @@ func floatsOf(ints []int64) []float64 {
 	return out
 }
 
-// timesOf gives an instant for each n, all of one zone, so that == suits those who have nothing else.
+// timesOf returns a time for each of ints. All are in UTC, so that they also work with a cache that
+// compares keys by == only.
 func timesOf(ints []int64) []time.Time {
 	out := make([]time.Time, len(ints))
 	for i, n := range ints {

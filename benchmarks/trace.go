@@ -16,11 +16,11 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// trace is a sequence of requests for keys.
+// A trace is a sequence of requests for keys.
 type trace struct {
 	name     string
-	requests []uint32
-	distinct int
+	requests []uint32 // the key of each
+	distinct int      // number of distinct keys
 }
 
 func newTrace(name string, requests []uint32) trace {
@@ -31,11 +31,11 @@ func newTrace(name string, requests []uint32) trace {
 	return trace{name: name, requests: requests, distinct: len(seen)}
 }
 
-// maxRequests is how much of a recorded trace is used.
+// maxRequests is the number of requests of a recorded trace that are used.
 const maxRequests = 3_000_000
 
-// recordedTraces reads the traces in a folder: big-endian 32-bit integers, a key per request, in *.trace, or compressed
-// in *.trace.xz.
+// recordedTraces reads the traces in a folder, sorted by name. A file *.trace holds a big-endian
+// 32-bit integer for each request, its key. *.trace.xz is the same, compressed.
 func recordedTraces(folder string) (traces []trace, err error) {
 	for _, pattern := range []string{"*.trace", "*.trace.xz"} {
 		paths, err := filepath.Glob(filepath.Join(folder, pattern))
@@ -58,6 +58,7 @@ func recordedTraces(folder string) (traces []trace, err error) {
 	return traces, nil
 }
 
+// readTrace returns the first maxRequests requests in a file.
 func readTrace(path string) ([]uint32, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
@@ -83,7 +84,8 @@ func readTrace(path string) ([]uint32, error) {
 	return requests, nil
 }
 
-// syntheticTraces draws n requests of each of several patterns. keys is roughly how many keys a pattern goes about.
+// syntheticTraces draws n requests for each of several patterns. keys is roughly the number of keys
+// that a pattern uses.
 func syntheticTraces(r *rand.Rand, n, keys int) []trace {
 	return []trace{
 		newTrace("zipf 0.7", popular(r, n, keys, 0.7)),
@@ -97,7 +99,7 @@ func syntheticTraces(r *rand.Rand, n, keys int) []trace {
 	}
 }
 
-// popular requests keys independently, with fixed popularities.
+// popular draws each request independently, from a zipf distribution with exponent s.
 func popular(r *rand.Rand, n, keys int, s float64) []uint32 {
 	z, place := newZipf(keys, s), r.Perm(keys)
 	out := make([]uint32, n)
@@ -107,7 +109,8 @@ func popular(r *rand.Rand, n, keys int, s float64) []uint32 {
 	return out
 }
 
-// drifting is popular with popularities that move on: over the trace, each key of a third takes its turn at the top.
+// drifting is popular with popularities that change over time. In the course of the trace, a
+// third of the keys are the most popular one, one after another.
 func drifting(r *rand.Rand, n, keys int) []uint32 {
 	z, place := newZipf(keys, 0.9), r.Perm(keys)
 	out := make([]uint32, n)
@@ -127,7 +130,8 @@ func loop(n, keys int) []uint32 {
 	return out
 }
 
-// withScans interrupts popular by runs of keys that are asked for just once, a third of all requests.
+// withScans interrupts popular with runs of keys that are requested only once. These are a third of
+// all requests.
 func withScans(r *rand.Rand, n, keys int) []uint32 {
 	out := popular(r, n, keys, 0.9)
 	fresh := uint32(keys)
@@ -140,7 +144,8 @@ func withScans(r *rand.Rand, n, keys int) []uint32 {
 	return out
 }
 
-// shifting asks for one set of keys by popularity, then loops over another, then returns to the first.
+// shifting requests one set of keys by popularity, then loops over another set, then returns to the
+// first. Each phase is a third of the trace.
 func shifting(r *rand.Rand, n, keys int) []uint32 {
 	out := popular(r, n, keys, 0.9)
 	for i := n / 3; i < 2*n/3; i++ {
@@ -149,13 +154,13 @@ func shifting(r *rand.Rand, n, keys int) []uint32 {
 	return out
 }
 
-// recent asks again for what was asked for a while ago, sooner rather than later, and for a new key every fifth time:
-// the pattern LRU is best at.
+// recent requests a new key in one of five requests, at random. Otherwise it repeats an earlier
+// request, more likely a recent one. LRU is the best policy for this pattern.
 func recent(r *rand.Rand, n, keys int) []uint32 {
 	out := make([]uint32, n)
 	fresh := uint32(0)
 	for i := range out {
-		back := int(math.Pow(float64(keys), r.Float64())) // log-uniform up to keys requests ago
+		back := int(math.Pow(float64(keys), r.Float64())) // log-uniform, from 1 to keys requests back
 		if r.IntN(5) == 0 || back > i {
 			out[i] = fresh
 			fresh++

@@ -15,7 +15,7 @@ func newZodiac[K comparable](s setup[K]) Cache[K] {
 	return newZodiacWith(s)
 }
 
-// newZodiacWith builds a Loader with further options.
+// newZodiacWith builds a Loader with opts in addition to those of s.
 func newZodiacWith[K comparable](s setup[K], opts ...zodiac.Option) Cache[K] {
 	opts = append([]zodiac.Option{zodiac.WithTTL(s.ttl), zodiac.WithCapacity(s.capacity)}, opts...)
 	return &zodiacCache[K]{loader: zodiac.NewLoader(s.fetch, opts...)}
@@ -40,7 +40,7 @@ func (c *zodiacCache[K]) SetAll(ctx context.Context, keys []K, v Value) (refused
 
 func (c *zodiacCache[K]) Get(ctx context.Context, k K) (Value, error) { return c.loader.Get(ctx, k) }
 
-func (c *zodiacCache[K]) Settle() {}
+func (c *zodiacCache[K]) Drain() {}
 
 func (c *zodiacCache[K]) Len() int { return c.loader.Len() }
 

@@ -9,64 +9,76 @@ import (
 	"time"
 )
 
-// grace is how long after it was stopped a process may return what has expired.
+// grace is how long after it was stopped a process may still return expired values: a cache's clock
+// may lag until its timer has run. A takeover that is later than grace is described in Cases.
 const grace = 50 * time.Millisecond
 
 // A Result is what Check finds in the logs of a run.
+//
+// A fetch is a read of the origin. A read is stale if it returned an older version than one whose
+// Delete had been acknowledged before the read began. Its age is the time from that
+// acknowledgement, the first if there were several, to the end of the read. A stale read that a
+// Loss explains is excused, and counted as such only.
 type Result struct {
 	Reads       int
 	Errors      int // reads that failed
-	Fetches     int // calls of the origin
-	Floor       int // as few as there can be: one per key, and one per write
-	PeakFetches int // begun within a second
-	PeakFloor   int // of those of the floor, within a second
-	MostPerKey  int // calls of the origin for one key
-	Overlaps    int // calls of the origin begun during another for the same key
-	Doubled     int // those begun during another of the same process
-	Deletes     int // acknowledged
+	Fetches     int
+	Floor       int // the least number of fetches: one per key that was fetched, and one per write
+	PeakFetches int // the most fetches that began within a second
+	PeakFloor   int // the most fetches of the floor that began within a second
+	MostPerKey  int // the most fetches of one key
+	Overlaps    int // fetches that began during another of the same key
+	Doubled     int // fetches that began during another of the same key by the same process
+	Deletes     int // acknowledged Deletes
 
-	Stale   int           // reads older than a Delete acknowledged before they began
-	Oldest  time.Duration // how long before a stale read returned that was
-	Own     int           // stale reads of the process that had deleted
-	Excused int           // stale reads that an Outage or Failover explains, and which are not among those above
-	Cases   []string      // some of what is wrong, told in full
-	Ancient time.Duration // the oldest of the excused
-	Healed  time.Duration // how long after a loss the last excused read began
-	Expired int           // reads of values past their time
+	Stale   int           // stale reads, without excused ones
+	Oldest  time.Duration // the greatest age of these
+	Own     int           // of these, those of a process that had called a Delete the read missed
+	Excused int           // excused reads
+	Ancient time.Duration // the greatest age of these
+	Healed  time.Duration // the longest time from the end of a loss to the start of one of these
+	Expired int           // reads that returned an expired value
+	Cases   []string      // descriptions of the first stale reads, and of late takeovers
 
-	Latency Spread // of reads
-	Waiting Spread // past the end of the fetch that a read waited for
-	Last    Spread // the same of the last caller, by fetch
+	Latency Spread // of reads, from start to end
+	Waiting Spread // of reads that began before their fetch ended: from its end to theirs
+	Last    Spread // the longest Waiting of each fetch
 
-	Failing Spread // reads begun when an outage had, past what the fetch took
-	Broken  Spread // reads begun when the outage had gone on for some time, likewise
+	// Failing and Broken are for reads that began during an Outage: their time without the time
+	// of their fetch. Failing has the reads that began in the first GiveUp of it, Broken those
+	// that began later and ended before its end.
+	Failing Spread
+	Broken  Spread
 
-	Kills     int           // of a process that held a lease
-	Takeovers Spread        // the next fetch of the key, past the end of that lease
-	Longest   time.Duration // read, but for those of workers that were stopped meanwhile
+	Kills     int           // kills of a process that held a lease
+	Takeovers Spread        // from the end of such a lease to the next fetch of its key
+	Longest   time.Duration // the longest read of a worker that was not stopped meanwhile or just before
 
-	Goroutines int  // left behind
-	Truncated  bool // a log was full: nothing can be concluded
+	Goroutines int  // goroutines left behind
+	Truncated  bool // a log was full, so the other fields mean nothing
 
-	Busy  float64 // of the machine's processors, by whomever
-	Herd  float64 // by the processes of the herd
-	Begin int64
-	Rate  []int // fetches begun in each tenth of a second since Begin
+	Busy  float64 // the share of the machine's processor time in use; Run sets it
+	Herd  float64 // the share in use by the children; Run sets it
+	Begin int64   // when the callers started; a time of Now
+	Rate  []int   // the fetches that began in each tenth of a second since Begin
 }
 
-// checking is a Check in the act.
+// A checking is a call of Check in progress.
 type checking struct {
 	*Scenario
 	*Result
-	of     map[Kind][]Event
-	acked  map[uint32][]Event // deletes of a key by end; Serial is the highest Version so far
-	losses []Event
-	fetch  map[int64]Event // by serial
+	of     map[Kind][]Event   // by start
+	acked  map[uint32][]Event // acknowledged Deletes by key; see deletes
+	losses []Event            // by start
+	fetch  map[int64]Event    // fetches by serial
 }
 
-// Check judges the events of a run of s, which began at begin.
+// Check returns what the events of a run of s say. The run began at begin.
 func Check(s *Scenario, events []Event, begin int64) *Result {
-	c := &checking{Scenario: s, Result: &Result{Begin: begin}, of: map[Kind][]Event{}, fetch: map[int64]Event{}}
+	c := &checking{
+		Scenario: s, Result: &Result{Begin: begin},
+		of: map[Kind][]Event{}, fetch: map[int64]Event{},
+	}
 	for _, e := range events {
 		c.of[e.Kind] = append(c.of[e.Kind], e)
 	}
@@ -92,10 +104,10 @@ func Check(s *Scenario, events []Event, begin int64) *Result {
 	return c.Result
 }
 
-// origin counts what the origin had to do.
+// origin counts the fetches, and those of the floor.
 func (c *checking) origin() {
 	c.Fetches = len(c.of[Fetch])
-	floor := slices.Clone(c.of[Write]) // and the first call for each key
+	floor := slices.Clone(c.of[Write]) // the first fetch of each key is added below
 	type owned struct{ key, proc uint32 }
 	perKey, busy, own := map[uint32]int{}, map[uint32]int64{}, map[owned]int64{}
 	for _, e := range c.of[Fetch] {
@@ -127,7 +139,8 @@ func (c *checking) origin() {
 
 func byStart(a, b Event) int { return cmp.Compare(a.Start, b.Start) }
 
-// peak returns how many of the events, which are sorted, began within a second.
+// peak returns the most events that began within a second, wherever that second begins. The events
+// are sorted by start.
 func peak(events []Event) int {
 	most, first := 0, 0
 	for i, e := range events {
@@ -139,7 +152,9 @@ func peak(events []Event) int {
 	return most
 }
 
-// deletes gathers those that were acknowledged.
+// deletes sets acked: the acknowledged Deletes of each key, sorted by end. The Serial of each is
+// set to the highest Version of the key deleted so far. Deletes may end out of order, so the last
+// one need not have the highest.
 func (c *checking) deletes() {
 	c.acked = map[uint32][]Event{}
 	for _, e := range c.of[Delete] {
@@ -158,12 +173,13 @@ func (c *checking) deletes() {
 	}
 }
 
-// before returns the deletes that were acknowledged before a time. The last knows the highest version.
+// before returns the deletes that were acknowledged before at. The Serial of the last is the
+// highest version among them.
 func before(deletes []Event, at int64) []Event {
 	return deletes[:sort.Search(len(deletes), func(i int) bool { return deletes[i].End >= at })]
 }
 
-// freshness finds reads that are older than they may be.
+// freshness counts stale and excused reads.
 func (c *checking) freshness() {
 	for _, r := range c.of[Read] {
 		if r.Code != 0 {
@@ -175,7 +191,7 @@ func (c *checking) freshness() {
 		}
 		first := sort.Search(len(known), func(i int) bool { return known[i].Serial > r.Version })
 		age := time.Duration(r.End - known[first].End)
-		if l := c.excuse(r, known); l != nil {
+		if l := c.excusedBy(r, known); l != nil {
 			c.Excused++
 			c.Ancient, c.Healed = max(c.Ancient, age), max(c.Healed, time.Duration(r.Start-l.End))
 			continue
@@ -186,28 +202,39 @@ func (c *checking) freshness() {
 			c.Own++
 		}
 		if len(c.Cases) < 5 {
-			c.Cases = append(c.Cases, c.tell(r, known[first]))
+			c.Cases = append(c.Cases, c.describe(r, known[first]))
 		}
 	}
 }
 
-// tell tells of a stale read: when things happened, in milliseconds since the beginning.
-func (c *checking) tell(r, missed Event) string {
+// describe describes a stale read, the fetch of its value, the Delete that it missed, and the stops
+// of the processes that took part. Times are in milliseconds since the start of the run.
+func (c *checking) describe(r, missed Event) string {
 	f := c.fetch[r.Serial]
 	var text strings.Builder
-	fmt.Fprintf(&text, "key %d: %d read version %d from %.2f to %.2f; it was fetched by %d from %.2f to %.2f; Delete of version %d took from %.2f to %.2f",
-		r.Key, r.Proc, r.Version, c.since(r.Start), c.since(r.End), f.Proc, c.since(f.Start), c.since(f.End), missed.Version, c.since(missed.Start), c.since(missed.End))
+	fmt.Fprintf(&text, "key %d: process %d read version %d from %.2f to %.2f ms; ",
+		r.Key, r.Proc, r.Version, c.since(r.Start), c.since(r.End))
+	fmt.Fprintf(&text, "process %d fetched it from %.2f to %.2f ms; ",
+		f.Proc, c.since(f.Start), c.since(f.End))
+	fmt.Fprintf(&text, "the Delete of version %d took from %.2f to %.2f ms",
+		missed.Version, c.since(missed.Start), c.since(missed.End))
 	for _, z := range c.of[Freeze] {
-		if (z.Proc == r.Proc || z.Proc == f.Proc || z.Proc == missed.Proc) && z.End > f.Start && z.Start < r.End {
-			fmt.Fprintf(&text, "; %d was stopped from %.2f to %.2f", z.Proc, c.since(z.Start), c.since(z.End))
+		involved := z.Proc == r.Proc || z.Proc == f.Proc || z.Proc == missed.Proc
+		if involved && z.End > f.Start && z.Start < r.End {
+			fmt.Fprintf(&text, "; process %d was stopped from %.2f to %.2f ms",
+				z.Proc, c.since(z.Start), c.since(z.End))
 		}
 	}
 	return text.String()
 }
 
-// excuse returns the loss that explains why r is older than a delete in known, or nil. A read that was under way when the
-// store went away may have been answered by what came in its place.
-func (c *checking) excuse(r Event, known []Event) *Event {
+// excusedBy returns the loss that explains why r is older than a delete in known, or nil. Any loss
+// explains reads that overlap it or begin within Recovery after it. A Failover also explains later
+// reads if all deletes that they missed are among those that it and earlier ones have undone.
+//
+// A read that was under way when the loss began is excused too. It may have been answered without
+// the store, or by the replica that replaced it.
+func (c *checking) excusedBy(r Event, known []Event) *Event {
 	remain := known
 	for i := range c.losses {
 		l := &c.losses[i]
@@ -220,7 +247,9 @@ func (c *checking) excuse(r Event, known []Event) *Event {
 		if LossCode(l.Code) != Failover {
 			continue
 		}
-		remain = slices.DeleteFunc(slices.Clone(remain), func(d Event) bool { return l.Serial <= d.End && d.End <= l.End })
+		remain = slices.DeleteFunc(slices.Clone(remain), func(d Event) bool {
+			return l.Serial <= d.End && d.End <= l.End
+		})
 		if !slices.ContainsFunc(remain, func(d Event) bool { return d.Version > r.Version }) {
 			return l
 		}
@@ -228,10 +257,11 @@ func (c *checking) excuse(r Event, known []Event) *Event {
 	return nil
 }
 
-// since returns the milliseconds from the beginning to a time.
+// since returns the milliseconds from the start of the run to t.
 func (c *checking) since(t int64) float64 { return millis(time.Duration(t - c.Begin)) }
 
-// expiry finds reads of values past their time. That began, at the latest, when the first read of a value returned.
+// expiry counts reads of expired values. The lifetime of a value began at the latest when the first
+// read of it ended. A read is expired if it began more than a TTL after that.
 func (c *checking) expiry() {
 	born := map[int64]int64{}
 	for _, r := range c.of[Read] {
@@ -246,14 +276,14 @@ func (c *checking) expiry() {
 	}
 }
 
-// thawed reports whether the reader had been stopped shortly before, or was while it read.
+// thawed reports whether the process of r was stopped at some time during r or in the grace before.
 func (c *checking) thawed(r Event) bool {
 	return slices.ContainsFunc(c.of[Freeze], func(f Event) bool {
 		return f.Proc == r.Proc && f.Start <= r.End && r.Start <= f.End+grace.Nanoseconds()
 	})
 }
 
-// latency measures all reads.
+// latency measures how long reads took, and counts those that failed.
 func (c *checking) latency() {
 	var all []time.Duration
 	c.Reads = len(c.of[Read])
@@ -289,7 +319,7 @@ func (c *checking) waiting() {
 	c.Waiting, c.Last = spread(all), spread(last)
 }
 
-// outages measures the reads while the store was away.
+// outages measures the reads that began during an Outage.
 func (c *checking) outages() {
 	var failing, broken []time.Duration
 	for _, r := range c.of[Read] {
@@ -301,7 +331,7 @@ func (c *checking) outages() {
 		}
 		f := c.fetch[r.Serial]
 		past := time.Duration(r.End - r.Start - (f.End - f.Start))
-		if r.Start < c.losses[i].Start+c.Settle.Nanoseconds() {
+		if r.Start < c.losses[i].Start+c.GiveUp.Nanoseconds() {
 			failing = append(failing, past)
 		} else if r.End < c.losses[i].End {
 			broken = append(broken, past)
@@ -310,31 +340,35 @@ func (c *checking) outages() {
 	c.Failing, c.Broken = spread(failing), spread(broken)
 }
 
-// takeovers measures how long after the end of a killed process' lease its key was fetched again.
+// takeovers measures how long after the end of a killed process's lease its key was fetched again.
 func (c *checking) takeovers() {
 	var all []time.Duration
 	for _, k := range c.of[Kill] {
 		if k.End == 0 {
-			continue // what it was to do was done
+			continue // the process held no lease any more
 		}
 		c.Kills++
-		next := slices.IndexFunc(c.of[Fetch], func(f Event) bool { return f.Key == k.Key && f.Start > k.Start })
+		next := slices.IndexFunc(c.of[Fetch], func(f Event) bool {
+			return f.Key == k.Key && f.Start > k.Start
+		})
 		if next < 0 {
-			all = append(all, time.Hour) // never
+			all = append(all, time.Hour) // nobody fetched the key again
 			continue
 		}
 		f := c.of[Fetch][next]
 		late := max(0, time.Duration(f.Start-c.leaseEnd(k, f.Start)))
 		if all = append(all, late); late > grace {
-			c.Cases = append(c.Cases, fmt.Sprintf("key %d: %d was killed at %.2f with a lease until %.2f; %d fetched next at %.2f",
+			c.Cases = append(c.Cases, fmt.Sprintf("key %d: process %d was killed at %.2f ms "+
+				"with a lease until %.2f ms; the next fetch was by process %d at %.2f ms",
 				k.Key, k.Proc, c.since(k.Start), c.since(k.End), f.Proc, c.since(f.Start)))
 		}
 	}
 	c.Takeovers = spread(all)
 }
 
-// leaseEnd returns when the last lease ended that kept a key from being fetched until a time. Another process may have
-// been killed with it before it came to call the origin.
+// leaseEnd returns the end of the last lease that may have kept the key of k from being fetched
+// before until. After k, another process may have taken the lease and been killed before it called
+// the origin. Its lease ends a lease's time after its death at the latest.
 func (c *checking) leaseEnd(k Event, until int64) int64 {
 	end := k.End
 	for _, other := range c.of[Kill] {
@@ -345,12 +379,13 @@ func (c *checking) leaseEnd(k Event, until int64) int64 {
 	return end
 }
 
-// A Spread is some quantiles of a set of durations.
+// A Spread is the number of durations in a set, their median, 99th percentile and maximum.
 type Spread struct {
 	N             int
 	P50, P99, Max time.Duration
 }
 
+// spread sorts all and returns its Spread.
 func spread(all []time.Duration) Spread {
 	n := len(all)
 	if n == 0 {

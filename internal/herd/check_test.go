@@ -5,7 +5,10 @@ import (
 	"time"
 )
 
-// at is a time of a hand-made log, in milliseconds.
+// The events below belong to hand-made logs of one key. Times are in milliseconds since the start
+// of the run.
+
+// at returns a time in the unit of Now.
 func at(ms int) int64 { return int64(ms) * int64(time.Millisecond) }
 
 func read(proc uint32, version, serial int64, from, to int) Event {
@@ -34,9 +37,10 @@ func TestReadOlderThanAnAcknowledgedDeleteIsStale(t *testing.T) {
 }
 
 func TestStalenessIsCountedFromTheFirstDeleteThatWasMissed(t *testing.T) {
-	r := check(&Scenario{}, deleted(1, 10, 20), deleted(2, 110, 120), deleted(3, 210, 220), read(2, 1, 1, 300, 301))
+	r := check(&Scenario{},
+		deleted(1, 10, 20), deleted(2, 110, 120), deleted(3, 210, 220), read(2, 1, 1, 300, 301))
 	if r.Stale != 1 || r.Oldest != 181*time.Millisecond {
-		t.Errorf("Stale, Oldest = %d, %v; want 1, 181ms: version 2 came at 120", r.Stale, r.Oldest)
+		t.Errorf("Stale, Oldest = %d, %v; want 1, 181ms: version 2 was deleted at 120", r.Stale, r.Oldest)
 	}
 }
 
@@ -60,7 +64,7 @@ func TestReadsThatMayBeOldAreNotStale(t *testing.T) {
 func TestDeletesAcknowledgedOutOfOrderDoNotHideEachOther(t *testing.T) {
 	r := check(&Scenario{}, deleted(2, 10, 20), deleted(1, 5, 30), read(2, 1, 1, 40, 41))
 	if r.Stale != 1 {
-		t.Errorf("Stale = %d; want 1: version 2 was deleted, if before version 1", r.Stale)
+		t.Errorf("Stale = %d; want 1: version 2 was deleted too, before version 1", r.Stale)
 	}
 }
 
@@ -70,14 +74,16 @@ func TestOutageExcusesReadsUntilItsRecoveryAndNoneBefore(t *testing.T) {
 	for _, c := range []struct{ start, stale, excused int }{{98, 1, 0}, {99, 0, 1}, {249, 0, 1}, {250, 1, 0}} {
 		r := check(s, deleted(1, 10, 20), outage, read(2, 0, 1, c.start, c.start+1))
 		if r.Stale != c.stale || r.Excused != c.excused {
-			t.Errorf("read at %d: Stale, Excused = %d, %d; want %d, %d", c.start, r.Stale, r.Excused, c.stale, c.excused)
+			t.Errorf("read at %d: Stale, Excused = %d, %d; want %d, %d",
+				c.start, r.Stale, r.Excused, c.stale, c.excused)
 		}
 	}
 }
 
 func TestExcusedReadsAreMeasured(t *testing.T) {
 	outage := Event{Kind: Loss, Code: uint32(Outage), Start: at(100), End: at(200)}
-	r := check(&Scenario{Recovery: 50 * time.Millisecond}, deleted(1, 10, 20), outage, read(2, 0, 1, 230, 241), read(2, 0, 1, 240, 241))
+	r := check(&Scenario{Recovery: 50 * time.Millisecond},
+		deleted(1, 10, 20), outage, read(2, 0, 1, 230, 241), read(2, 0, 1, 240, 241))
 	if r.Ancient != 221*time.Millisecond || r.Healed != 40*time.Millisecond {
 		t.Errorf("Ancient, Healed = %v, %v; want 221ms, 40ms", r.Ancient, r.Healed)
 	}
@@ -100,7 +106,7 @@ func TestStaleReadsOfTheProcessThatDeletedAreCountedApart(t *testing.T) {
 	}
 }
 
-func TestLongestReadIsOfAWorkerThatRan(t *testing.T) {
+func TestLongestReadIsOfAWorkerThatWasNotStopped(t *testing.T) {
 	stopped := Event{Kind: Freeze, Proc: 2, Start: at(30), End: at(900)}
 	r := check(&Scenario{}, stopped, read(2, 0, 1, 20, 910), read(3, 0, 1, 20, 120))
 	if r.Longest != 100*time.Millisecond || r.Latency.Max != 890*time.Millisecond {
@@ -114,13 +120,13 @@ func TestFailoverExcusesOnlyWhatItUndid(t *testing.T) {
 		events []Event
 		stale  int
 	}{
-		"delete-undone":           {[]Event{deleted(1, 110, 120), read(2, 0, 1, 300, 301)}, 0},
-		"delete-before":           {[]Event{deleted(1, 80, 90), read(2, 0, 1, 300, 301)}, 1},
-		"delete-after":            {[]Event{deleted(1, 210, 220), read(2, 0, 1, 300, 301)}, 1},
-		"undone-and-done-again":   {[]Event{deleted(1, 110, 120), deleted(2, 210, 220), read(2, 1, 1, 300, 301)}, 1},
-		"read-before-the-failure": {[]Event{deleted(1, 110, 120), read(2, 0, 1, 130, 131)}, 1},
-		"older-than-what-remains": {[]Event{deleted(1, 80, 90), deleted(2, 110, 120), read(2, 0, 1, 300, 301)}, 1},
-		"as-old-as-what-remains":  {[]Event{deleted(1, 80, 90), deleted(2, 110, 120), read(2, 1, 1, 300, 301)}, 0},
+		"delete-undone":            {[]Event{deleted(1, 110, 120), read(2, 0, 1, 300, 301)}, 0},
+		"delete-before":            {[]Event{deleted(1, 80, 90), read(2, 0, 1, 300, 301)}, 1},
+		"delete-after":             {[]Event{deleted(1, 210, 220), read(2, 0, 1, 300, 301)}, 1},
+		"undone-and-deleted-again": {[]Event{deleted(1, 110, 120), deleted(2, 210, 220), read(2, 1, 1, 300, 301)}, 1},
+		"read-before-the-failure":  {[]Event{deleted(1, 110, 120), read(2, 0, 1, 130, 131)}, 1},
+		"missed-one-that-remains":  {[]Event{deleted(1, 80, 90), deleted(2, 110, 120), read(2, 0, 1, 300, 301)}, 1},
+		"missed-only-the-undone":   {[]Event{deleted(1, 80, 90), deleted(2, 110, 120), read(2, 1, 1, 300, 301)}, 0},
 	} {
 		if r := check(&Scenario{}, append(c.events, failover)...); r.Stale != c.stale {
 			t.Errorf("%s: Stale = %d; want %d", name, r.Stale, c.stale)
@@ -135,13 +141,13 @@ func TestReadOfAnExpiredValueIsFoundUnlessItsReaderWasStopped(t *testing.T) {
 		events  []Event
 		expired int
 	}{
-		"in-time":                    {[]Event{read(2, 0, 1, 10, 20), read(2, 0, 1, 120, 121)}, 0},
-		"too-late":                   {[]Event{read(2, 0, 1, 10, 20), read(2, 0, 1, 121, 122)}, 1},
-		"first-seen-by-another":      {[]Event{read(3, 0, 1, 10, 15), read(2, 0, 1, 10, 40), read(2, 0, 1, 116, 117)}, 1},
-		"shortly-after-a-stop":       {[]Event{read(2, 0, 1, 10, 20), stopped, read(2, 0, 1, 149, 150)}, 0},
-		"long-after-a-stop":          {[]Event{read(2, 0, 1, 10, 20), stopped, read(2, 0, 1, 151, 152)}, 1},
-		"after-a-stop-of-another":    {[]Event{read(3, 0, 1, 10, 20), stopped, read(3, 0, 1, 149, 150)}, 1},
-		"another-value-of-that-time": {[]Event{read(2, 0, 1, 10, 20), read(2, 0, 2, 151, 152)}, 0},
+		"in-time":                 {[]Event{read(2, 0, 1, 10, 20), read(2, 0, 1, 120, 121)}, 0},
+		"too-late":                {[]Event{read(2, 0, 1, 10, 20), read(2, 0, 1, 121, 122)}, 1},
+		"first-seen-by-another":   {[]Event{read(3, 0, 1, 10, 15), read(2, 0, 1, 10, 40), read(2, 0, 1, 116, 117)}, 1},
+		"shortly-after-a-stop":    {[]Event{read(2, 0, 1, 10, 20), stopped, read(2, 0, 1, 149, 150)}, 0},
+		"long-after-a-stop":       {[]Event{read(2, 0, 1, 10, 20), stopped, read(2, 0, 1, 151, 152)}, 1},
+		"after-a-stop-of-another": {[]Event{read(3, 0, 1, 10, 20), stopped, read(3, 0, 1, 149, 150)}, 1},
+		"value-first-read-late":   {[]Event{read(2, 0, 1, 10, 20), read(2, 0, 2, 151, 152)}, 0},
 	} {
 		if r := check(s, c.events...); r.Expired != c.expired {
 			t.Errorf("%s: Expired = %d; want %d", name, r.Expired, c.expired)
@@ -150,19 +156,22 @@ func TestReadOfAnExpiredValueIsFoundUnlessItsReaderWasStopped(t *testing.T) {
 }
 
 func TestOriginCallsAreCountedAgainstTheFloor(t *testing.T) {
-	r := check(&Scenario{}, fetch(0, 1, 0, 50), write(1, 60), fetch(1, 2, 60, 110), fetch(1, 3, 109, 160), write(2, 1000), fetch(2, 4, 1001, 1050))
+	r := check(&Scenario{}, fetch(0, 1, 0, 50), write(1, 60), fetch(1, 2, 60, 110),
+		fetch(1, 3, 109, 160), write(2, 1000), fetch(2, 4, 1001, 1050))
 	if r.Fetches != 4 || r.Floor != 3 || r.Overlaps != 1 || r.MostPerKey != 4 {
-		t.Errorf("Fetches, Floor, Overlaps, MostPerKey = %d, %d, %d, %d; want 4, 3, 1, 4", r.Fetches, r.Floor, r.Overlaps, r.MostPerKey)
+		t.Errorf("Fetches, Floor, Overlaps, MostPerKey = %d, %d, %d, %d; want 4, 3, 1, 4",
+			r.Fetches, r.Floor, r.Overlaps, r.MostPerKey)
 	}
 	if r.PeakFetches != 3 || r.PeakFloor != 2 {
-		t.Errorf("PeakFetches, PeakFloor = %d, %d; want 3, 2: a window is a second long wherever it begins", r.PeakFetches, r.PeakFloor)
+		t.Errorf("PeakFetches, PeakFloor = %d, %d; want 3, 2: the second may begin at any time",
+			r.PeakFetches, r.PeakFloor)
 	}
 	if len(r.Rate) != 11 || r.Rate[0] != 2 || r.Rate[1] != 1 || r.Rate[10] != 1 {
-		t.Errorf("Rate = %v; want 2, 1, 8 times 0, 0, 1", r.Rate)
+		t.Errorf("Rate = %v; want 2, 1, eight times 0, 1", r.Rate)
 	}
 }
 
-func TestOneFetchInsideAnotherThatIsLongOverlaps(t *testing.T) {
+func TestEveryFetchDuringALongOneOverlaps(t *testing.T) {
 	r := check(&Scenario{}, fetch(0, 1, 0, 100), fetch(0, 2, 10, 20), fetch(0, 3, 50, 120))
 	if r.Overlaps != 2 {
 		t.Errorf("Overlaps = %d; want 2: the third began during the first", r.Overlaps)
@@ -175,19 +184,22 @@ func TestOverlapsWithinAProcessAreCountedApart(t *testing.T) {
 		e.Proc = proc
 		return e
 	}
-	r := check(&Scenario{}, by(2, 1, 100), by(3, 10, 60), by(3, 61, 90), by(2, 50, 120), by(2, 110, 130), by(2, 130, 140))
+	r := check(&Scenario{}, by(2, 1, 100), by(3, 10, 60), by(3, 61, 90),
+		by(2, 50, 120), by(2, 110, 130), by(2, 130, 140))
 	if r.Doubled != 2 || r.Overlaps != 4 {
-		t.Errorf("Doubled, Overlaps = %d, %d; want 2 (those of process 2 from 50 and from 110), 4", r.Doubled, r.Overlaps)
+		t.Errorf("Doubled, Overlaps = %d, %d; want 2, 4: process 2 fetched twice at once from 50 and from 110",
+			r.Doubled, r.Overlaps)
 	}
 }
 
-func TestOnlyCallersThatWaitedForAFetchAreMeasuredPastIt(t *testing.T) {
-	r := check(&Scenario{}, fetch(0, 1, 10, 30), read(2, 0, 1, 0, 31), read(3, 0, 1, 29, 37), read(3, 0, 1, 30, 90))
+func TestWaitingCountsOnlyReadsThatBeganBeforeTheirFetchEnded(t *testing.T) {
+	r := check(&Scenario{},
+		fetch(0, 1, 10, 30), read(2, 0, 1, 0, 31), read(3, 0, 1, 29, 37), read(3, 0, 1, 30, 90))
 	if r.Waiting.N != 2 || r.Waiting.Max != 7*time.Millisecond {
-		t.Errorf("Waiting = %+v; want 2, the last of them 7ms past the fetch", r.Waiting)
+		t.Errorf("Waiting = %+v; want 2 reads, and a maximum of 7ms", r.Waiting)
 	}
 	if r.Last.N != 1 || r.Last.P50 != 7*time.Millisecond {
-		t.Errorf("Last = %+v; want one of 7ms", r.Last)
+		t.Errorf("Last = %+v; want one fetch, and 7ms", r.Last)
 	}
 }
 
@@ -200,12 +212,13 @@ func TestTakeoverIsMeasuredFromTheEndOfTheLease(t *testing.T) {
 		t.Errorf("Kills, Takeovers = %d, %+v; want 1, 20ms", r.Kills, r.Takeovers)
 	}
 	if r = check(&Scenario{}, fetch(0, 1, 10, 60), kill); r.Takeovers.Max < time.Minute {
-		t.Errorf("Takeovers = %+v of a key that nobody fetches any more; want for ever", r.Takeovers)
+		t.Errorf("Takeovers = %+v; want an hour, since nobody fetches the key again", r.Takeovers)
 	}
 	again := Event{Kind: Kill, Proc: 3, Key: 2, Serial: 3, Start: at(502)}
 	s := &Scenario{Lease: 300 * time.Millisecond}
-	if r = check(s, fetch(0, 1, 10, 60), kill, again, fetch(0, 2, 810, 850)); r.Takeovers.Max != 8*time.Millisecond {
-		t.Errorf("Takeovers = %+v; want 8ms past the lease of the second that was killed", r.Takeovers)
+	r = check(s, fetch(0, 1, 10, 60), kill, again, fetch(0, 2, 810, 850))
+	if r.Takeovers.Max != 8*time.Millisecond {
+		t.Errorf("Takeovers = %+v; want 8ms, from the end of the second killed worker's lease", r.Takeovers)
 	}
 	kill.End = 0
 	if r = check(&Scenario{}, fetch(0, 1, 10, 60), kill); r.Kills != 0 {
@@ -213,15 +226,15 @@ func TestTakeoverIsMeasuredFromTheEndOfTheLease(t *testing.T) {
 	}
 }
 
-func TestReadsDuringAnOutageAreMeasuredPastTheirFetch(t *testing.T) {
-	s := &Scenario{Settle: 100 * time.Millisecond}
+func TestReadsDuringAnOutageAreMeasuredWithoutTheirFetch(t *testing.T) {
+	s := &Scenario{GiveUp: 100 * time.Millisecond}
 	outage := Event{Kind: Loss, Code: uint32(Outage), Start: at(100), End: at(400)}
 	r := check(s, outage, fetch(0, 1, 150, 170), fetch(0, 2, 250, 270),
 		read(2, 0, 1, 110, 175), read(2, 0, 2, 250, 273), read(2, 0, 2, 99, 300))
 	if r.Failing.N != 1 || r.Failing.Max != 45*time.Millisecond {
-		t.Errorf("Failing = %+v; want one of 65ms - 20ms", r.Failing)
+		t.Errorf("Failing = %+v; want one read, and 45ms: 65ms less the fetch's 20ms", r.Failing)
 	}
 	if r.Broken.N != 1 || r.Broken.Max != 3*time.Millisecond {
-		t.Errorf("Broken = %+v; want one of 23ms - 20ms", r.Broken)
+		t.Errorf("Broken = %+v; want one read, and 3ms: 23ms less the fetch's 20ms", r.Broken)
 	}
 }

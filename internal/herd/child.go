@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A part is what a process of the herd plays.
+// A part is the kind of a process of the herd.
 type part string
 
 const (
@@ -24,22 +24,24 @@ const (
 	partInvalidator part = "invalidator"
 )
 
-// childEnv carries the orders of a child, as JSON.
+// childEnv is the environment variable that holds a child's orders as JSON.
 const childEnv = "HERD_CHILD"
 
-// orders tell a child what to be.
+// orders tell a child what to do.
 type orders struct {
 	Part     part
-	Proc     uint32
+	Proc     uint32 // its process number
 	Mode     string
 	Dir      string // of the logs
-	Room     int    // events of its log
-	Origin   string // address of its socket
-	Redis    string
+	Room     int    // the number of events for which its log has room
+	Origin   string // path of the origin's Unix socket
+	Redis    string // address of Redis, or of the proxy in front of it
 	Scenario Scenario
 }
 
-// Child makes this process a member of a herd if it was started as one, and then does not return.
+// Child runs a child of a herd if this process was started as one. It then exits the process, with
+// status 1 if the child failed. Otherwise it returns at once. A program that calls [Run] calls
+// Child first.
 func Child() {
 	text := os.Getenv(childEnv)
 	if text == "" {
@@ -52,6 +54,9 @@ func Child() {
 	os.Exit(0)
 }
 
+// play does what the orders in text say and returns when the child's part is over. The function
+// ready, which each part calls once, tells the parent that the child is ready, and waits for the
+// time at which to begin.
 func play(text string) error {
 	var o orders
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
@@ -69,9 +74,11 @@ func play(text string) error {
 		if _, err := fmt.Fscan(parent, &start); err != nil {
 			return 0, err
 		}
-		go func() { // when the parent is done with us, or gone
+		// The parent closes the pipe to end the origin. The pipe also closes when the parent
+		// ends. The goroutine ends with the process.
+		go func() {
 			_, _ = io.Copy(io.Discard, parent)
-			cancel(errors.New("the parent is gone"))
+			cancel(errors.New("the parent has closed the pipe"))
 		}()
 		return start, nil
 	}
@@ -83,7 +90,7 @@ func play(text string) error {
 	case partInvalidator:
 		err = playInvalidator(ctx, &o, log, ready)
 	default:
-		err = fmt.Errorf("there is no part %q", o.Part)
+		err = fmt.Errorf("no part %q", o.Part)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s %d: %w", o.Part, o.Proc, err)
@@ -91,6 +98,7 @@ func play(text string) error {
 	return errors.Join(err, log.Close())
 }
 
+// playOrigin serves the origin until the parent closes the pipe.
 func playOrigin(ctx context.Context, o *orders, log *Log, ready func() (int64, error)) error {
 	l, err := net.Listen("unix", o.Origin)
 	if err != nil {
@@ -103,16 +111,16 @@ func playOrigin(ctx context.Context, o *orders, log *Log, ready func() (int64, e
 	return newOrigin(&o.Scenario, log).serve(l)
 }
 
-// A process is a child as its parent sees it.
+// A process is a child, in the process that started it.
 type process struct {
 	orders *orders
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
-	gone   chan struct{} // closed when it has ended
-	err    error         // of its end
+	gone   chan struct{} // closed when the child has ended
+	err    error         // how it ended; set before gone is closed
 }
 
-// spawn starts a child and waits until it is ready.
+// spawn starts a child and returns when it is ready.
 func spawn(o *orders) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -123,7 +131,8 @@ func spawn(o *orders) (*process, error) {
 		return nil, err
 	}
 	p := &process{orders: o, cmd: exec.Command(self), gone: make(chan struct{})}
-	noSleep := os.Getenv("GORACE") + " atexit_sleep_ms=0" // of the race detector, a second at each exit
+	// Under the race detector a process sleeps for a second before it exits.
+	noSleep := os.Getenv("GORACE") + " atexit_sleep_ms=0"
 	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GORACE="+noSleep)
 	p.cmd.Stderr, p.cmd.SysProcAttr = os.Stderr, guarded()
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -139,12 +148,15 @@ func spawn(o *orders) (*process, error) {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if strings.TrimSpace(line) != "ready" {
 		p.kill()
-		return nil, fmt.Errorf("%s %d said %q: %w", o.Part, o.Proc, line, errors.Join(err, p.err))
+		err = errors.Join(err, p.err)
+		return nil, fmt.Errorf("%s %d printed %q, not that it is ready: %w", o.Part, o.Proc, line, err)
 	}
 	return p, nil
 }
 
-// launch starts the child on a thread that waits for it: the system kills it, stopped or not, when that thread is gone.
+// launch starts the child on an OS thread that does nothing but wait for it. Linux kills the child,
+// even a stopped one, when the thread that started it ends (see guarded). So that thread must last
+// as long as the child, and ends with this process at the latest.
 func (p *process) launch() error {
 	started := make(chan error)
 	go func() {
@@ -159,30 +171,31 @@ func (p *process) launch() error {
 	return <-started
 }
 
-// start lets the child begin at a time, which may be over.
+// start tells the child when to begin. A time that has passed means at once.
 func (p *process) start(at int64) error {
 	_, err := fmt.Fprintln(p.stdin, at)
 	return err
 }
 
-// kill ends the child at once and returns when it is gone.
+// kill kills the child and returns when it has ended.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.gone
 }
 
-// end waits until the child has ended by itself. One that is told to by its stdin does so when that is closed.
+// end waits until the child has ended by itself, and returns how it ended. A child that takes
+// longer than within is killed, which is an error. The origin ends when its stdin is closed.
 func (p *process) end(within time.Duration) error {
 	select {
 	case <-p.gone:
 		return p.err
 	case <-time.After(within):
 		p.kill()
-		return fmt.Errorf("%s %d did not end", p.orders.Part, p.orders.Proc)
+		return fmt.Errorf("%s %d did not end within %v", p.orders.Part, p.orders.Proc, within)
 	}
 }
 
-// cpu returns the processor time that the child has used. It has ended.
+// cpu returns the processor time that the child has used. The child has ended.
 func (p *process) cpu() time.Duration {
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }

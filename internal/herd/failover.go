@@ -2,14 +2,15 @@ package herd
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
-// openReplica starts a replica that reaches Redis through a proxy of its own.
+// openReplica starts a replica of Redis and waits until it is in sync. The replica reaches Redis
+// through a proxy of its own, so that it can be cut off.
 func (h *herd) openReplica(ctx context.Context) (err error) {
 	if h.replication, err = newProxy(h.redis.Addr()); err != nil {
 		return err
@@ -24,10 +25,11 @@ func (h *herd) openReplica(ctx context.Context) (err error) {
 	return h.replicated(ctx, 10*time.Second)
 }
 
-// replicated waits until the replica has everything. WAIT speaks of what its own connection has written before.
+// replicated waits until the replica has received all earlier writes, for limit at most. It writes
+// a key and sends WAIT on the same connection, since WAIT is about the connection's own writes.
 func (h *herd) replicated(ctx context.Context, limit time.Duration) error {
 	c := h.admin.Conn()
-	defer c.Close() //nolint:errcheck // nothing to lose
+	defer c.Close() //nolint:errcheck // all replies have been read
 	if err := c.Set(ctx, "replicated", 1, time.Minute).Err(); err != nil {
 		return err
 	}
@@ -40,12 +42,14 @@ func (h *herd) replicated(ctx context.Context, limit time.Duration) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return errors.New("the replica does not follow")
+			return fmt.Errorf("the replica is not in sync after %v", limit)
 		}
 	}
 }
 
-// promote makes the replica what workers find where Redis was. What Redis acknowledged while the replica was cut off is lost.
+// promote cuts the replica off, kills Redis, and makes the replica the Redis that workers reach.
+// The writes that Redis acknowledged while the replica was cut off are lost. promote logs a
+// Failover.
 func (h *herd) promote(ctx context.Context, f *Fault) error {
 	lost := Event{Kind: Loss, Code: uint32(Failover), Serial: Now()}
 	if err := h.replicated(ctx, time.Second); err != nil {
@@ -68,6 +72,7 @@ func (h *herd) promote(ctx context.Context, f *Fault) error {
 	return nil
 }
 
+// closeReplica closes the replica and its proxy, if there are any.
 func (h *herd) closeReplica() {
 	if h.replication != nil {
 		_ = h.replication.Close()

@@ -15,39 +15,71 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Fault is something that happens during a run: first at At, and then every Every, if that is not 0. It may last For.
+// A Fault is done to the herd during a run, once or repeatedly.
 type Fault struct {
 	Kind  FaultKind
-	At    time.Duration
-	Every time.Duration
-	For   time.Duration
-	Times int // at most; 0 = as often as there is time for
-	Size  int // of what there is of it
+	At    time.Duration // when it first happens, after the start of the run
+	Every time.Duration // the interval of repetition; 0 = once
+	For   time.Duration // how long it lasts, if its kind lasts
+	Times int           // how often it happens at most; 0 = until the run is over
+	Size  int           // its size, in the unit of its kind
 }
 
 // A FaultKind names a fault.
 type FaultKind string
 
-// The faults.
+// The faults. They stop and kill only workers that are not stopped at the time.
 const (
-	FreezeWorker   FaultKind = "freeze"           // SIGSTOP any worker
-	FreezeFetching FaultKind = "freeze-fetching"  // SIGSTOP the worker that has begun a fetch
-	KillWorker     FaultKind = "kill"             // SIGKILL any worker, and start another
-	KillFetching   FaultKind = "kill-fetching"    // SIGKILL the worker that has begun a fetch, at any instant of it, and start another
-	KillRedis      FaultKind = "kill-redis"       // SIGKILL Redis, start it again after For, empty
-	FreezeRedis    FaultKind = "freeze-redis"     // SIGSTOP Redis
-	Promote        FaultKind = "promote"          // cut the replica off for For, SIGKILL Redis, promote the replica
-	ClientPause    FaultKind = "client-pause"     // CLIENT PAUSE for For
-	ScriptFlush    FaultKind = "script-flush"     // SCRIPT FLUSH
-	FlushAll       FaultKind = "flushall"         // FLUSHALL
-	KillPubSub     FaultKind = "kill-pubsub"      // CLIENT KILL TYPE pubsub
-	Evict          FaultKind = "evict"            // write Size keys of 1 kB, so that others are evicted
-	ProxyDelay     FaultKind = "proxy-delay"      // For: everything takes Size milliseconds longer, each way
-	ProxyCut       FaultKind = "proxy-cut"        // all connections end
-	ProxyHole      FaultKind = "proxy-black-hole" // For: connections are accepted, nothing is answered
+	// FreezeWorker stops any worker with SIGSTOP, for For.
+	FreezeWorker FaultKind = "freeze"
+
+	// FreezeFetching stops a worker for For, at a random instant of a fetch or soon after it.
+	FreezeFetching FaultKind = "freeze-fetching"
+
+	// KillWorker kills any worker with SIGKILL, and starts another.
+	KillWorker FaultKind = "kill"
+
+	// KillFetching kills a worker at a random instant of a fetch or soon after it, and starts
+	// another.
+	KillFetching FaultKind = "kill-fetching"
+
+	// KillRedis kills Redis with SIGKILL, and starts it again, empty, after For.
+	KillRedis FaultKind = "kill-redis"
+
+	// FreezeRedis stops Redis with SIGSTOP, for For.
+	FreezeRedis FaultKind = "freeze-redis"
+
+	// Promote cuts the replica off for For, kills Redis, and promotes the replica.
+	Promote FaultKind = "promote"
+
+	// ClientPause sends CLIENT PAUSE with For.
+	ClientPause FaultKind = "client-pause"
+
+	// ScriptFlush sends SCRIPT FLUSH.
+	ScriptFlush FaultKind = "script-flush"
+
+	// FlushAll sends FLUSHALL.
+	FlushAll FaultKind = "flushall"
+
+	// KillPubSub sends CLIENT KILL TYPE pubsub.
+	KillPubSub FaultKind = "kill-pubsub"
+
+	// Evict writes Size keys of 1 kB, so that Redis evicts others.
+	Evict FaultKind = "evict"
+
+	// ProxyDelay makes data between clients and Redis take Size milliseconds longer, each way,
+	// for For.
+	ProxyDelay FaultKind = "proxy-delay"
+
+	// ProxyCut closes all connections.
+	ProxyCut FaultKind = "proxy-cut"
+
+	// ProxyHole makes the proxy accept connections and data and answer nothing, for For. Then
+	// it closes all connections.
+	ProxyHole FaultKind = "proxy-black-hole"
 )
 
-// faults do what the kinds say.
+// faults implements the kinds.
 var faults = map[FaultKind]func(*herd, context.Context, *Fault) error{
 	FreezeWorker:   (*herd).freezeAny,
 	FreezeFetching: (*herd).freezeFetching,
@@ -72,9 +104,11 @@ var faults = map[FaultKind]func(*herd, context.Context, *Fault) error{
 	ProxyHole:  (*herd).proxyHole,
 }
 
-// inflict makes the faults happen, and returns a function that waits for the last.
+// inflict starts a goroutine for each fault, which makes it happen until the run is over or ctx
+// ends. The function it returns waits for these goroutines and must be called.
 func (h *herd) inflict(ctx context.Context) (wait func() error) {
-	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(time.Duration(h.begin+h.Duration.Nanoseconds()-Now())))
+	remaining := time.Duration(h.begin + h.Duration.Nanoseconds() - Now())
+	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(remaining))
 	errs := make([]error, len(h.Faults))
 	var wg sync.WaitGroup
 	for i := range h.Faults {
@@ -87,11 +121,13 @@ func (h *herd) inflict(ctx context.Context) (wait func() error) {
 	}
 }
 
-// repeat makes one fault happen at its times, which are not made up for when they are missed.
+// repeat makes one fault happen at its times, one after another. If it takes longer than Every, it
+// happens again at once, but times that were missed are not made up for. An error after ctx has
+// ended is ignored: the run is over.
 func (h *herd) repeat(ctx context.Context, f *Fault) error {
 	do := faults[f.Kind]
 	if do == nil {
-		return fmt.Errorf("there is no fault %q", f.Kind)
+		return fmt.Errorf("no fault %q", f.Kind)
 	}
 	at := h.begin + f.At.Nanoseconds()
 	for n := 0; (f.Times == 0 || n < f.Times) && sleepUntil(ctx, at); n++ {
@@ -106,11 +142,11 @@ func (h *herd) repeat(ctx context.Context, f *Fault) error {
 	return nil
 }
 
-// anyone returns a worker that is not frozen, or nil.
+// anyone returns a worker that is not stopped, or nil.
 func (h *herd) anyone() *process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for proc, w := range h.workers { // in no particular order
+	for proc, w := range h.workers { // in random order
 		if !h.frozen[proc] {
 			return w
 		}
@@ -118,7 +154,8 @@ func (h *herd) anyone() *process {
 	return nil
 }
 
-// fetching waits for a fetch to begin, and returns the worker if it still runs.
+// fetching waits for a fetch to begin. It returns the worker that fetches, or nil if that worker is
+// stopped or killed already, and what the origin tells about the fetch.
 func (h *herd) fetching(ctx context.Context) (*process, answer, error) {
 	a, err := h.watch.ask(ctx, askNext, 0)
 	h.mu.Lock()
@@ -131,6 +168,7 @@ func (h *herd) fetching(ctx context.Context) (*process, answer, error) {
 
 func (h *herd) freezeAny(ctx context.Context, f *Fault) error { return h.freeze(ctx, h.anyone(), f) }
 
+// freezeFetching stops a worker during a fetch, or up to 5 ms after the longest fetch.
 func (h *herd) freezeFetching(ctx context.Context, f *Fault) error {
 	w, _, err := h.fetching(ctx)
 	if err != nil {
@@ -140,7 +178,7 @@ func (h *herd) freezeFetching(ctx context.Context, f *Fault) error {
 	return h.freeze(ctx, w, f)
 }
 
-// freeze stops a worker for some time.
+// freeze stops a worker for f.For and logs a Freeze. It does nothing if w is nil.
 func (h *herd) freeze(_ context.Context, w *process, f *Fault) error {
 	if w == nil {
 		return nil
@@ -155,7 +193,7 @@ func (h *herd) freeze(_ context.Context, w *process, f *Fault) error {
 		e.End = Now()
 		h.log.Add(e)
 	}
-	if errors.Is(err, os.ErrProcessDone) { // another fault has killed it
+	if errors.Is(err, os.ErrProcessDone) { // another fault has killed the worker
 		return nil
 	}
 	return err
@@ -169,7 +207,7 @@ func (h *herd) setFrozen(w *process, is bool) {
 
 func (h *herd) killAny(_ context.Context, _ *Fault) error { return h.replace(h.anyone()) }
 
-// replace kills a worker and starts another.
+// replace kills a worker and starts another. It does nothing if w is nil.
 func (h *herd) replace(w *process) error {
 	if w == nil {
 		return nil
@@ -186,7 +224,8 @@ func (h *herd) replace(w *process) error {
 	return next.start(h.begin)
 }
 
-// killFetching kills a worker during a fetch, or shortly after it, and logs when the others may take over.
+// killFetching kills a worker during a fetch, or up to 3 ms after the longest fetch. It logs a Kill
+// with the end of the worker's lease, after which others may fetch.
 func (h *herd) killFetching(ctx context.Context, _ *Fault) error {
 	w, a, err := h.fetching(ctx)
 	if w == nil || err != nil {
@@ -204,8 +243,8 @@ func (h *herd) killFetching(ctx context.Context, _ *Fault) error {
 	return h.replace(w)
 }
 
-// leaseEnd returns when the lease on a key ends, or 0 if there is none. There is one if Redis has the key for no longer than
-// leases last.
+// leaseEnd returns when the lease on a key ends, or 0 if there is none. It takes a key of Redis for
+// a lease if its time to live is at most that of leases, since values live longer.
 func (h *herd) leaseEnd(ctx context.Context, key uint32) (int64, error) {
 	names, err := h.admin.Keys(ctx, "*").Result()
 	if err != nil {
@@ -213,7 +252,8 @@ func (h *herd) leaseEnd(ctx context.Context, key uint32) (int64, error) {
 	}
 	for _, name := range names {
 		prefix, ok := strings.CutSuffix(name, strconv.Itoa(int(key)))
-		if !ok || strings.TrimRight(prefix, "0123456789") != prefix { // another key, which ends alike
+		// A digit before the number is part of another key: 12 ends like 2.
+		if !ok || strings.TrimRight(prefix, "0123456789") != prefix {
 			continue
 		}
 		left, err := h.admin.PTTL(ctx, name).Result()
@@ -227,7 +267,7 @@ func (h *herd) leaseEnd(ctx context.Context, key uint32) (int64, error) {
 	return 0, nil
 }
 
-// away logs an outage of the store while do runs.
+// away logs an Outage for the time in which do runs.
 func (h *herd) away(do func() error) error {
 	e := Event{Kind: Loss, Code: uint32(Outage), Start: Now()}
 	err := do()
@@ -252,7 +292,8 @@ func (h *herd) freezeRedis(_ context.Context, f *Fault) error {
 	})
 }
 
-// clientPause is an outage only to those who do not wait for its end.
+// clientPause logs an Outage only if the pause is at least as long as the store timeout. The
+// commands of workers wait for the end of a shorter one.
 func (h *herd) clientPause(ctx context.Context, f *Fault) error {
 	if err := h.admin.ClientPause(ctx, f.For).Err(); err != nil {
 		return err
@@ -263,7 +304,7 @@ func (h *herd) clientPause(ctx context.Context, f *Fault) error {
 	return h.away(func() error { time.Sleep(f.For); return nil })
 }
 
-// evict writes what nobody needs. That Redis has no room for it at times is as intended.
+// evict writes keys that nobody reads. Redis may have no room for them, which is no error.
 func (h *herd) evict(ctx context.Context, f *Fault) error {
 	filler := strings.Repeat("x", 1000)
 	_, err := h.admin.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -278,14 +319,14 @@ func (h *herd) evict(ctx context.Context, f *Fault) error {
 	return err
 }
 
-// evicted makes sure that there was eviction if there was to be.
+// evicted returns an error if the scenario has the fault Evict and Redis has evicted nothing.
 func (h *herd) evicted(ctx context.Context) error {
 	if !slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.Kind == Evict }) {
 		return nil
 	}
 	info, err := h.admin.Info(ctx, "stats").Result()
 	if err == nil && strings.Contains(info, "evicted_keys:0\r") {
-		err = errors.New("nothing was evicted")
+		err = errors.New("redis has evicted nothing")
 	}
 	return err
 }
@@ -297,7 +338,7 @@ func (h *herd) proxyDelay(_ context.Context, f *Fault) error {
 	return nil
 }
 
-// proxyCut is an outage of no time: calls under way fail.
+// proxyCut logs an Outage without duration: the calls under way fail.
 func (h *herd) proxyCut(_ context.Context, _ *Fault) error {
 	return h.away(func() error { h.proxy.Cut(); return nil })
 }

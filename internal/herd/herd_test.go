@@ -6,24 +6,27 @@ import (
 	"time"
 )
 
-// TestMain is also the processes of the herds.
+// TestMain runs the children of the herds too: they are this test program, started again.
 func TestMain(m *testing.M) {
 	Child()
 	os.Exit(m.Run())
 }
 
-// small is a herd that a test has time for.
+// small returns a scenario of 2 s.
 func small() *Scenario {
 	return &Scenario{
-		Name: "small", Workers: 3, Callers: 8, Keys: 4, Duration: 2 * time.Second, Fetch: [2]time.Duration{20 * msec, 40 * msec},
-		Think: [2]time.Duration{5 * msec, 15 * msec}, Invalidate: 100 * msec, Lease: 400 * msec,
+		Name: "small", Workers: 3, Callers: 8, Keys: 4, Duration: 2 * time.Second,
+		Fetch: [2]time.Duration{20 * msec, 40 * msec}, Think: [2]time.Duration{5 * msec, 15 * msec},
+		Invalidate: 100 * msec, Lease: 400 * msec,
 	}
 }
 
+// mustRun runs s in mode. The test fails if the run fails, is too short to show anything, has
+// failed reads, or leaves goroutines behind.
 func mustRun(t *testing.T, s *Scenario, mode string) *Result {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("a herd takes some seconds")
+		t.Skip("a herd runs for seconds")
 	}
 	r, err := Run(t.Context(), s, mode)
 	if err != nil {
@@ -31,16 +34,17 @@ func mustRun(t *testing.T, s *Scenario, mode string) *Result {
 	}
 	t.Logf("%s, %s: %+v", s.Name, mode, r)
 	if r.Truncated || r.Reads < 100 || r.Fetches == 0 || r.Deletes == 0 && s.Invalidate > 0 {
-		t.Errorf("%s, %s: a run of which nothing can be concluded", s.Name, mode)
+		t.Errorf("%s, %s: the run shows nothing: %d reads, %d fetches, %d deletes, log full: %t",
+			s.Name, mode, r.Reads, r.Fetches, r.Deletes, r.Truncated)
 	}
 	if r.Errors > 0 || r.Goroutines > 0 {
-		t.Errorf("%s, %s: %d reads failed, %d goroutines were left", s.Name, mode, r.Errors, r.Goroutines)
+		t.Errorf("%s, %s: %d failed reads, %d goroutines left; want 0, 0", s.Name, mode, r.Errors, r.Goroutines)
 	}
 	return r
 }
 
-// What is found about zodiac means something only because these are found out.
-func TestNaiveCachesAreFoundOut(t *testing.T) {
+// The checker can only vouch for zodiac if it finds the faults of caches that have some.
+func TestCheckerFindsTheFaultsOfNaiveCaches(t *testing.T) {
 	s := small()
 	s.Duration = time.Second
 	if r := mustRun(t, s, "none"); r.Stale == 0 || r.Overlaps == 0 {
@@ -59,21 +63,24 @@ func TestHerdWithoutACacheIsNeverStale(t *testing.T) {
 		t.Errorf("%d stale reads, %d excused; want none", r.Stale, r.Excused)
 	}
 	if r.Overlaps == 0 || r.PeakFetches < 5*r.PeakFloor {
-		t.Errorf("%d overlapping fetches, peak %d of %d; want that the origin suffers", r.Overlaps, r.PeakFetches, r.PeakFloor)
+		t.Errorf("%d overlapping fetches, %d in the busiest second; want some, and at least 5 times %d",
+			r.Overlaps, r.PeakFetches, r.PeakFloor)
 	}
 }
 
-func TestHerdIsNeverStaleAndFetchesOnceAWrite(t *testing.T) {
+func TestHerdIsNeverStaleAndFetchesOncePerWrite(t *testing.T) {
 	r := mustRun(t, small(), "zodiac")
 	if r.Stale != 0 {
-		t.Errorf("%d stale reads, the oldest by %v: %s", r.Stale, r.Oldest, r.Cases)
+		t.Errorf("%d stale reads, the oldest by %v; want 0: %s", r.Stale, r.Oldest, r.Cases)
 	}
-	if r.Fetches > r.Floor+r.Floor/2 { // one more whenever a fetch began between a write and its Delete: a busy machine sees to that
-		t.Errorf("%d fetches; want %d, or some more", r.Fetches, r.Floor)
+	// A fetch that begins between a write and its Delete adds one. Such fetches are more frequent
+	// on a busy machine.
+	if r.Fetches > r.Floor+r.Floor/2 {
+		t.Errorf("%d fetches; want %d, or up to half as many more", r.Fetches, r.Floor)
 	}
 }
 
-func TestOneOfAHerdFetchesAColdKey(t *testing.T) {
+func TestHerdFetchesAColdKeyOnce(t *testing.T) {
 	s := small()
 	s.Rounds, s.Invalidate, s.Callers = 100*msec, 0, 30
 	if r := mustRun(t, s, "zodiac"); r.MostPerKey != 1 {
@@ -93,22 +100,27 @@ func TestHerdIsNeverStaleWhileWorkersAreStoppedAndKilled(t *testing.T) {
 	}
 	r := mustRun(t, s, "zodiac")
 	if r.Stale != 0 || r.Expired != 0 {
-		t.Errorf("%d stale reads, the oldest by %v, %d expired: %s", r.Stale, r.Oldest, r.Expired, r.Cases)
+		t.Errorf("%d stale reads, the oldest by %v, %d expired; want 0, 0: %s",
+			r.Stale, r.Oldest, r.Expired, r.Cases)
 	}
 	if r.Longest > 5*time.Second {
-		t.Errorf("a read took %v; want no more than a few leases of %v", r.Longest, s.Lease)
+		t.Errorf("a read took %v; want 5s at most, which is a few leases of %v", r.Longest, s.Lease)
 	}
 }
 
-func TestHerdServesItselfWhileRedisIsAway(t *testing.T) {
+func TestHerdDoesWithoutRedisWhileItIsDown(t *testing.T) {
 	s := small()
 	s.Duration, s.Proxy, s.StoreTimeout, s.Recovery = 4*time.Second, true, 100*msec, 1500*msec
-	s.Faults = []Fault{{Kind: ProxyHole, At: 500 * msec, For: time.Second}, {Kind: KillRedis, At: 2500 * msec, For: 100 * msec}}
+	s.Faults = []Fault{
+		{Kind: ProxyHole, At: 500 * msec, For: time.Second},
+		{Kind: KillRedis, At: 2500 * msec, For: 100 * msec},
+	}
 	r := mustRun(t, s, "zodiac")
 	if r.Stale != 0 {
-		t.Errorf("%d stale reads, the oldest by %v: %s", r.Stale, r.Oldest, r.Cases)
+		t.Errorf("%d stale reads, the oldest by %v; want 0: %s", r.Stale, r.Oldest, r.Cases)
 	}
 	if r.Longest > 3*time.Second {
-		t.Errorf("a read took %v; want a fetch and a few times %v", r.Longest, s.StoreTimeout)
+		t.Errorf("a read took %v; want 3s at most: a fetch and a few store timeouts of %v",
+			r.Longest, s.StoreTimeout)
 	}
 }

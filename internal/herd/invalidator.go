@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// playInvalidator writes the origin and deletes the key, for each key every so often.
+// playInvalidator is the invalidator's process. It writes and deletes each key of the scenario
+// every Invalidate, in one goroutine per key, until the run is over.
 func playInvalidator(ctx context.Context, o *orders, log *Log, ready func() (int64, error)) error {
 	client := &originClient{address: o.Origin, proc: o.Proc}
 	c, err := open(o.Mode, &o.Scenario, o.Redis, client.read)
@@ -28,8 +29,11 @@ func playInvalidator(ctx context.Context, o *orders, log *Log, ready func() (int
 	return errors.Join(c.Close(closing), client.Close())
 }
 
-// invalidate does it for one key. The keys' turns are spread evenly; a turn that is late does not make up for those missed.
-func invalidate(ctx context.Context, o *orders, log *Log, client *originClient, c cache, key uint32, begin int64) {
+// invalidate writes and deletes one key until the run is over. The turns of the keys are spread
+// evenly over the interval. A turn that is missed is not made up for.
+func invalidate(
+	ctx context.Context, o *orders, log *Log, client *originClient, c cache, key uint32, begin int64,
+) {
 	every := o.Scenario.Invalidate.Nanoseconds()
 	at := begin + every*int64(key)/int64(o.Scenario.Keys)
 	for until := begin + o.Scenario.Duration.Nanoseconds(); at < until && sleepUntil(ctx, at); {
@@ -40,6 +44,8 @@ func invalidate(ctx context.Context, o *orders, log *Log, client *originClient, 
 	}
 }
 
+// invalidateOnce writes a row and deletes its key. It logs the Delete. The origin logs the write.
+// Every eighth version it also reads the key, to see whether this process gets what it deleted.
 func invalidateOnce(ctx context.Context, log *Log, client *originClient, c cache, key uint32) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -51,7 +57,7 @@ func invalidateOnce(ctx context.Context, log *Log, client *originClient, c cache
 	e.Code = code(c.Delete(ctx, key))
 	e.End = Now()
 	log.Add(e)
-	if e.Version%8 == 0 { // see what this process itself gets
+	if e.Version%8 == 0 {
 		get(ctx, log, c, key)
 	}
 }

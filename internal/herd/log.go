@@ -12,32 +12,54 @@ import (
 	"unsafe"
 )
 
-// A Kind says what an Event tells of.
+// A Kind says what an Event describes.
 type Kind uint32
 
-// The kinds. A slot of a log with none was never written, or its writer was killed in the act.
+// The kinds of events. Kind 0 is an empty slot of a log: it was never written, or its writer was
+// killed while it wrote.
 const (
-	Read       Kind = iota + 1 // a Get of a worker: Code 0 if it brought Version, made by the origin call Serial
-	Fetch                      // a call of the origin by Proc
-	Write                      // a write to the origin, visible at End
-	Delete                     // a Delete after the write of Version: Code 0 if it was acknowledged
-	Freeze                     // Proc was stopped from Start to End
-	Kill                       // Proc was killed at Start, in the call Serial of Key; its lease ends at End, 0 if it had none
-	Loss                       // the store was away, or lost something, from Start to End: Code is a LossCode
-	Goroutines                 // Version goroutines of Proc were left after Close
-	Full                       // the log had no room for more
+	// Read is a Get of a cache by Proc. Code is 0 if it returned a value: Version of the row, as
+	// fetched by the read of the origin with that Serial.
+	Read Kind = iota + 1
+
+	// Fetch is a read of the origin by Proc. It returned Version.
+	Fetch
+
+	// Write is a write of Version to the origin by Proc. It takes effect between Start and End.
+	Write
+
+	// Delete is a Delete of Key in a cache after the write of Version. Code is 0 if it was
+	// acknowledged.
+	Delete
+
+	// Freeze is a stop of Proc from Start to End.
+	Freeze
+
+	// Kill is the death of Proc at Start, during or soon after the read Serial of Key. Its lease
+	// on Key ends at End; 0 = it held none.
+	Kill
+
+	// Loss means that the store could not be reached, or lost data, from Start to End. Code is a
+	// LossCode.
+	Loss
+
+	// Goroutines means that Version goroutines of Proc were left after Close.
+	Goroutines
+
+	// Full means that the log had no room for further events.
+	Full
 )
 
-// A LossCode says what a Loss may cost.
+// A LossCode says which guarantees a Loss suspends.
 type LossCode uint32
 
-// The losses.
+// The kinds of losses.
 const (
-	Outage   LossCode = iota + 1 // the store could not be reached: workers served themselves
-	Failover                     // and Deletes acknowledged from Serial to End are undone
+	Outage   LossCode = iota + 1 // the store could not be reached, and workers did without it
+	Failover                     // also undoes the Deletes acknowledged from Serial to End
 )
 
-// An Event is a line of a log. Times are those of Now.
+// An Event is something that happened to Proc or that it did. Start and End are times of Now.
 type Event struct {
 	Kind    Kind
 	Proc    uint32
@@ -51,19 +73,22 @@ type Event struct {
 
 const eventSize = int(unsafe.Sizeof(Event{}))
 
-// A Log is a file of Events. It is written through memory that belongs to the file, without a call of the system or a
-// lock, so that a process killed at any instant has logged what it had seen.
+// A Log is a file of events. Add writes to memory that the file is mapped to, without a system call
+// and without a lock. So a process that is killed has logged all events whose Add had returned. A
+// Log is safe for concurrent use.
 type Log struct {
 	proc   uint32
 	file   *os.File
-	memory []byte
-	events []Event
-	next   atomic.Int64
+	memory []byte       // the file, mapped
+	events []Event      // memory, as events
+	next   atomic.Int64 // the slot for the next event; past the end if the log is full
 }
 
-// CreateLog makes the log of a process in dir, with room for n events.
+// CreateLog creates the log of a process in dir. It has n slots, one of which is for Full. A log
+// that exists already is an error.
 func CreateLog(dir string, proc uint32, n int) (*Log, error) {
-	f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%06d.log", proc)), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	name := filepath.Join(dir, fmt.Sprintf("%06d.log", proc))
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +104,8 @@ func CreateLog(dir string, proc uint32, n int) (*Log, error) {
 	return &Log{proc: proc, file: f, memory: memory, events: events}, nil
 }
 
-// Add writes an event. Its Proc is the log's, if it names none.
+// Add writes an event. If its Proc is 0, Add sets it to the log's process. If the log has no room,
+// Add drops the event and puts Full in the last slot.
 func (l *Log) Add(e Event) {
 	if e.Proc == 0 {
 		e.Proc = l.proc
@@ -91,19 +117,21 @@ func (l *Log) Add(e Event) {
 	kind := e.Kind
 	e.Kind = 0
 	at := &l.events[i]
-	if kind != Full { // which many may write at once
+	if kind != Full { // several goroutines may write Full to the same slot
 		*at = e
 	}
-	atomic.StoreUint32((*uint32)(&at.Kind), uint32(kind)) // last: an event is there whole, or not at all
+	// The kind comes last. A process killed before this line leaves an empty slot, not half an
+	// event.
+	atomic.StoreUint32((*uint32)(&at.Kind), uint32(kind))
 }
 
-// Close cuts the file to what was written.
+// Close truncates the file to the events written, and closes it. No Add may follow.
 func (l *Log) Close() error {
 	used := min(l.next.Load(), int64(len(l.events)))
 	return errors.Join(unmap(l.memory), l.file.Truncate(used*int64(eventSize)), l.file.Close())
 }
 
-// ReadLogs returns the events of all logs in dir, in no particular order.
+// ReadLogs returns the events of all logs in dir. Their order has no meaning.
 func ReadLogs(dir string) ([]Event, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil {
@@ -118,16 +146,18 @@ func ReadLogs(dir string) ([]Event, error) {
 	return all, nil
 }
 
-// emptySlots is how many empty slots in a row are the end of a log: more than a process has goroutines that could have been
-// killed between taking a slot and writing it.
+// emptySlots is the number of empty slots in a row that end a log whose process was killed. Each
+// goroutine killed between taking a slot and writing it leaves one empty slot before the end. The
+// number is larger than that of a process's goroutines.
 const emptySlots = 10_000
 
+// readLog appends the events of one log to all.
 func readLog(all []Event, name string) ([]Event, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() //nolint:errcheck // the file is only read
 	r := bufio.NewReaderSize(f, 1<<16)
 	for empty := 0; empty < emptySlots; empty++ {
 		var e Event

@@ -35,7 +35,7 @@ func TestEventsOfAllLogsAreReadBack(t *testing.T) {
 	}
 }
 
-func TestLogOfAKilledProcessHasAllButTheEventsThatWereBeingWritten(t *testing.T) {
+func TestLogOfAKilledProcessHasAllButUnfinishedEvents(t *testing.T) {
 	dir := t.TempDir()
 	l, err := CreateLog(dir, 1, 50_000)
 	if err != nil {
@@ -43,7 +43,7 @@ func TestLogOfAKilledProcessHasAllButTheEventsThatWereBeingWritten(t *testing.T)
 	}
 	defer l.Close()
 	l.Add(Event{Kind: Read})
-	l.next.Add(100) // slots taken by writers that are no more
+	l.next.Add(100) // slots taken by goroutines that were killed before they wrote
 	l.Add(Event{Kind: Write})
 	got, err := ReadLogs(dir)
 	if err != nil || len(got) != 2 || got[1].Kind != Write {
@@ -51,7 +51,7 @@ func TestLogOfAKilledProcessHasAllButTheEventsThatWereBeingWritten(t *testing.T)
 	}
 }
 
-func TestFullLogSaysSo(t *testing.T) {
+func TestFullLogEndsWithFull(t *testing.T) {
 	dir := t.TempDir()
 	l, err := CreateLog(dir, 1, 3)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestFullLogSaysSo(t *testing.T) {
 		t.Fatalf("ReadLogs() = %v, %v; want two events and Full", got, err)
 	}
 	if !Check(&Scenario{}, got, 0).Truncated {
-		t.Error("Check does not notice")
+		t.Error("Check: Truncated = false; want true")
 	}
 }
 
@@ -78,6 +78,6 @@ func TestLogsAreNotOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := CreateLog(dir, 1, 3); err == nil {
-		t.Error("CreateLog took the log of another process")
+		t.Error("CreateLog replaced a log that existed; want an error")
 	}
 }

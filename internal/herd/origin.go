@@ -11,38 +11,39 @@ import (
 	"time"
 )
 
-// A Value is what the origin has for a key, and what caches keep: which version of the row it is, and which call of the
-// origin brought it.
+// A Value is the row of a key as a read of the origin returned it. Caches keep Values.
 type Value struct {
-	Version int64
-	Serial  int64
+	Version int64 // of the row; 0 before its first write
+	Serial  int64 // of the read; unique within a run
 }
 
-// An origin is a slow database of one table: each key has a row, a row has a version.
+// An origin is a slow database with one table. Each key has a row, and a row has a version.
 type origin struct {
 	log  *Log
 	min  time.Duration // a read takes from min to max
 	max  time.Duration
-	late bool          // the row is read when a call begins, and so may be old when it is returned
-	over chan struct{} // closed when nothing more will happen
+	late bool          // a read looks at the row at its start, so the answer may be old at its end
+	over chan struct{} // closed when the origin accepts no more connections
 
-	mu       sync.Mutex // guards the fields below
-	versions map[uint32]int64
-	serial   int64
-	watchers []chan answer
+	mu       sync.Mutex       // guards the fields below
+	versions map[uint32]int64 // by key
+	serial   int64            // of the last read
+	watchers []chan answer    // each gets the next read; buffered for it
 }
 
-// What one can ask of an origin.
+// The questions that an origin answers.
 const (
-	askRead  = iota + 1
-	askWrite // writes the next version
-	askNext  // waits for the next read and tells who called
+	askRead  = iota + 1 // for the row of Key
+	askWrite            // writes the next version of the row of Key
+	askNext             // waits for the next read to begin, and returns its Proc, Key and Value
 )
 
+// A question is what a process sends to the origin.
 type question struct {
 	What, Proc, Key uint32
 }
 
+// An answer is what the origin sends back. Proc and Key are set for askNext only.
 type answer struct {
 	Value Value
 	Proc  uint32
@@ -50,10 +51,14 @@ type answer struct {
 }
 
 func newOrigin(s *Scenario, log *Log) *origin {
-	return &origin{log: log, min: s.Fetch[0], max: s.Fetch[1], late: !s.Prompt, over: make(chan struct{}), versions: map[uint32]int64{}}
+	return &origin{
+		log: log, min: s.Fetch[0], max: s.Fetch[1], late: !s.Prompt,
+		over: make(chan struct{}), versions: map[uint32]int64{},
+	}
 }
 
-// serve answers on l until that is closed and those who had connected have gone.
+// serve answers questions on the connections to l. It returns when l has been closed and all
+// clients have closed their connections.
 func (o *origin) serve(l net.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
@@ -69,9 +74,9 @@ func (o *origin) serve(l net.Listener) error {
 	}
 }
 
-// converse answers the questions of a connection, one after another.
+// converse answers the questions of one connection, one after another, until the client closes it.
 func (o *origin) converse(c net.Conn) {
-	defer c.Close() //nolint:errcheck // whoever called has gone
+	defer c.Close() //nolint:errcheck // the client has gone
 	for {
 		var q question
 		if binary.Read(c, binary.NativeEndian, &q) != nil {
@@ -100,6 +105,7 @@ func (o *origin) answer(q question) answer {
 	}
 }
 
+// read answers an askRead, after the time that a read takes, and logs the Fetch.
 func (o *origin) read(q question) Value {
 	start := Now()
 	v := o.begin(q)
@@ -107,11 +113,14 @@ func (o *origin) read(q question) Value {
 	if !o.late {
 		v.Version = o.version(q.Key)
 	}
-	o.log.Add(Event{Kind: Fetch, Proc: q.Proc, Key: q.Key, Version: v.Version, Serial: v.Serial, Start: start, End: Now()})
+	o.log.Add(Event{
+		Kind: Fetch, Proc: q.Proc, Key: q.Key,
+		Version: v.Version, Serial: v.Serial, Start: start, End: Now(),
+	})
 	return v
 }
 
-// begin counts a read and tells those who watch.
+// begin gives a read its serial and the row at its start, and answers the watchers.
 func (o *origin) begin(q question) Value {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -130,6 +139,7 @@ func (o *origin) version(key uint32) int64 {
 	return o.versions[key]
 }
 
+// write answers an askWrite and logs the Write.
 func (o *origin) write(q question) Value {
 	start := Now()
 	o.mu.Lock()
@@ -140,6 +150,7 @@ func (o *origin) write(q question) Value {
 	return Value{Version: version}
 }
 
+// watch returns a channel that receives the next read when it begins.
 func (o *origin) watch() chan answer {
 	w := make(chan answer, 1)
 	o.mu.Lock()
@@ -148,16 +159,17 @@ func (o *origin) watch() chan answer {
 	return w
 }
 
-// An originClient asks an origin on behalf of a process. It is safe for concurrent use.
+// An originClient asks the origin questions for one process. It is safe for concurrent use.
 type originClient struct {
 	address string
 	proc    uint32
 
-	mu   sync.Mutex
-	idle []net.Conn
+	mu   sync.Mutex // guards idle
+	idle []net.Conn // connections without a question under way
 }
 
-// ask sends a question on a connection of its own for as long as it takes.
+// ask asks a question and returns the answer. No other question uses its connection meanwhile. If
+// ctx ends first, ask closes the connection and returns the error of ctx.
 func (o *originClient) ask(ctx context.Context, what, key uint32) (a answer, err error) {
 	c, err := o.conn(ctx)
 	if err != nil {
@@ -183,6 +195,7 @@ func (o *originClient) read(ctx context.Context, key uint32) (Value, error) {
 	return a.Value, err
 }
 
+// conn returns an idle connection, or a new one.
 func (o *originClient) conn(ctx context.Context) (net.Conn, error) {
 	o.mu.Lock()
 	if n := len(o.idle); n > 0 {
@@ -196,13 +209,14 @@ func (o *originClient) conn(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", o.address)
 }
 
+// keep makes a connection idle.
 func (o *originClient) keep(c net.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.idle = append(o.idle, c)
 }
 
-// Close ends the connections that are not in use.
+// Close closes the idle connections.
 func (o *originClient) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

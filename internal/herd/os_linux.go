@@ -8,15 +8,16 @@ import (
 	"unsafe"
 )
 
-// Now returns the time in nanoseconds of a clock that all processes of the machine share, and that nobody sets. It goes on
-// while a process is stopped.
+// Now returns CLOCK_MONOTONIC in nanoseconds. All processes of the machine share this clock. Nobody
+// can set it, and it goes on while a process is stopped.
 func Now() int64 { return int64(time.Since(started)) + startedAt }
 
-// started is an instant, and startedAt the same as CLOCK_MONOTONIC has it. Package time reads that clock too, without a call of the
-// system, but tells only differences.
+// started and startedAt are the same instant, by package time and by CLOCK_MONOTONIC. Package time
+// reads CLOCK_MONOTONIC too, and without a system call, but it exposes only differences.
 var started, startedAt = calibrated()
 
-// calibrated returns the best of some tries: one in which the process was stopped between the two clocks is worse.
+// calibrated reads both clocks 100 times and returns the pair that was read in the shortest time. A
+// pair is wrong by the time for which the process was interrupted between the two clocks.
 func calibrated() (at time.Time, clock int64) {
 	shortest := time.Duration(math.MaxInt64)
 	for range 100 {
@@ -29,25 +30,29 @@ func calibrated() (at time.Time, clock int64) {
 	return at, clock
 }
 
+// monotonic returns CLOCK_MONOTONIC in nanoseconds, by a system call.
 func monotonic() int64 {
 	const id = 1 // CLOCK_MONOTONIC
 	var t syscall.Timespec
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, id, uintptr(unsafe.Pointer(&t)), 0)
+	if errno != 0 {
 		panic(errno)
 	}
 	return t.Nano()
 }
 
-// mapped returns the bytes of a file as memory that outlives the process: what was written before a SIGKILL is in the file.
+// mapped maps the first size bytes of a file to memory. What a process has written there is in the
+// file even if the process is killed.
 func mapped(f *os.File, size int) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 }
 
 func unmap(b []byte) error { return syscall.Munmap(b) }
 
-// freeze and thaw stop a process and let it go on.
+// freeze stops a process. thaw continues it.
 func freeze(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
 func thaw(p *os.Process) error   { return p.Signal(syscall.SIGCONT) }
 
-// guarded makes the system kill a process when the one that started it is gone, however it went.
+// guarded returns attributes that make Linux kill a process when the thread that started it ends,
+// for whatever reason.
 func guarded() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

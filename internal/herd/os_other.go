@@ -10,7 +10,7 @@ import (
 
 var errSystem = errors.New("herd: needs Linux")
 
-// Now has no clock to read that processes share.
+// Now panics: it knows no clock that the processes of other systems share.
 func Now() int64 { panic(errSystem) }
 
 func mapped(*os.File, int) ([]byte, error) { return nil, errSystem }

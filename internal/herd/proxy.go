@@ -7,17 +7,19 @@ import (
 	"time"
 )
 
-// A proxy stands between clients and a server, and can be told to be a bad network. It is safe for concurrent use.
+// A proxy passes TCP connections on to a server, and can behave like a bad network. It is safe for
+// concurrent use.
 type proxy struct {
 	listener net.Listener
 
-	mu       sync.Mutex // guards the fields below
-	upstream string
-	delay    time.Duration
-	hole     bool
-	conns    map[net.Conn]struct{}
+	mu       sync.Mutex            // guards the fields below
+	upstream string                // address of the server
+	delay    time.Duration         // of all data, each way
+	hole     bool                  // all data is dropped
+	conns    map[net.Conn]struct{} // open, to clients and to the server
 }
 
+// newProxy starts a proxy to the server at upstream. Close ends it.
 func newProxy(upstream string) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,25 +30,25 @@ func newProxy(upstream string) (*proxy, error) {
 	return p, nil
 }
 
-// Addr is where clients are to connect to.
+// Addr returns the address for clients.
 func (p *proxy) Addr() string { return p.listener.Addr().String() }
 
-// Aim sends new connections elsewhere.
+// Aim makes the proxy pass new connections on to upstream. It leaves those there are.
 func (p *proxy) Aim(upstream string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.upstream = upstream
 }
 
-// Delay makes everything take so much longer, each way.
+// Delay makes data take longer by d, each way. 0 ends the delay.
 func (p *proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// Hole makes the proxy accept connections and data and answer nothing, or ends that: what it had swallowed is lost, and so
-// are the connections.
+// Hole(true) makes the proxy a black hole: it accepts connections and data, and answers nothing.
+// Hole(false) ends that. The data received meanwhile is lost, so Hole then ends all connections.
 func (p *proxy) Hole(on bool) {
 	p.mu.Lock()
 	was := p.hole
@@ -57,7 +59,7 @@ func (p *proxy) Hole(on bool) {
 	}
 }
 
-// Cut ends all connections.
+// Cut closes all connections.
 func (p *proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +68,8 @@ func (p *proxy) Cut() {
 	}
 }
 
-// Close ends the proxy and all connections.
+// Close stops the proxy and closes all connections. It does not wait for its goroutines, which end
+// soon after.
 func (p *proxy) Close() error {
 	err := p.listener.Close()
 	p.Hole(false)
@@ -74,6 +77,7 @@ func (p *proxy) Close() error {
 	return err
 }
 
+// serve accepts connections until the listener is closed.
 func (p *proxy) serve() {
 	for {
 		c, err := p.listener.Accept()
@@ -84,6 +88,7 @@ func (p *proxy) serve() {
 	}
 }
 
+// handle passes one connection on, until either end closes it.
 func (p *proxy) handle(client net.Conn) {
 	p.add(client)
 	defer p.remove(client)
@@ -123,12 +128,12 @@ func (p *proxy) target() string {
 	return p.upstream
 }
 
-// pipe copies until either end is closed. What comes while there is a hole falls into it.
+// pipe copies data until either end is closed. It drops data while the proxy is a black hole.
 func (p *proxy) pipe(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 && !p.swallowed() {
+		if n > 0 && p.delayed() {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -139,8 +144,8 @@ func (p *proxy) pipe(to io.Writer, from io.Reader) {
 	}
 }
 
-// swallowed waits for the delay and reports whether there is a hole.
-func (p *proxy) swallowed() bool {
+// delayed waits for the delay and then reports whether the data may pass.
+func (p *proxy) delayed() (pass bool) {
 	p.mu.Lock()
 	delay := p.delay
 	p.mu.Unlock()
@@ -149,5 +154,5 @@ func (p *proxy) swallowed() bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.hole
+	return !p.hole
 }

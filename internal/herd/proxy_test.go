@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// echo starts a server that says what it is told, and a proxy in front of it.
+// echo starts a server that sends back what it receives, and returns a proxy to it.
 func echo(t *testing.T) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +47,7 @@ func dial(t *testing.T, p *proxy) net.Conn {
 	return c
 }
 
-// say returns what comes back within a time.
+// say sends a word and returns what comes back within a time.
 func say(c net.Conn, word string, within time.Duration) (string, error) {
 	c.SetDeadline(time.Now().Add(within))
 	if _, err := io.WriteString(c, word); err != nil {
@@ -58,10 +58,10 @@ func say(c net.Conn, word string, within time.Duration) (string, error) {
 	return string(buffer), err
 }
 
-func TestProxyPassesEverythingOn(t *testing.T) {
+func TestProxyPassesDataOn(t *testing.T) {
 	c := dial(t, echo(t))
 	if got, err := say(c, "hello", 5*time.Second); got != "hello" || err != nil {
-		t.Errorf("say = %q, %v", got, err)
+		t.Errorf("say = %q, %v; want what was sent", got, err)
 	}
 }
 
@@ -71,10 +71,10 @@ func TestProxyDelaysEachWay(t *testing.T) {
 	p.Delay(30 * time.Millisecond)
 	start := time.Now()
 	if got, err := say(c, "hello", 5*time.Second); got != "hello" || err != nil {
-		t.Errorf("say = %q, %v", got, err)
+		t.Errorf("say = %q, %v; want what was sent", got, err)
 	}
 	if took := time.Since(start); took < 60*time.Millisecond {
-		t.Errorf("took %v; want 60 ms", took)
+		t.Errorf("say took %v; want 60ms at least", took)
 	}
 }
 
@@ -84,10 +84,10 @@ func TestProxyCutEndsConnectionsAndAcceptsNewOnes(t *testing.T) {
 	say(c, "hello", 5*time.Second)
 	p.Cut()
 	if _, err := say(c, "hello", 5*time.Second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("say = %v; want that the connection has ended", err)
+		t.Errorf("say = %v; want the error of a closed connection", err)
 	}
 	if got, err := say(dial(t, p), "again", 5*time.Second); got != "again" || err != nil {
-		t.Errorf("say = %q, %v", got, err)
+		t.Errorf("say = %q, %v; want what was sent", got, err)
 	}
 }
 
@@ -98,12 +98,12 @@ func TestProxyHoleAcceptsAndAnswersNothing(t *testing.T) {
 	p.Hole(true)
 	for _, c := range []net.Conn{old, dial(t, p)} {
 		if got, err := say(c, "hello", 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("say = %q, %v; want no answer", got, err)
+			t.Errorf("say = %q, %v; want no answer until the deadline", got, err)
 		}
 	}
 	p.Hole(false)
 	if got, err := say(dial(t, p), "again", 5*time.Second); got != "again" || err != nil {
-		t.Errorf("say = %q, %v", got, err)
+		t.Errorf("say = %q, %v; want what was sent", got, err)
 	}
 }
 
@@ -117,10 +117,10 @@ func TestProxyAimsNewConnectionsElsewhere(t *testing.T) {
 	l.Close()
 	p.Aim(dead)
 	if got, err := say(dial(t, p), "hello", 5*time.Second); err == nil {
-		t.Errorf("say = %q; want that nobody is there", got)
+		t.Errorf("say = %q; want an error, since no server listens there", got)
 	}
 	p.Aim(other.Addr())
 	if got, err := say(dial(t, p), "hello", 5*time.Second); got != "hello" || err != nil {
-		t.Errorf("say = %q, %v", got, err)
+		t.Errorf("say = %q, %v; want what was sent", got, err)
 	}
 }

@@ -8,30 +8,40 @@ import (
 	"time"
 )
 
-// A Report is what one scenario came to, mode by mode.
+// A Report holds the results of one scenario, by mode.
 type Report struct {
 	Scenario *Scenario
 	Results  map[string]*Result
 }
 
-// A column is one of a report's table.
-type column struct {
-	head string
+// A reportRow is a row of a report's table: a name, and a cell for each mode.
+type reportRow struct {
+	name string
 	cell func(*Result) string
 }
 
-var columns = []column{
+var reportRows = []reportRow{
 	{"reads", func(r *Result) string { return count(r.Reads) }},
-	{"errors", func(r *Result) string { return count(r.Errors) }},
-	{"origin calls (floor)", func(r *Result) string { return fmt.Sprintf("%s (%s)", count(r.Fetches), count(r.Floor)) }},
-	{"peak a second (floor)", func(r *Result) string { return fmt.Sprintf("%d (%d)", r.PeakFetches, r.PeakFloor) }},
-	{"overlapping (in one process)", func(r *Result) string { return fmt.Sprintf("%s (%s)", count(r.Overlaps), count(r.Doubled)) }},
-	{"stale, oldest", stale},
-	{"excused, oldest, last after the loss", excused},
-	{"expired", func(r *Result) string { return count(r.Expired) }},
-	{"reads p50, p99, max", func(r *Result) string { return r.Latency.String() }},
-	{"waiters past the fetch p50, p99, max", func(r *Result) string { return r.Waiting.String() }},
-	{"processors busy (herd)", func(r *Result) string { return fmt.Sprintf("%.0f %% (%.0f %%)", 100*r.Busy, 100*r.Herd) }},
+	{"failed reads", func(r *Result) string { return count(r.Errors) }},
+	{"origin calls (floor)", func(r *Result) string {
+		return fmt.Sprintf("%s (%s)", count(r.Fetches), count(r.Floor))
+	}},
+	{"origin calls in the busiest second (floor)", func(r *Result) string {
+		return fmt.Sprintf("%d (%d)", r.PeakFetches, r.PeakFloor)
+	}},
+	{"origin calls that overlap another for the same key (by the same process)", func(r *Result) string {
+		return fmt.Sprintf("%s (%s)", count(r.Overlaps), count(r.Doubled))
+	}},
+	{"stale reads, oldest", stale},
+	{"excused reads, oldest, last one after the loss", excused},
+	{"expired reads", func(r *Result) string { return count(r.Expired) }},
+	{"time of a read p50, p99, max", func(r *Result) string { return r.Latency.String() }},
+	{"waiting callers past the fetch p50, p99, max", func(r *Result) string {
+		return r.Waiting.String()
+	}},
+	{"processors busy (with the herd)", func(r *Result) string {
+		return fmt.Sprintf("%.0f %% (%.0f %%)", 100*r.Busy, 100*r.Herd)
+	}},
 }
 
 func stale(r *Result) string {
@@ -58,24 +68,24 @@ func (r *Report) Write(w io.Writer) error {
 	return err
 }
 
-// table has a row per figure and a column per mode: there are more figures than modes.
+// table writes a table with a column for each mode: there are fewer modes than figures.
 func (r *Report) table(b *strings.Builder) {
 	b.WriteString("| |")
 	for _, m := range r.modes() {
 		fmt.Fprintf(b, " %s |", m)
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---:|", len(r.modes())) + "\n")
-	for _, c := range columns {
-		fmt.Fprintf(b, "| %s |", c.head)
+	for _, row := range reportRows {
+		fmt.Fprintf(b, "| %s |", row.name)
 		for _, m := range r.modes() {
-			fmt.Fprintf(b, " %s |", c.cell(r.Results[m]))
+			fmt.Fprintf(b, " %s |", row.cell(r.Results[m]))
 		}
 		b.WriteString("\n")
 	}
 	b.WriteString("\n")
 }
 
-// modes are those that were run, in their order.
+// modes returns the modes that have a result, in the order of the scenario.
 func (r *Report) modes() (modes []string) {
 	for _, m := range r.Scenario.Modes {
 		if r.Results[m] != nil {
@@ -85,6 +95,7 @@ func (r *Report) modes() (modes []string) {
 	return modes
 }
 
+// bars writes how the scenario's first mode compares with the bars, and the cases if it fails.
 func (r *Report) bars(b *strings.Builder) {
 	first := r.Results[r.Scenario.Modes[0]]
 	if first == nil {
@@ -106,7 +117,8 @@ func (r *Report) bars(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-// Failed returns the bars that the scenario's first mode does not keep.
+// Failed describes the bars that do not hold for the scenario's first mode, one string for each,
+// and says if a log was full. It returns nothing if that mode has no result.
 func (r *Report) Failed() (failed []string) {
 	first := r.Results[r.Scenario.Modes[0]]
 	if first == nil {
@@ -114,7 +126,8 @@ func (r *Report) Failed() (failed []string) {
 	}
 	for i := range r.Scenario.Bars {
 		if bar := &r.Scenario.Bars[i]; !bar.holds(first) {
-			failed = append(failed, fmt.Sprintf("%s: %s: %s (%s)", r.Scenario.Name, bar.Name, figure(bar.Measure(first)), bar.limits()))
+			failed = append(failed, fmt.Sprintf("%s: %s: %s (%s)",
+				r.Scenario.Name, bar.Name, figure(bar.Measure(first)), bar.limits()))
 		}
 	}
 	if first.Truncated {
@@ -141,7 +154,7 @@ func (b *Bar) limits() string {
 	}
 }
 
-// figure writes a number with up to two digits behind the point.
+// figure formats a number with at most two decimals.
 func figure(f float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", f), "0"), ".")
 }
@@ -153,7 +166,7 @@ func (s Spread) String() string {
 	return fmt.Sprintf("%s, %s, %s", ms(s.P50), ms(s.P99), ms(s.Max))
 }
 
-// ms writes a duration in milliseconds.
+// ms formats a duration in milliseconds.
 func ms(d time.Duration) string {
 	f := millis(d)
 	if f < 10 {
@@ -164,7 +177,7 @@ func ms(d time.Duration) string {
 
 func millis(d time.Duration) float64 { return d.Seconds() * 1000 }
 
-// count writes 1,234,567.
+// count formats a number with commas, as in 1,234,567.
 func count(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

@@ -15,32 +15,34 @@ import (
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
-// A herd is the processes of a run, as the process that started them sees them.
+// A herd is a run in progress. It belongs to the process that called Run.
 type herd struct {
 	*Scenario
 	mode  string
-	dir   string
-	log   *Log
-	redis *redistest.Server
-	admin *redis.Client // of redis, past the proxy
-	proxy *proxy
-	watch originClient // asks the origin what goes on
-	begin int64
+	dir   string            // of the logs and of the origin's socket
+	log   *Log              // of this process: the faults
+	redis *redistest.Server // the server that the children reach
+	admin *redis.Client     // connects to redis directly, even if there is a proxy
+	proxy *proxy            // between the children and redis, or nil
+	watch originClient      // waits for reads of the origin, for the faults that need one
+	begin int64             // when the callers start; a time of Now
 
-	replica     *redistest.Server
-	replication *proxy
+	replica     *redistest.Server // or nil; Promote swaps it with redis
+	replication *proxy            // between replica and redis, or nil
 
 	origin      *process
-	invalidator *process
+	invalidator *process // or nil
 
-	mu      sync.Mutex // guards the fields below
-	proc    uint32     // the last one given
-	workers map[uint32]*process
-	frozen  map[uint32]bool
-	ended   []*process
+	mu      sync.Mutex          // guards the fields below
+	proc    uint32              // the last process number given
+	workers map[uint32]*process // by process number, without those that faults have killed
+	frozen  map[uint32]bool     // the workers that are stopped now
+	ended   []*process          // the workers that faults have killed
 }
 
-// Run runs a scenario in a mode and returns what its logs say.
+// Run runs a scenario in a mode and returns what the logs say. It returns when all processes that
+// it has started have ended. If it fails, or if ctx ends before the run does, it returns an error
+// and no Result.
 func Run(ctx context.Context, s *Scenario, mode string) (*Result, error) {
 	dir, err := os.MkdirTemp("", "herd")
 	if err != nil {
@@ -61,9 +63,10 @@ func Run(ctx context.Context, s *Scenario, mode string) (*Result, error) {
 	return r, os.RemoveAll(dir)
 }
 
-// logRoom is how many events a process may log.
+// logRoom is the number of events for which a log has room.
 const logRoom = 2_000_000
 
+// run starts the processes, makes the faults happen, and waits for the end of the run.
 func (h *herd) run(ctx context.Context) (u usage, err error) {
 	if h.log, err = CreateLog(h.dir, h.number(), logRoom); err != nil {
 		return u, err
@@ -89,7 +92,7 @@ func (h *herd) run(ctx context.Context) (u usage, err error) {
 	return u, err
 }
 
-// cpu returns the processor time of all children, which have ended.
+// cpu returns the processor time that all children have used. They have ended.
 func (h *herd) cpu() (sum time.Duration) {
 	for _, p := range append(append(h.all(), h.ended...), h.origin, h.invalidator) {
 		if p != nil {
@@ -99,6 +102,7 @@ func (h *herd) cpu() (sum time.Duration) {
 	return sum
 }
 
+// number returns a new process number. The process that called Run has the first.
 func (h *herd) number() uint32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,6 +110,7 @@ func (h *herd) number() uint32 {
 	return h.proc
 }
 
+// openRedis starts Redis, and the proxy and the replica if the scenario has them.
 func (h *herd) openRedis(ctx context.Context) (err error) {
 	if h.redis, err = redistest.Launch(ctx, "", h.RedisArgs...); err != nil {
 		return err
@@ -127,6 +132,7 @@ func (h *herd) openRedis(ctx context.Context) (err error) {
 	return nil
 }
 
+// orders returns the orders for a new child.
 func (h *herd) orders(p part) *orders {
 	o := &orders{
 		Part: p, Proc: h.number(), Mode: h.mode, Dir: h.dir, Room: logRoom,
@@ -138,6 +144,8 @@ func (h *herd) orders(p part) *orders {
 	return o
 }
 
+// spawnAll starts the children and returns when all of them are ready. The origin comes first,
+// because the others connect to it.
 func (h *herd) spawnAll() (err error) {
 	if h.origin, err = spawn(h.orders(partOrigin)); err != nil {
 		return err
@@ -165,6 +173,7 @@ func (h *herd) addWorker() (*process, error) {
 	return p, nil
 }
 
+// startAll tells the children when to begin.
 func (h *herd) startAll() error {
 	errs := []error{h.origin.start(h.begin)}
 	for _, w := range h.workers {
@@ -176,7 +185,8 @@ func (h *herd) startAll() error {
 	return errors.Join(errs...)
 }
 
-// endAll waits for the children to end, the origin last.
+// endAll waits until the workers and the invalidator have ended by themselves. Then it ends the
+// origin.
 func (h *herd) endAll() error {
 	var errs []error
 	for _, w := range h.workers {
@@ -189,7 +199,7 @@ func (h *herd) endAll() error {
 	return errors.Join(append(errs, h.log.Close())...)
 }
 
-// close ends whatever is still there.
+// close kills the children that are left, and closes the proxies and the servers.
 func (h *herd) close() {
 	for _, p := range append(h.all(), h.origin, h.invalidator) {
 		if p != nil {
@@ -208,6 +218,7 @@ func (h *herd) close() {
 	h.closeReplica()
 }
 
+// all returns the workers that faults have not killed.
 func (h *herd) all() []*process {
 	h.mu.Lock()
 	defer h.mu.Unlock()

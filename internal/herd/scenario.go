@@ -2,24 +2,29 @@ package herd
 
 import "time"
 
-// A Scenario is a herd and what happens to it. It is data: children get it as JSON.
+// A Scenario describes a herd and what happens to it. It is data: children receive it as JSON.
 type Scenario struct {
 	Name  string
-	About string
+	About string // a description for the report
 
-	Modes    []string // what is run; the first is what the Bars judge
-	Workers  int      // processes
-	Callers  int      // goroutines of each
-	Keys     int
-	Duration time.Duration
+	Modes    []string      // the modes to run it in; Bars apply to the first
+	Workers  int           // worker processes
+	Callers  int           // goroutines of each worker that read keys
+	Keys     int           // the keys are 0 to Keys-1, unless there are Rounds
+	Duration time.Duration // of the run
 
-	Fetch  [2]time.Duration // a read of the origin takes from the first to the second
-	Prompt bool             // the origin looks at the row when a call ends, not, which is harder, when it begins
+	Fetch [2]time.Duration // a read of the origin takes from the first to the second
 
-	// Rounds are what the callers do if it is not 0: every so often, all at once ask for a key that nobody has asked for.
+	// Prompt makes the origin look at the row at the end of a read. Otherwise it looks at the
+	// start. That is harder for a cache, because the row may change during the read.
+	Prompt bool
+
+	// Rounds, if it is not 0, is the time between rounds. In each round all callers ask at once
+	// for the same key, which nobody has asked for before.
 	Rounds time.Duration
 
-	// Think is what a caller does otherwise: it asks for one of Keys and waits from the first to the second.
+	// Think is used if Rounds is 0. Each caller asks for a random key, waits from the first to
+	// the second, and repeats.
 	Think [2]time.Duration
 
 	Invalidate time.Duration // each key is written and deleted this often; 0 = never
@@ -27,26 +32,26 @@ type Scenario struct {
 	TTL          time.Duration // 0 = a minute
 	Lease        time.Duration // 0 = 2 s
 	StoreTimeout time.Duration // 0 = 1 s
-	Memory       time.Duration // of mode memory: how long an entry may live there; 0 = a second
+	Memory       time.Duration // for mode zodiac-memory: the longest life of an entry in memory; 0 = 1 s
 
-	RedisArgs []string
-	NoPubSub  bool // Redis refuses to publish and to subscribe
-	Proxy     bool // workers reach Redis through one
-	Replica   bool // there is one, for promotion
+	RedisArgs []string // further arguments of redis-server
+	NoPubSub  bool     // Redis refuses to publish and to subscribe
+	Proxy     bool     // workers and the invalidator reach Redis through a proxy
+	Replica   bool     // Redis has a replica, which the fault Promote needs
 
 	Faults []Fault
 
-	// Recovery is how long after an Outage reads may be as old as during it: workers that have not noticed yet go on serving
-	// themselves.
+	// Recovery is how long after the end of a Loss stale reads are still excused. Workers that
+	// have not noticed the end of an Outage yet go on without the store.
 	Recovery time.Duration
 
-	// Settle is how long after the beginning of an Outage workers may take to stop trying.
-	Settle time.Duration
+	// GiveUp is how long after the start of an Outage workers may still try to reach the store.
+	GiveUp time.Duration
 
 	Bars []Bar `json:"-"`
 }
 
-// A Bar is what a run is judged by.
+// A Bar is a condition on a Result: Measure returns at least Least and at most Most.
 type Bar struct {
 	Name    string
 	Measure func(*Result) float64
@@ -54,6 +59,7 @@ type Bar struct {
 	Most    float64
 }
 
+// or returns d, or otherwise if d is 0.
 func or(d, otherwise time.Duration) time.Duration {
 	if d == 0 {
 		return otherwise

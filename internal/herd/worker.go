@@ -9,18 +9,21 @@ import (
 	"time"
 )
 
-// callTimeout is how long a call may take before it counts as failed: longer than anything that is allowed to happen.
+// callTimeout is how long a call may take before it counts as failed. It is longer than any bar
+// allows.
 const callTimeout = 15 * time.Second
 
-// A worker calls a cache and logs what it gets.
+// A worker reads keys through a cache and logs each read.
 type worker struct {
 	*Scenario
 	log   *Log
 	cache cache
-	begin int64
-	until int64
+	begin int64 // when the callers start; a time of Now
+	until int64 // when they stop
 }
 
+// playWorker is a worker's process. It runs the callers, closes the cache, and logs how many
+// goroutines are left.
 func playWorker(ctx context.Context, o *orders, log *Log, ready func() (int64, error)) error {
 	client := &originClient{address: o.Origin, proc: o.Proc}
 	c, err := open(o.Mode, &o.Scenario, o.Redis, client.read)
@@ -31,7 +34,7 @@ func playWorker(ctx context.Context, o *orders, log *Log, ready func() (int64, e
 	if w.begin, err = ready(); err != nil {
 		return err
 	}
-	const standing = 2 // this one and the one that watches the parent
+	const standing = 2 // this goroutine, and the one that reads the pipe from the parent
 	w.until = w.begin + w.Duration.Nanoseconds()
 	w.work(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -41,7 +44,7 @@ func playWorker(ctx context.Context, o *orders, log *Log, ready func() (int64, e
 	return err
 }
 
-// work runs the callers until their time is over.
+// work runs the callers until the run is over. It returns when all of them have.
 func (w *worker) work(ctx context.Context) {
 	var callers sync.WaitGroup
 	defer callers.Wait()
@@ -64,8 +67,9 @@ func (w *worker) work(ctx context.Context) {
 	}
 }
 
-// rounds asks for one new key after another, at the same instants as everybody else. What it does in between is little: it would
-// keep from running those who still wait for the key.
+// rounds asks for the key of each round when the round begins. All rounds share one context,
+// because a caller that has its value should do as little as possible: its work would delay the
+// callers that still wait for theirs.
 func (w *worker) rounds(ctx context.Context, rounds []chan struct{}) {
 	calls, cancel := context.WithTimeout(ctx, w.Duration+callTimeout)
 	defer cancel()
@@ -77,7 +81,7 @@ func (w *worker) rounds(ctx context.Context, rounds []chan struct{}) {
 	}
 }
 
-// loop asks for one key or another.
+// loop asks for random keys and waits between the reads.
 func (w *worker) loop(ctx context.Context) {
 	at := w.begin + rand.Int64N(w.Think[1].Nanoseconds()+1)
 	for at < w.until && sleepUntil(ctx, at) {
@@ -90,7 +94,7 @@ func (w *worker) loop(ctx context.Context) {
 
 func (w *worker) get(ctx context.Context, key uint32) { get(ctx, w.log, w.cache, key) }
 
-// get is a Read.
+// get calls the Get of c and logs it as a Read.
 func get(ctx context.Context, log *Log, c cache, key uint32) {
 	e := Event{Kind: Read, Key: key, Start: Now()}
 	v, err := c.Get(ctx, key)
@@ -98,7 +102,7 @@ func get(ctx context.Context, log *Log, c cache, key uint32) {
 	log.Add(e)
 }
 
-// code is 0 for no error.
+// code returns the Code of an event: 0 if err is nil, else 1.
 func code(err error) uint32 {
 	if err != nil {
 		return 1
@@ -106,7 +110,7 @@ func code(err error) uint32 {
 	return 0
 }
 
-// sleepUntil returns false if ctx has ended instead.
+// sleepUntil waits until the time at and returns true. If ctx ends first, it returns false.
 func sleepUntil(ctx context.Context, at int64) bool {
 	t := time.NewTimer(time.Duration(at - Now()))
 	defer t.Stop()
@@ -118,7 +122,7 @@ func sleepUntil(ctx context.Context, at int64) bool {
 	}
 }
 
-// left returns how many goroutines there are above those that stand, after a while in which they may end.
+// left returns how many goroutines this process has beyond standing. It gives them 2 s to end.
 func left(standing int) int {
 	for range 100 {
 		if runtime.NumGoroutine() <= standing {

@@ -11,13 +11,15 @@ import (
 )
 
 func init() {
-	modes["zodiac"] = func(s *Scenario, addr string, fetch fetcher) (cache, error) { return newLoader(s, addr, fetch) }
+	modes["zodiac"] = func(s *Scenario, addr string, fetch fetcher) (cache, error) {
+		return newLoader(s, addr, fetch)
+	}
 	modes["zodiac-memory"] = func(s *Scenario, addr string, fetch fetcher) (cache, error) {
 		return newLoader(s, addr, fetch, zodiac.WithMemory(s.keep()))
 	}
 }
 
-// loader is what all this is about, as a program would use it.
+// loader is a zodiac Loader over Redis, set up as a program would.
 type loader struct {
 	client *redis.Client
 	store  *redisstore.Store

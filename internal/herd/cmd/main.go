@@ -1,8 +1,10 @@
-// Command cmd runs the herd and writes what came of it: a table for each scenario, and how well it kept its bars.
+// Command cmd runs the scenarios of package herd. For each scenario it prints a table of the
+// results, and how the first mode compares with the bars.
 //
 //	go run ./internal/herd/cmd -run 'steady|cold' -modes none,redsync
 //
-// It exits with an error if a bar was not kept. With -docs it also writes the tables and a chart to a folder.
+// It exits with status 1 if a bar does not hold. With -docs it also writes the tables and charts to
+// a folder.
 package main
 
 import (
@@ -31,9 +33,10 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("herd", flag.ContinueOnError)
-	pattern := flags.String("run", "", "only the scenarios whose names match this `regexp`")
-	modes := flags.String("modes", "", "run these modes, a `list` with commas, instead of the scenarios' own; the first is judged")
-	docs := flags.String("docs", "", "write the tables and a chart to this `folder`")
+	pattern := flags.String("run", "", "run only the scenarios whose names match this `regexp`")
+	modes := flags.String("modes", "", "run the modes in this comma-separated `list`, not those of the "+
+		"scenarios; the bars apply to the first")
+	docs := flags.String("docs", "", "also write the tables and charts to this `folder`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 	return verdict(reports)
 }
 
-// scenario runs one in all its modes.
+// scenario runs a scenario in all its modes, prints its report and returns it.
 func scenario(ctx context.Context, s *herd.Scenario) (*herd.Report, error) {
 	r := &herd.Report{Scenario: s, Results: map[string]*herd.Result{}}
 	for _, mode := range s.Modes {
@@ -76,6 +79,7 @@ func scenario(ctx context.Context, s *herd.Scenario) (*herd.Report, error) {
 	return r, r.Write(os.Stdout)
 }
 
+// verdict returns an error that lists the bars that do not hold, or nil.
 func verdict(reports []*herd.Report) error {
 	var failed []error
 	for _, r := range reports {
@@ -84,7 +88,7 @@ func verdict(reports []*herd.Report) error {
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("%d bars were not kept:\n%w", len(failed), errors.Join(failed...))
+		return fmt.Errorf("%d bars do not hold:\n%w", len(failed), errors.Join(failed...))
 	}
 	return nil
 }
