@@ -28,7 +28,8 @@ type Leaser interface {
 	//   - Busy, if the lease is live.
 	//   - Won, with a Token that was never granted before.
 	//
-	// So a copy of an Ask that arrives late never revives a Token that was given up.
+	// A copy of an Ask that arrives late may win a lease, but never revives a Token that was
+	// given up.
 	Acquire(ctx context.Context, key string, ask Ask) (Claim, error)
 
 	// Renew makes a live lease, revoked or not, end p from now if that is later, and returns
