@@ -37,8 +37,8 @@ func newMapStore() *mapStore { return &mapStore{rows: map[string]row{}} }
 
 var errClosed = errors.New("mapstore: the store is closed")
 
-// live returns the row of key, if it has not expired. An expired row is absent, whether or not it has
-// been removed.
+// live returns the row of key, if it has not expired. An expired row is absent, whether or not it
+// has been removed.
 func (s *mapStore) live(key string) (row, bool) {
 	r, ok := s.rows[key]
 	return r, ok && (r.ends.IsZero() || time.Now().Before(r.ends))

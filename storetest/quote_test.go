@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRulesQuoteTheContract checks that each sentence of each rule is in a comment of package driver
-// as it stands there. So a failure of the suite leads to the place that explains it.
+// TestRulesQuoteTheContract checks that each sentence of each rule is in a comment of package
+// driver as it stands there. So a failure of the suite leads to the place that explains it.
 func TestRulesQuoteTheContract(t *testing.T) {
 	contract := comments(t, "../driver/*.go")
 	for _, r := range rules() {

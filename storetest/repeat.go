@@ -139,8 +139,8 @@ var repeatRules = []rule{
 	},
 }
 
-// wantNewGrant repeats a, whose grant has ended. It checks that a gets a new token, and that the old
-// one stays lost.
+// wantNewGrant repeats a, whose grant has ended. It checks that a gets a new token, and that the
+// old one stays lost.
 func (p *probe) wantNewGrant(a driver.Ask, token string) {
 	p.t.Helper()
 	if again := p.win(p.key("k"), a); again == token {

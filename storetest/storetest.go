@@ -51,9 +51,9 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// Run checks each rule in a subtest. open returns a Store that nothing else uses, and Run closes it.
-// Many such Stores may be on the same server. Run calls open from the subtest's goroutine, and open
-// may use t.Cleanup.
+// Run checks each rule in a subtest. open returns a Store that nothing else uses, and Run closes
+// it. Many such Stores may be on the same server. Run calls open from the subtest's goroutine,
+// and open may use t.Cleanup.
 //
 // Run does not test abilities that the Store does not have. The log names them.
 func Run(t *testing.T, open func(t *testing.T) driver.Store) {

@@ -2,8 +2,8 @@ package chaos
 
 import "github.com/zodiac-go/zodiac/driver"
 
-// An Ability is a set of interfaces that a store may implement besides [driver.Store]. Leaser|Waker is
-// the set of both.
+// An Ability is a set of interfaces that a store may implement besides [driver.Store].
+// Leaser|Waker is the set of both.
 type Ability uint8
 
 // The abilities have the names of the interfaces in package driver.
@@ -15,8 +15,8 @@ const (
 	Bus
 )
 
-// Without returns s without some abilities. Type assertions find the abilities that are left. They do
-// not find other methods of s.
+// Without returns s without some abilities. Type assertions find the abilities that are left.
+// They do not find other methods of s.
 func Without(s driver.Store, abilities Ability) driver.Store {
 	return compose(s, abilitiesOf(s)&^abilities)
 }
@@ -44,8 +44,8 @@ func abilitiesOf(s driver.Store) (has Ability) {
 	return has
 }
 
-// compose returns s as a store with exactly the abilities in has, all of which s must have. The methods
-// of a value are those of its type, so there is a type for each of the 32 sets.
+// compose returns s as a store with exactly the abilities in has, all of which s must have. The
+// methods of a value are those of its type, so there is a type for each of the 32 sets.
 func compose(s driver.Store, has Ability) driver.Store {
 	l, _ := s.(driver.Leaser)
 	b, _ := s.(driver.Batcher)

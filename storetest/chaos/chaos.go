@@ -11,9 +11,9 @@
 // # Faults
 //
 // A fault is for the operations that it names, or for all if it names none. It lasts until
-// [Injector.Heal]. The faults of one operation add up, and happen in this order: a Delay, a Stall,
-// then either Fail or the operation itself, whose reply may be lost. Of Fail and LoseReply, the later
-// one replaces the other.
+// [Injector.Heal]. The faults of one operation add up, and happen in this order: a Delay, a
+// Stall, then either Fail or the operation itself, whose reply may be lost. Of Fail and
+// LoseReply, the later one replaces the other.
 //
 // [Injector.Keep] keeps operations. [Injector.Replay] carries them out again, as copies that arrive
 // late.
@@ -26,9 +26,9 @@
 //
 // # Goroutines
 //
-// The package starts none, and no timer outlives a call. A call that is delayed or stalled waits in
-// its caller's goroutine, until the delay is over, Heal is called, or its context ends. Replay carries
-// out its copies one after the other, in the goroutine of its own caller.
+// The package starts none, and no timer outlives a call. A call that is delayed or stalled waits
+// in its caller's goroutine, until the delay is over, Heal is called, or its context ends. Replay
+// carries out its copies one after the other, in the goroutine of its own caller.
 //
 // # Where to start reading
 //
@@ -83,8 +83,8 @@ type Call struct {
 	Keys []string // SetMany: in no order; Clear: the prefix; Close, Publish, Subscribe: nil
 }
 
-// An Injector gives faults to a store. Its methods are safe for concurrent use, also while operations
-// run. They panic if they are given an Op that does not exist.
+// An Injector gives faults to a store. Its methods are safe for concurrent use, also while
+// operations run. They panic if they are given an Op that does not exist.
 type Injector struct {
 	store driver.Store
 
@@ -137,12 +137,12 @@ func (m *Injector) LoseReply(err error, ops ...Op) {
 	m.each(ops, func(f *fault) { f.fail, f.lose = nil, err })
 }
 
-// Delay makes ops begin d later. A call whose context ends before that is not carried out, and returns
-// the context's error.
+// Delay makes ops begin d later. A call whose context ends before that is not carried out, and
+// returns the context's error.
 func (m *Injector) Delay(d time.Duration, ops ...Op) { m.each(ops, func(f *fault) { f.delay = d }) }
 
-// Stall makes ops wait for Heal. A call whose context ends before that is not carried out, and returns
-// the context's error.
+// Stall makes ops wait for Heal. A call whose context ends before that is not carried out, and
+// returns the context's error.
 func (m *Injector) Stall(ops ...Op) {
 	m.each(ops, func(f *fault) {
 		if f.stall == nil {
@@ -161,8 +161,9 @@ func (m *Injector) Heal(ops ...Op) {
 	})
 }
 
-// Keep keeps all later calls of ops for Replay, also those that a fault stops from being carried out.
-// Calls of Wake, Subscribe and Close are never kept: they send no command that could arrive late.
+// Keep keeps all later calls of ops for Replay, also those that a fault stops from being carried
+// out. Calls of Wake, Subscribe and Close are never kept: they send no command that could arrive
+// late.
 func (m *Injector) Keep(ops ...Op) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -171,9 +172,9 @@ func (m *Injector) Keep(ops ...Op) {
 	}
 }
 
-// Replay carries out the kept calls of ops, in the order in which they were made, and forgets them. It
-// returns how many there were. Faults, counts and Observe do not apply to them. Their results are
-// dropped.
+// Replay carries out the kept calls of ops, in the order in which they were made, and forgets
+// them. It returns how many there were. Faults, counts and Observe do not apply to them. Their
+// results are dropped.
 func (m *Injector) Replay(ctx context.Context, ops ...Op) int {
 	ops = named(ops)
 	m.mu.Lock()
@@ -193,8 +194,8 @@ func (m *Injector) Replay(ctx context.Context, ops ...Op) int {
 	return len(now)
 }
 
-// Cut ends all subscriptions, as the loss of a connection does. Each receives an Invalidation with Gap,
-// and nothing after it. A subscriber must not call Cut.
+// Cut ends all subscriptions, as the loss of a connection does. Each receives an Invalidation
+// with Gap, and nothing after it. A subscriber must not call Cut.
 func (m *Injector) Cut() {
 	m.mu.Lock()
 	subs := m.subs
@@ -215,9 +216,9 @@ func (m *Injector) Calls(ops ...Op) (n int) {
 	return n
 }
 
-// Observe sets a function that is called with every Call, before anything else happens to the call. fn
-// runs in the goroutine of the call and under no lock. It may block. It may also set faults, and they
-// apply to this call. A nil fn ends it.
+// Observe sets a function that is called with every Call, before anything else happens to the
+// call. fn runs in the goroutine of the call and under no lock. It may block. It may also set
+// faults, and they apply to this call. A nil fn ends it.
 func (m *Injector) Observe(fn func(Call)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -287,7 +288,8 @@ func run[T any](
 	return v, err
 }
 
-// hold waits while a call is delayed and then stalled. It returns the error of ctx if that ends first.
+// hold waits while a call is delayed and then stalled. It returns the error of ctx if that ends
+// first.
 func (m *Injector) hold(ctx context.Context, op Op) error {
 	if d := m.fault(op).delay; d > 0 {
 		timer := time.NewTimer(d)

@@ -11,8 +11,8 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A faulty is a store whose calls go through an Injector. It has the methods of all abilities. compose
-// shows only those that inner has.
+// A faulty is a store whose calls go through an Injector. It has the methods of all abilities.
+// compose shows only those that inner has.
 //
 // It copies its arguments, because a kept call may be carried out when its caller has long changed
 // them.
@@ -139,8 +139,8 @@ func (f *faulty) Publish(ctx context.Context, inv driver.Invalidation) error {
 	})
 }
 
-// Subscribe notes the subscription for Cut. If the reply is lost, it stops the subscription, since its
-// caller cannot.
+// Subscribe notes the subscription for Cut. If the reply is lost, it stops the subscription,
+// since its caller cannot.
 func (f *faulty) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (func(), error) {
 	sub := &subscriber{call: fn}
 	stop := func() {}
