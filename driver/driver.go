@@ -53,8 +53,8 @@ const Forever time.Duration = math.MaxInt64
 //
 // The type of a Store is comparable, as a pointer is. zodiac.WithStore refuses others.
 //
-// Keys are never empty, and are at most about 1,500 bytes long. They are compared byte by byte. No
-// character of a key has a special meaning.
+// Keys are never empty, and are at most about 1,500 bytes long. Keys are compared byte by byte, and
+// no character of a key has a special meaning.
 //
 // A time to live is anything from a millisecond to [Forever]. A store may cut it to whole
 // milliseconds. A shorter or negative time to live is an error and changes nothing.

@@ -17,7 +17,7 @@ type subscribers struct {
 // A subscriber is one subscription.
 type subscriber struct {
 	mu   sync.Mutex                // held during a call, guards the field below
-	call func(driver.Invalidation) // nil once the subscription has ended
+	call func(driver.Invalidation) // nil once stop was called
 }
 
 // Publish implements [driver.Bus]. It calls the subscribers in its caller's goroutine, one after

@@ -319,7 +319,7 @@ func checkTTL(d time.Duration) error {
 	return nil
 }
 
-// never is later than any time of a cell.
+// never is when a record without an end expires. It is later than all other times.
 const never time.Duration = math.MaxInt64
 
 // after returns the time d after now, or never.

@@ -9,7 +9,7 @@ import (
 var keyRules = []rule{
 	{
 		name: "KeysAreAnyText",
-		says: "They are compared byte by byte. No character of a key has a special meaning.",
+		says: "Keys are compared byte by byte, and no character of a key has a special meaning.",
 		check: func(p *probe) {
 			names := []string{
 				"k", "K", " k", "k ", "k\t", "ключ", "é", "e\u0301", `'`, `"`, "`", `\`, "%", "_", "%00",

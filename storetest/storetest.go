@@ -38,9 +38,9 @@
 // # Where to start reading
 //
 // A rule is a struct in this file. The other files hold the rules, one file for each subject:
-// record.go, key.go and life.go for every Store, the others for abilities. probe.go has the calls
-// and checks that rules share. Some words in the names of rules: a placeholder is a lease on a key
-// without a record, and a refresh lease is one on a key with a record.
+// record.go, key.go, life.go and absent.go for every Store, the others for abilities. probe.go
+// has the calls and checks that rules share. Some words in the names of rules: a placeholder is a
+// lease on a key without a record, and a refresh lease is one on a key with a record.
 package storetest
 
 import (

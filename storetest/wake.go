@@ -105,7 +105,7 @@ func (p *probe) wantWake(end func(key, token string)) {
 // wantWakes checks that all waiters for the lease that begin takes are woken when end ends it.
 // Wake-ups may be lost, so it tries three times.
 //
-// It calls Acquire after Wake, which answers Busy. A store need not wake before such an answer.
+// Between Wake and end, an Acquire answers Busy. Without that, a store need not wake anybody.
 func (p *probe) wantWakes(begin func(key string) (version, token string), end func(key, token string)) {
 	p.t.Helper()
 	for _, name := range []string{"first", "second", "third"} {
@@ -120,7 +120,7 @@ func (p *probe) wantWakes(begin func(key string) (version, token string), end fu
 			return
 		}
 	}
-	p.errorf("no wake-up, or not for all waiters; want both to be woken")
+	p.errorf("not all channels received in any of three tries")
 }
 
 // wakes calls do, and reports whether all of chs receive within a second.
