@@ -40,7 +40,7 @@ func comments(t *testing.T, files string) string {
 	}
 	var words []string
 	for _, group := range groups {
-		for _, word := range strings.Fields(group.Text()) {
+		for word := range strings.FieldsSeq(group.Text()) {
 			if word != "-" {
 				words = append(words, word)
 			}
