@@ -1,10 +1,8 @@
 package lease
 
-import (
-	"github.com/zodiac-go/zodiac/driver"
-)
+import "github.com/zodiac-go/zodiac/driver"
 
-// Rights returns how many rights a Guard of Local keeps.
+// Rights returns how many rights a Guard of Local has in its map.
 func Rights(g driver.Guard) int {
 	l := g.(*local)
 	l.mu.Lock()

@@ -1,4 +1,5 @@
-// Package lease has Guards: rights to produce the value of a key that come from elsewhere than the Store which keeps it.
+// Package lease has guards for zodiac.WithGuard: rights to fetch a key that do not come from the
+// store that keeps its value.
 //
 //	users := zodiac.NewLoader(fetchUser,
 //		zodiac.WithStore(store),
@@ -7,29 +8,51 @@
 //
 // # Whether you need one
 //
-// Mostly not. A Store that lends leases itself, as redisstore does, already lets one process at a time fetch a key, and its
-// lease is also the fence: what was fetched under a lease that is no longer good cannot be stored. A Guard is no fence. It
-// stands around the Store's lease, for two cases: a fetch must not run twice even though the one server that holds the
-// lease is lost ([Redlock]), or the Store has no leases ([Local] within a process, Redlock beyond).
+// Mostly not. A store with leases, such as redisstore, already lets one process at a time fetch a
+// key. Its lease is also a fence: a value fetched under a lease that was revoked or taken cannot be
+// stored. A guard is no fence. It is a second right, outside the lease of the store, and helps in
+// two cases:
+//
+//   - A fetch must not run twice even if the one server that holds the lease is lost: [Redlock].
+//   - The store has no leases: [Local] within a process, Redlock between processes.
 //
 // # What a right is
 //
-// A right is on a key, has one holder, and ends by itself when its time is over, counted by the clock of whoever lends it.
-// The holder counts too, from before it asked, and stops in time. One who was stopped meanwhile, or whose clock runs
-// slower, may still work when the next one begins: this is why there are fences. What is done under a right that is lost
-// does no harm to the next holder's: Extend then returns false, and Release gives nothing back.
+// A right is on a key and has one holder. It ends by itself when its time is over, by the clock
+// of the guard that lends it. The holder counts too, from before it asked, and stops in time. A
+// holder that was suspended meanwhile, or whose clock runs slower, may still work when the next
+// one begins. That is why there are fences. A holder that has lost its right does no harm to the
+// next one: Extend returns false, and Release gives nothing back.
 //
-// Guards ask once and never wait: zodiac does the waiting, which wakes those who wait. They start no goroutines that
-// outlast a call by more than the times said with them.
+// Guards ask once and do not wait. Loaders wait, and ask again.
+//
+// # Goroutines and timers
+//
+// A guard has no goroutines between calls. Local has one timer for each right, which ends with
+// the right. Redlock has goroutines for a call that outlive it if a node answers late;
+// [TryRedlock] says for how long.
+//
+// # Where to start reading
+//
+// The package implements [driver.Guard]. It knows nothing of loaders and stores. File local.go is
+// the whole of Local. In redlock.go, TryRedlock says what the calls promise, and node.go gives
+// every call of a node an end. The algorithm itself is that of module redsync.
 package lease
 
 import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
 )
 
-// check returns the error of a call that is not to be carried out.
+var (
+	_ driver.Guard = (*local)(nil)
+	_ driver.Guard = (*redlock)(nil)
+)
+
+// check returns the error for a call with a p that is too short or a context that has ended.
 func check(ctx context.Context, p time.Duration) error {
 	if p < time.Millisecond {
 		return fmt.Errorf("lease: a right for %v: at least a millisecond is needed", p)

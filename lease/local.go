@@ -8,28 +8,29 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// Local returns a Guard that excludes by key within this process, among those who share it: two calls of Local return two
-// Guards, which know nothing of each other.
+// Local returns a Guard for this process. A right excludes others that use the same Guard. Two
+// calls of Local return two Guards, which know nothing of each other.
 //
-// Its calls do not block. TryAcquire and Extend return an error only if p is under a millisecond or ctx has ended; they then
-// change nothing. Release returns none and does not look at ctx. A right nobody gives back takes up memory until its
-// time is over.
+// The methods of the Guard do not block. TryAcquire and Extend return an error only if p is under
+// a millisecond or ctx has ended, and then change nothing. Release returns no error and ignores
+// ctx. A right that is not released takes memory until its time is over.
 func Local() driver.Guard {
 	return &local{rights: make(map[string]*right)}
 }
 
+// A local is the Guard of Local.
 type local struct {
-	mu     sync.Mutex // guards the fields below, and end of all rights
+	mu     sync.Mutex // guards the fields below, and the field end of all rights
 	rights map[string]*right
 }
 
-// A right is held as long as it is in the map and its time is not over. There may be one in the map whose time is over: a timer
-// runs some time after it was due.
+// A right is held while it is in the map and its time is not over. A right in the map may be over,
+// because its timer runs a little late.
 type right struct {
 	guard *local
 	key   string
 	end   time.Time
-	timer *time.Timer // takes the right out of the map
+	timer *time.Timer // removes the right from the map
 }
 
 func (l *local) TryAcquire(ctx context.Context, key string, p time.Duration) (driver.Held, bool, error) {
@@ -47,7 +48,7 @@ func (l *local) TryAcquire(ctx context.Context, key string, p time.Duration) (dr
 	return r, true, nil
 }
 
-// heldLocked reports whether the right still is its holder's. The caller holds the guard's mu.
+// heldLocked reports whether the holder still has the right. The caller holds the guard's mu.
 func (r *right) heldLocked() bool {
 	return r.guard.rights[r.key] == r && time.Now().Before(r.end)
 }
@@ -74,16 +75,17 @@ func (r *right) Release(context.Context) error {
 	return nil
 }
 
-// expire is what the timer calls.
+// expire is called by the timer.
 func (r *right) expire() {
 	r.guard.mu.Lock()
 	defer r.guard.mu.Unlock()
-	if !r.heldLocked() { // else the timer fired while Extend was setting it again
+	if !r.heldLocked() { // if it is held, the timer fired while Extend was setting it again
 		r.dropLocked()
 	}
 }
 
-// dropLocked takes the right out of the map, unless another has its place. The caller holds the guard's mu.
+// dropLocked removes the right from the map, unless another right has its place. The caller holds
+// the guard's mu.
 func (r *right) dropLocked() {
 	if r.guard.rights[r.key] == r {
 		delete(r.guard.rights, r.key)

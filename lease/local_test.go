@@ -14,21 +14,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-// won fails the test if key is not free, and takes it.
+// won takes the right on key, and fails the test if another has it.
 func won(t *testing.T, g driver.Guard, key string, p time.Duration) driver.Held {
 	t.Helper()
 	held, ok, err := g.TryAcquire(t.Context(), key, p)
 	if held == nil || !ok || err != nil {
-		t.Fatalf("TryAcquire(%q) = %v, %v, %v; want it won", key, held, ok, err)
+		t.Fatalf("TryAcquire(%q) = %v, %v, %v; want the right", key, held, ok, err)
 	}
 	return held
 }
 
-// busy fails the test if key is free.
+// busy fails the test if the right on key is free.
 func busy(t *testing.T, g driver.Guard, key string) {
 	t.Helper()
 	if held, ok, err := g.TryAcquire(t.Context(), key, time.Minute); held != nil || ok || err != nil {
-		t.Fatalf("TryAcquire(%q) = %v, %v, %v; want it busy", key, held, ok, err)
+		t.Fatalf("TryAcquire(%q) = %v, %v, %v; want it held by another", key, held, ok, err)
 	}
 }
 
@@ -46,7 +46,7 @@ func release(t *testing.T, held driver.Held) {
 	}
 }
 
-func TestLocalExcludesByKeyAmongThoseWhoShareIt(t *testing.T) {
+func TestLocalExcludesByKeyWithinOneGuard(t *testing.T) {
 	g := lease.Local()
 	a := won(t, g, "a", time.Minute)
 	busy(t, g, "a")
@@ -58,7 +58,7 @@ func TestLocalExcludesByKeyAmongThoseWhoShareIt(t *testing.T) {
 	release(t, b)
 }
 
-func TestLocalRightEndsExactlyWithItsTime(t *testing.T) {
+func TestLocalRightEndsExactlyAfterItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := lease.Local()
 		old := won(t, g, "k", time.Second)
@@ -91,12 +91,12 @@ func TestLocalExtendCountsFromNow(t *testing.T) {
 	})
 }
 
-func TestLocalRefusesEndedContextsAndTimesThatAreNone(t *testing.T) {
+func TestLocalRefusesEndedContextsAndShortTimes(t *testing.T) {
 	g := lease.Local()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if held, ok, err := g.TryAcquire(ctx, "k", time.Second); held != nil || ok || !errors.Is(err, context.Canceled) {
-		t.Errorf("TryAcquire with an ended context = %v, %v, %v", held, ok, err)
+		t.Errorf("TryAcquire with an ended context = %v, %v, %v; want its error", held, ok, err)
 	}
 	for _, p := range []time.Duration{-1, 0, time.Millisecond - 1} {
 		if held, ok, err := g.TryAcquire(t.Context(), "k", p); held != nil || ok || err == nil {
@@ -105,19 +105,19 @@ func TestLocalRefusesEndedContextsAndTimesThatAreNone(t *testing.T) {
 	}
 	held := won(t, g, "k", time.Minute)
 	if ok, err := held.Extend(ctx, time.Minute); ok || !errors.Is(err, context.Canceled) {
-		t.Errorf("Extend with an ended context = %v, %v", ok, err)
+		t.Errorf("Extend with an ended context = %v, %v; want its error", ok, err)
 	}
 	if ok, err := held.Extend(t.Context(), 0); ok || err == nil {
 		t.Errorf("Extend for 0 = %v, %v; want an error", ok, err)
 	}
 	busy(t, g, "k")
 	if err := held.Release(ctx); err != nil {
-		t.Errorf("Release with an ended context = %v", err)
+		t.Errorf("Release with an ended context = %v; want nil", err)
 	}
 	release(t, won(t, g, "k", driver.Forever))
 }
 
-func TestLocalForgetsWhatNobodyGaveBack(t *testing.T) {
+func TestLocalForgetsRightsThatAreNotReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := lease.Local()
 		won(t, g, "a", time.Second)
@@ -125,17 +125,17 @@ func TestLocalForgetsWhatNobodyGaveBack(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := lease.Rights(g); n != 1 {
-			t.Errorf("%d rights are kept; want the extended one", n)
+			t.Errorf("%d rights are kept; want 1, the extended one", n)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := lease.Rights(g); n != 0 {
-			t.Errorf("%d rights are kept; want none", n)
+			t.Errorf("%d rights are kept; want 0", n)
 		}
 	})
 }
 
-func TestLocalLetsOneInOfManyAtOnce(t *testing.T) {
+func TestLocalHasOneHolderAtATime(t *testing.T) {
 	g := lease.Local()
 	var inside atomic.Int32
 	var all sync.WaitGroup
@@ -150,7 +150,7 @@ func TestLocalLetsOneInOfManyAtOnce(t *testing.T) {
 					continue
 				}
 				if n := inside.Add(1); n != 1 {
-					t.Errorf("%d hold the right", n)
+					t.Errorf("%d goroutines hold the right; want 1", n)
 				}
 				if ok, err := held.Extend(context.Background(), time.Minute); !ok || err != nil {
 					t.Errorf("Extend = %v, %v", ok, err)
@@ -163,42 +163,47 @@ func TestLocalLetsOneInOfManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// TestLocalMachine holds a Guard against the plainest account of it: of each key, who has it and until when. Holders keep their
-// Held for ever and go on using it, as one that was stopped for a while does.
-func TestLocalMachine(t *testing.T) {
+// TestLocalAgreesWithAModel compares a Guard with a simple model, which knows the holder of each
+// key and until when it holds the key. Holders keep their Held and go on using it, like a holder
+// that was suspended for a while.
+func TestLocalAgreesWithAModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
-			m := &machine{t: t, guard: lease.Local(), owner: map[string]int{}, end: map[string]time.Time{}}
-			t.Repeat(map[string]func(*rapid.T){"acquire": m.acquire, "extend": m.extend, "release": m.release, "advance": m.advance})
+			m := &model{t: t, guard: lease.Local(), owner: map[string]int{}, end: map[string]time.Time{}}
+			t.Repeat(map[string]func(*rapid.T){
+				"acquire": m.acquire, "extend": m.extend, "release": m.release, "advance": m.advance,
+			})
 		})
 	})
 }
 
-type machine struct {
+// A model is the guard under test, and what the guard should do.
+type model struct {
 	t       *rapid.T
 	guard   driver.Guard
 	holders []holder
-	owner   map[string]int // index of the one who acquired it last and did not release it
-	end     map[string]time.Time
+	owner   map[string]int       // by key: index of the last holder, unless it has released the key
+	end     map[string]time.Time // by key: when the right of owner ends
 }
 
+// A holder is a right that was won, perhaps long ago.
 type holder struct {
 	key  string
 	held driver.Held
 }
 
 // has reports whether holder i has its key now.
-func (m *machine) has(i int) bool {
+func (m *model) has(i int) bool {
 	key := m.holders[i].key
 	owner, ok := m.owner[key]
 	return ok && owner == i && time.Now().Before(m.end[key])
 }
 
-func (m *machine) period() time.Duration {
+func (m *model) period() time.Duration {
 	return time.Duration(rapid.IntRange(1, 20).Draw(m.t, "ms")) * time.Millisecond
 }
 
-func (m *machine) acquire(t *rapid.T) {
+func (m *model) acquire(t *rapid.T) {
 	key, p := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key"), m.period()
 	owner, ok := m.owner[key]
 	taken := ok && m.has(owner)
@@ -212,8 +217,8 @@ func (m *machine) acquire(t *rapid.T) {
 	}
 }
 
-// pick returns one of the holders, one of the last three more often.
-func (m *machine) pick(t *rapid.T) int {
+// pick returns the index of a holder. The last three come up more often.
+func (m *model) pick(t *rapid.T) int {
 	if len(m.holders) == 0 {
 		t.Skip("no holders")
 	}
@@ -224,7 +229,7 @@ func (m *machine) pick(t *rapid.T) int {
 	return rapid.IntRange(0, len(m.holders)-1).Draw(t, "holder")
 }
 
-func (m *machine) extend(t *rapid.T) {
+func (m *model) extend(t *rapid.T) {
 	i, p := m.pick(t), m.period()
 	want := m.has(i)
 	if ok, err := m.holders[i].held.Extend(context.Background(), p); ok != want || err != nil {
@@ -235,7 +240,7 @@ func (m *machine) extend(t *rapid.T) {
 	}
 }
 
-func (m *machine) release(t *rapid.T) {
+func (m *model) release(t *rapid.T) {
 	i := m.pick(t)
 	if err := m.holders[i].held.Release(context.Background()); err != nil {
 		t.Fatalf("Release of holder %d = %v", i, err)
@@ -245,4 +250,4 @@ func (m *machine) release(t *rapid.T) {
 	}
 }
 
-func (m *machine) advance(t *rapid.T) { time.Sleep(m.period()) }
+func (m *model) advance(t *rapid.T) { time.Sleep(m.period()) }

@@ -12,7 +12,7 @@ import (
 // TestMain fails the run if it leaves goroutines behind.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if code == 0 && !settles(1) {
+	if code == 0 && !goroutinesEnd(1) {
 		fmt.Fprintln(os.Stderr, "goroutines are left behind:")
 		pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 		code = 1
@@ -20,8 +20,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// settles reports whether within five seconds no more than n goroutines are left.
-func settles(n int) bool {
+// goroutinesEnd waits up to five seconds until no more than n goroutines are left, and reports
+// whether that is so.
+func goroutinesEnd(n int) bool {
 	for range 500 {
 		if runtime.NumGoroutine() <= n {
 			return true

@@ -17,11 +17,11 @@ const (
 	defaultPrefix      = "zodiac-lock:"
 	defaultNodeTimeout = 100 * time.Millisecond
 
-	// drift is how much faster than the holder's the clocks of nodes may run, as a share of the time.
+	// drift is how much faster the clocks of nodes may run than the holder's, as a share of p.
 	drift = 0.01
 )
 
-// Redlock is [TryRedlock] with the default options, but panics if that returns an error.
+// Redlock is [TryRedlock] with the default options. It panics if TryRedlock returns an error.
 func Redlock(clients ...redis.UniversalClient) driver.Guard {
 	g, err := TryRedlock(clients)
 	if err != nil {
@@ -30,31 +30,39 @@ func Redlock(clients ...redis.UniversalClient) driver.Guard {
 	return g
 }
 
-// TryRedlock returns a Guard over an odd number of Redis servers, the nodes, that have nothing to do with each other: no
-// replicas, and not two clients of one server, which it cannot notice. Who is let in by more than half of them has the
-// right, so with five nodes two may be lost. The error tells of all wrong arguments; no node is asked yet. The clients are not
-// closed.
+// TryRedlock returns a Guard over an odd number of Redis servers, the nodes. The nodes must be
+// independent: no replicas, and not two clients of one server, which TryRedlock cannot notice. A
+// right takes more than half of the nodes, so two of five nodes may be lost. The error names all
+// wrong arguments. TryRedlock sends nothing to the nodes. It does not close the clients.
 //
-// A node that is restarted without its data must stay away for as long as rights last, or it may let in a second holder.
+// A node that restarts without its data must stay away for as long as rights last. Otherwise it may
+// let in a second holder.
 //
-// TryAcquire asks all nodes at once, and waits for all that answer in time ([WithNodeTimeout]), so that the right is held by as many
-// of them as possible. If the right was not won, what single nodes gave is taken back from them.
+// TryAcquire asks all nodes at once. It waits for all nodes that answer in time
+// ([WithNodeTimeout]), so that as many nodes as possible hold the right. Its answers are:
 //
-//   - Won: more than half of the nodes let the holder in. They keep the right for 1 % and 2 ms longer than p, so that it
-//     does not end before its holder's time, though clocks differ.
-//   - Busy: more than half of the nodes answered, and some said that another has it, who may only be trying too.
+//   - true: more than half of the nodes gave the right. They keep it for 1 % and 2 ms longer
+//     than p, so that it does not end before the holder's time is over, even if clocks differ.
+//   - false: more than half of the nodes answered, and at least one said that another has the
+//     right. The other may only be trying as well.
 //   - An error: too few nodes answered to tell, ctx has ended, or p is under a millisecond.
 //
-// Extend returns false if so many nodes know nothing of the right anymore that the others are no majority: it is lost. An
-// error means as above that too few answered; the right then lasts at least as long as before, and Extend may be tried again.
+// If the right was not won, TryAcquire takes back what single nodes gave.
 //
-// Release asks all nodes to forget the right, whether or not ctx has ended. An error means that half of the nodes or more did not
-// answer, and may keep it until its time is over. They never give back what another holds.
+// Extend returns false if the right is lost: so many nodes do not know it any more that the
+// others are no majority. An error means that too few nodes answered to tell, that ctx has ended,
+// or that p is under a millisecond. The right then lasts at least as long as before, and Extend
+// may be tried again.
 //
-// No call takes longer than two node timeouts, and TryAcquire and Extend end with ctx. What is then still under way goes on in the
-// background: an answer of a node that comes too late to count is taken back. That takes as long as the client's own
-// timeouts, if it does not heed contexts; a client without timeouts ties up as many goroutines as it has connections if a server
-// stalls.
+// Release asks all nodes to forget the right, whether or not ctx has ended. An error means that
+// more than half of the nodes did not answer. They may keep the right until its time is over.
+// Release never gives back what another holds.
+//
+// No call takes longer than two node timeouts. TryAcquire and Extend also end with ctx. Commands
+// that are still under way go on in the background. If an answer comes too late to count, its
+// right is taken back. With a client that does not heed contexts, this takes as long as the
+// client's own timeouts. A client without timeouts may tie up as many goroutines as it has
+// connections, if a server stalls.
 func TryRedlock(clients []redis.UniversalClient, opts ...Option) (driver.Guard, error) {
 	g := &redlock{nodes: len(clients), prefix: defaultPrefix, timeout: defaultNodeTimeout}
 	for _, o := range opts {
@@ -67,32 +75,38 @@ func TryRedlock(clients []redis.UniversalClient, opts ...Option) (driver.Guard, 
 	return g, nil
 }
 
-// An Option changes how [TryRedlock] works. Later ones win.
+// An Option is a setting of [TryRedlock]. Later options win.
 type Option interface{ apply(*redlock) }
 
 type option func(*redlock)
 
 func (o option) apply(g *redlock) { o(g) }
 
-// WithPrefix sets what comes before the key in the nodes. It keeps rights away from values, should a node hold these too, and
-// so must not be empty or begin with "zodiac:". By default, it is "zodiac-lock:".
+// WithPrefix sets the text in front of each key in the nodes. It keeps rights apart from values, in
+// case a node holds both. So it must not be empty, and must not begin with "zodiac:".
+//
+// By default, the prefix is "zodiac-lock:".
 func WithPrefix(prefix string) Option {
 	return option(func(g *redlock) { g.prefix = prefix })
 }
 
-// WithNodeTimeout sets how long a node may take to answer: several round trips, and far less than rights are asked for. Of short
-// rights a node gets a fifth of their time, if that is less. A node that stalls delays every call by this much. By default, it
-// is 100 milliseconds.
+// WithNodeTimeout sets how long a node may take to answer. It should be several round trips, and
+// much less than the time of a right. TryAcquire and Extend give a node a fifth of p if that is
+// less. A node that stalls delays every call by this time. d must be at least a millisecond.
+//
+// By default, the timeout is 100 milliseconds.
 func WithNodeTimeout(d time.Duration) Option {
 	return option(func(g *redlock) { g.timeout = d })
 }
 
+// checkClients returns an error for each wrong client. Messages count clients from 0.
 func checkClients(clients []redis.UniversalClient) error {
 	var errs []error
 	if n := len(clients); n == 0 {
 		errs = append(errs, errors.New("lease: Redlock: no clients"))
 	} else if n%2 == 0 {
-		errs = append(errs, fmt.Errorf("lease: Redlock: an even number of clients (%d) survives no more than one less: give an odd one", n))
+		errs = append(errs, fmt.Errorf("lease: Redlock: an even number of clients (%d) survives "+
+			"no more than one less: give an odd one", n))
 	}
 	seen := map[uintptr]int{}
 	for i, c := range clients {
@@ -101,7 +115,8 @@ func checkClients(clients []redis.UniversalClient) error {
 			errs = append(errs, fmt.Errorf("lease: Redlock: client %d is nil", i))
 		} else if v.Kind() == reflect.Pointer {
 			if first, ok := seen[v.Pointer()]; ok {
-				errs = append(errs, fmt.Errorf("lease: Redlock: client %d is client %d once more: nodes must be independent", i, first))
+				errs = append(errs, fmt.Errorf("lease: Redlock: client %d is client %d once more: "+
+					"nodes must be independent", i, first))
 			} else {
 				seen[v.Pointer()] = i
 			}
@@ -110,18 +125,20 @@ func checkClients(clients []redis.UniversalClient) error {
 	return errors.Join(errs...)
 }
 
-// A redlock is a Guard. The algorithm is redsync's; ours is that every call has an end, and what its answers mean.
+// A redlock is the Guard of TryRedlock. The algorithm is redsync's. This package adds that every
+// call has an end, and what the answers of the nodes mean.
 type redlock struct {
 	pools   *redsync.Redsync
 	nodes   int
 	prefix  string
-	timeout time.Duration
+	timeout time.Duration // of a node, for one call
 }
 
+// check returns an error for each wrong option.
 func (g *redlock) check() error {
 	var errs []error
 	if g.prefix == "" || strings.HasPrefix(g.prefix, "zodiac:") {
-		errs = append(errs, fmt.Errorf("lease: WithPrefix(%q): rights would be where values are", g.prefix))
+		errs = append(errs, fmt.Errorf("lease: WithPrefix(%q): rights would be among the values", g.prefix))
 	}
 	if g.timeout < time.Millisecond {
 		errs = append(errs, fmt.Errorf("lease: WithNodeTimeout(%v): at least a millisecond is needed", g.timeout))
@@ -129,8 +146,9 @@ func (g *redlock) check() error {
 	return errors.Join(errs...)
 }
 
-// mutex returns redsync's idea of a right for p. Each is used by one call only: they are not safe for concurrent use, and cannot
-// change how long they are for. Its polling Lock is never called.
+// mutex returns a redsync mutex for a right of p. Each mutex is used by one call only, because it
+// is not safe for concurrent use and cannot change its expiry. Its method Lock, which polls, is
+// never called.
 func (g *redlock) mutex(name string, p time.Duration, opts ...redsync.Option) *redsync.Mutex {
 	longer := p + time.Duration(drift*float64(p)) + 2*time.Millisecond
 	return g.pools.NewMutex(name, append(opts,
@@ -141,7 +159,7 @@ func (g *redlock) mutex(name string, p time.Duration, opts ...redsync.Option) *r
 	)...)
 }
 
-// budget returns how long nodes may take to answer about a right for p.
+// budget returns how long a node may take to answer about a right of p.
 func (g *redlock) budget(p time.Duration) time.Duration { return min(g.timeout, p/5) }
 
 // spare returns how many nodes may be missing from a majority.
@@ -153,15 +171,15 @@ func (g *redlock) TryAcquire(ctx context.Context, key string, p time.Duration) (
 	}
 	m := g.mutex(g.prefix+key, p)
 	h := &held{guard: g, name: m.Name()}
-	// Not under ctx: redsync takes back under the context it tried under, and would leave behind what nodes gave if that
-	// had ended. Its own timeout bounds both.
+	// Not with ctx: redsync takes back with the context it tried with. If that had ended, redsync
+	// would leave behind what nodes gave. The timeout of the mutex bounds both.
 	detached := context.WithoutCancel(ctx)
 	value, err := watch(ctx,
 		func() (string, error) { err := m.TryLockContext(detached); return m.Value(), err },
 		func(value string, err error) {
 			if err == nil {
 				h.value = value
-				_ = h.Release(detached) // it ends by itself at last
+				_ = h.Release(detached) // if this fails, the right ends by itself
 			}
 		})
 	if err == nil {
@@ -177,7 +195,7 @@ func (g *redlock) TryAcquire(ctx context.Context, key string, p time.Duration) (
 	return nil, false, err
 }
 
-// A held is a right of whoever knows its value.
+// A held is a right that was won. On the nodes it has a random value, which only its holder knows.
 type held struct {
 	guard *redlock
 	name  string
@@ -210,10 +228,11 @@ func (h *held) Release(ctx context.Context) error {
 	return nil
 }
 
-// count returns of an error of redsync's how many nodes said no, and how many did not answer. If a majority said no, that is all
-// it tells.
+// count returns how many nodes said no, and how many did not answer, according to an error of
+// redsync. If a majority said no, the error does not tell how many did not answer, and silent is
+// 0.
 func count(err error) (no, silent int) {
-	switch e := err.(type) { //nolint:errorlint // every part is looked at, and what a client's error wraps means nothing here
+	switch e := err.(type) { //nolint:errorlint // wrapped errors of clients have no meaning here
 	case *redsync.ErrTaken:
 		return len(e.Nodes), 0
 	case *redsync.ErrNodeTaken:

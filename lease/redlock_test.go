@@ -19,27 +19,27 @@ import (
 	"github.com/zodiac-go/zodiac/lease"
 )
 
-const lock = "zodiac-lock:k" // where the right on k is in a node
+const lock = "zodiac-lock:k" // the key of the right on k in a node
 
 // short is a node timeout for tests in which nodes do not answer.
 const short = 500 * time.Millisecond
 
-// A fleet is the nodes of a Redlock.
+// A fleet has the nodes of a Redlock.
 type fleet struct {
 	t       *testing.T
 	servers []*redistest.Server
-	own     []*redis.Client // for looking into the nodes
+	own     []*redis.Client // for looking at the data of the nodes
 	mode    mode
-	timeout time.Duration // of a node: long, for a busy machine, unless nodes are not going to answer
-	before  int           // how many goroutines there were when nothing had been asked
+	timeout time.Duration // of a node; long for busy machines, unless nodes will not answer
+	before  int           // number of goroutines before the first call
 }
 
 // A mode is how clients treat contexts.
 type mode string
 
 const (
-	heeding  mode = "heeding"  // they end with their context
-	stubborn mode = "stubborn" // they wait for ever
+	heedsContext   mode = "heeds_context"   // a command ends with its context
+	ignoresContext mode = "ignores_context" // a command waits until it is answered
 )
 
 func newFleet(t *testing.T, n int, m mode) *fleet {
@@ -55,31 +55,36 @@ func newFleet(t *testing.T, n int, m mode) *fleet {
 }
 
 func (f *fleet) client(o *redis.Options) *redis.Client {
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it has goroutines
+	// Maintenance notifications have goroutines of their own.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	c := redis.NewClient(o)
 	f.t.Cleanup(func() { c.Close() })
 	return c
 }
 
-// clients returns new clients of all nodes, as another process has them.
+// clients returns new clients for all nodes, as another process would have.
 func (f *fleet) clients() []redis.UniversalClient {
 	cs := make([]redis.UniversalClient, len(f.servers))
 	for i, s := range f.servers {
 		o := &redis.Options{Addr: s.Addr(), ContextTimeoutEnabled: true}
-		if f.mode == stubborn {
-			o = &redis.Options{Addr: s.Addr(), ReadTimeout: -1, WriteTimeout: -1, DialTimeout: time.Hour, MaxRetries: 1000}
+		if f.mode == ignoresContext {
+			o = &redis.Options{
+				Addr:        s.Addr(),
+				ReadTimeout: -1, WriteTimeout: -1, DialTimeout: time.Hour, MaxRetries: 1000,
+			}
 		}
 		cs[i] = f.client(o)
 	}
 	return cs
 }
 
-// guard returns a Guard that has connections to all nodes.
+// guard returns a new Guard with connections to all nodes.
 func (f *fleet) guard() driver.Guard {
 	f.t.Helper()
 	return f.over(f.clients())
 }
 
+// over returns a Guard over clients, and connects them.
 func (f *fleet) over(clients []redis.UniversalClient) driver.Guard {
 	f.t.Helper()
 	g, err := lease.TryRedlock(clients, lease.WithNodeTimeout(f.timeout))
@@ -87,18 +92,19 @@ func (f *fleet) over(clients []redis.UniversalClient) driver.Guard {
 		f.t.Fatal(err)
 	}
 	for _, c := range clients {
-		_ = c.Ping(f.t.Context()).Err() // some may be gone
+		_ = c.Ping(f.t.Context()).Err() // some nodes may be down
 	}
 	return g
 }
 
+// kill ends the servers of nodes.
 func (f *fleet) kill(nodes ...int) {
 	for _, i := range nodes {
 		f.servers[i].Kill()
 	}
 }
 
-// stall halts nodes until the function that it returns is called, or the test ends.
+// stall suspends nodes until goOn is called, or the test ends.
 func (f *fleet) stall(nodes ...int) (goOn func()) {
 	f.t.Helper()
 	goOn = func() {
@@ -115,17 +121,17 @@ func (f *fleet) stall(nodes ...int) (goOn func()) {
 	return goOn
 }
 
-// take lets somebody else have k on nodes.
+// take gives the right on k to another holder, on nodes.
 func (f *fleet) take(nodes ...int) {
 	f.t.Helper()
 	for _, i := range nodes {
-		if err := f.own[i].Set(f.t.Context(), lock, "somebody", time.Minute).Err(); err != nil {
+		if err := f.own[i].Set(f.t.Context(), lock, "another", time.Minute).Err(); err != nil {
 			f.t.Fatal(err)
 		}
 	}
 }
 
-// forget makes nodes lose everything.
+// forget makes nodes lose all data.
 func (f *fleet) forget(nodes ...int) {
 	f.t.Helper()
 	for _, i := range nodes {
@@ -135,7 +141,7 @@ func (f *fleet) forget(nodes ...int) {
 	}
 }
 
-// holding returns how many of nodes have anything.
+// holding returns how many of nodes have any data.
 func (f *fleet) holding(nodes ...int) (n int) {
 	f.t.Helper()
 	for _, i := range nodes {
@@ -150,33 +156,35 @@ func (f *fleet) holding(nodes ...int) (n int) {
 	return n
 }
 
-// settles waits until all that was begun has ended.
-func (f *fleet) settles() {
+// goroutinesEnd fails the test if goroutines of calls do not end.
+func (f *fleet) goroutinesEnd() {
 	f.t.Helper()
-	if !settles(f.before) {
-		f.t.Errorf("%d goroutines; want %d as before", runtime.NumGoroutine(), f.before)
+	if !goroutinesEnd(f.before) {
+		f.t.Errorf("%d goroutines; want at most %d, as before", runtime.NumGoroutine(), f.before)
 	}
 }
 
-// becomesEmpty fails the test if nodes keep anything once all that was begun has ended.
+// becomesEmpty fails the test if nodes have any data once the goroutines of all calls have ended.
 func (f *fleet) becomesEmpty(nodes ...int) {
 	f.t.Helper()
-	f.settles()
+	f.goroutinesEnd()
 	if n := f.holding(nodes...); n != 0 {
 		f.t.Errorf("%d nodes still hold a right", n)
 	}
 }
 
-// quick fails the test if call takes longer than two node timeouts and what a busy machine may add.
+// quick fails the test if call takes longer than two node timeouts, with allowance for a busy
+// machine.
 func (f *fleet) quick(call func()) {
 	f.t.Helper()
 	begin := time.Now()
 	call()
 	if took := time.Since(begin); took > 2*f.timeout+5*time.Second {
-		f.t.Errorf("it took %v; the timeout is %v", took, f.timeout)
+		f.t.Errorf("the call took %v; want at most two timeouts of %v", took, f.timeout)
 	}
 }
 
+// cannotTell fails the test unless TryAcquire quickly returns an error that is not its context's.
 func (f *fleet) cannotTell(g driver.Guard) {
 	f.t.Helper()
 	f.quick(func() {
@@ -185,14 +193,14 @@ func (f *fleet) cannotTell(g driver.Guard) {
 			f.t.Errorf("TryAcquire = %v, %v, %v; want an error", held, ok, err)
 		}
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			f.t.Errorf("TryAcquire = %v, as if the caller's context had ended", err)
+			f.t.Errorf("TryAcquire = %v; want an error that is not the context's", err)
 		}
 	})
 }
 
-// inModes runs a test with five nodes and both kinds of clients.
+// inModes runs a test with five nodes, once for each kind of client.
 func inModes(t *testing.T, test func(t *testing.T, f *fleet)) {
-	for _, m := range []mode{heeding, stubborn} {
+	for _, m := range []mode{heedsContext, ignoresContext} {
 		t.Run(string(m), func(t *testing.T) { test(t, newFleet(t, 5, m)) })
 	}
 }
@@ -200,7 +208,7 @@ func inModes(t *testing.T, test func(t *testing.T, f *fleet)) {
 var all = []int{0, 1, 2, 3, 4}
 
 func TestRedlockExcludesByKeyBetweenGuards(t *testing.T) {
-	f := newFleet(t, 5, heeding)
+	f := newFleet(t, 5, heedsContext)
 	g, other := f.guard(), f.guard()
 	held := won(t, g, "k", time.Minute)
 	busy(t, g, "k")
@@ -217,7 +225,7 @@ func TestRedlockExcludesByKeyBetweenGuards(t *testing.T) {
 }
 
 func TestRedlockOfOneNode(t *testing.T) {
-	f := newFleet(t, 1, heeding)
+	f := newFleet(t, 1, heedsContext)
 	f.timeout = short
 	g := f.guard()
 	held := won(t, g, "k", time.Minute)
@@ -228,8 +236,8 @@ func TestRedlockOfOneNode(t *testing.T) {
 	f.cannotTell(g)
 }
 
-func TestRedlockWorksWithTwoOfFiveNodesGone(t *testing.T) {
-	f := newFleet(t, 5, stubborn)
+func TestRedlockWorksWithTwoOfFiveNodesDown(t *testing.T) {
+	f := newFleet(t, 5, ignoresContext)
 	f.timeout = short
 	g, other := f.guard(), f.guard()
 	early := won(t, g, "k", time.Minute)
@@ -247,8 +255,8 @@ func TestRedlockWorksWithTwoOfFiveNodesGone(t *testing.T) {
 	}
 }
 
-func TestRedlockCannotTellWithThreeOfFiveNodesGone(t *testing.T) {
-	f := newFleet(t, 5, stubborn)
+func TestRedlockCannotTellWithThreeOfFiveNodesDown(t *testing.T) {
+	f := newFleet(t, 5, ignoresContext)
 	f.timeout = short
 	g := f.guard()
 	held := won(t, g, "l", time.Minute)
@@ -256,7 +264,7 @@ func TestRedlockCannotTellWithThreeOfFiveNodesGone(t *testing.T) {
 	f.cannotTell(g)
 	for _, i := range []int{1, 3} {
 		if n := f.own[i].Exists(t.Context(), lock).Val(); n != 0 {
-			t.Errorf("node %d holds what was not won", i)
+			t.Errorf("node %d holds a right that was not won", i)
 		}
 	}
 	f.quick(func() {
@@ -275,7 +283,7 @@ func TestRedlockWaitsForAStalledNodeOnlyItsTimeout(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
 		f.timeout = short
 		g := f.guard()
-		release(t, won(t, g, "k", time.Minute)) // there are connections
+		release(t, won(t, g, "k", time.Minute)) // makes connections
 		goOn := f.stall(2)
 		var held driver.Held
 		f.quick(func() { held = won(t, g, "k", time.Minute) })
@@ -283,7 +291,7 @@ func TestRedlockWaitsForAStalledNodeOnlyItsTimeout(t *testing.T) {
 		f.quick(func() { extends(t, held, time.Minute, true) })
 		f.quick(func() { release(t, held) })
 		goOn()
-		f.settlesAfterStall(2)
+		f.endsAfterStall(2)
 	})
 }
 
@@ -295,7 +303,7 @@ func TestRedlockCannotTellWithThreeOfFiveNodesStalled(t *testing.T) {
 		goOn := f.stall(0, 1, 2)
 		f.cannotTell(g)
 		if n := f.holding(3, 4); n != 0 {
-			t.Errorf("%d nodes hold what was not won", n)
+			t.Errorf("%d nodes hold a right that was not won", n)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
@@ -307,24 +315,25 @@ func TestRedlockCannotTellWithThreeOfFiveNodesStalled(t *testing.T) {
 			t.Errorf("TryAcquire took %v after its context had ended", took)
 		}
 		goOn()
-		f.settlesAfterStall(all...)
+		f.endsAfterStall(all...)
 	})
 }
 
-// settlesAfterStall waits until what was sent to stalled nodes is done. A client that closes a connection when its context
-// ends cannot learn what becomes of the command it had sent: then the nodes may keep a right until its end, and only those that
-// answered are looked at.
-func (f *fleet) settlesAfterStall(nodes ...int) {
+// endsAfterStall checks that nothing is left of calls to nodes that were stalled. A client that
+// heeds contexts closes its connection when a context ends, and does not learn whether its
+// command was carried out. Then a node may keep a right until its time is over, so only
+// goroutines are checked.
+func (f *fleet) endsAfterStall(nodes ...int) {
 	f.t.Helper()
-	if f.mode == stubborn {
+	if f.mode == ignoresContext {
 		f.becomesEmpty(nodes...)
 	} else {
-		f.settles()
+		f.goroutinesEnd()
 	}
 }
 
-func TestRedlockRightEndsWithItsTimeAndAnotherTakesOver(t *testing.T) {
-	f := newFleet(t, 5, heeding)
+func TestRedlockRightEndsAfterItsTimeAndAnotherTakesOver(t *testing.T) {
+	f := newFleet(t, 5, heedsContext)
 	const p = time.Second
 	first, g := f.guard(), f.guard()
 	begin := time.Now()
@@ -351,7 +360,7 @@ func TestRedlockRightEndsWithItsTimeAndAnotherTakesOver(t *testing.T) {
 }
 
 func TestRedlockExtendCountsFromNowOnEveryNode(t *testing.T) {
-	f := newFleet(t, 5, heeding)
+	f := newFleet(t, 5, heedsContext)
 	held := won(t, f.guard(), "k", time.Minute)
 	for _, p := range []time.Duration{time.Minute, 1500 * time.Millisecond, time.Hour} {
 		extends(t, held, p, true)
@@ -364,8 +373,8 @@ func TestRedlockExtendCountsFromNowOnEveryNode(t *testing.T) {
 	}
 }
 
-func TestRedlockIsLostIfSoManyNodesForgotItThatTheOthersAreNoMajority(t *testing.T) {
-	f := newFleet(t, 5, heeding)
+func TestRedlockRightIsLostIfAMajorityForgotIt(t *testing.T) {
+	f := newFleet(t, 5, heedsContext)
 	held := won(t, f.guard(), "k", time.Minute)
 	f.forget(0, 1)
 	extends(t, held, time.Minute, true)
@@ -374,46 +383,46 @@ func TestRedlockIsLostIfSoManyNodesForgotItThatTheOthersAreNoMajority(t *testing
 	f.forget(2)
 	extends(t, held, time.Minute, false)
 	release(t, held)
-	for i, want := range []string{"somebody", "somebody", "", "", ""} {
+	for i, want := range []string{"another", "another", "", "", ""} {
 		if value := f.own[i].Get(t.Context(), lock).Val(); value != want {
 			t.Errorf("node %d holds %q; want %q", i, value, want)
 		}
 	}
 }
 
-func TestRedlockExtendCannotTellIfTheMissingNodesDecide(t *testing.T) {
-	f := newFleet(t, 5, heeding)
+func TestRedlockExtendCannotTellIfTheSilentNodesDecide(t *testing.T) {
+	f := newFleet(t, 5, heedsContext)
 	f.timeout = short
 	held := won(t, f.guard(), "k", time.Minute)
 	f.forget(0)
 	f.kill(1, 2)
 	if ok, err := held.Extend(t.Context(), time.Minute); ok || err == nil {
-		t.Errorf("Extend = %v, %v with two nodes for it and two silent; want an error", ok, err)
+		t.Errorf("Extend = %v, %v with two nodes that agree and two silent; want an error", ok, err)
 	}
 	f.forget(3, 4)
 	extends(t, held, time.Minute, false)
 	release(t, held)
 }
 
-func TestRedlockIsBusyWhenAMajorityAnsweredAndSomeSayTaken(t *testing.T) {
-	f := newFleet(t, 5, heeding)
+func TestRedlockIsBusyIfAMajorityAnsweredAndOneSaysTaken(t *testing.T) {
+	f := newFleet(t, 5, heedsContext)
 	f.timeout = short
 	g := f.guard()
 	f.take(0, 1)
-	release(t, won(t, g, "k", time.Minute)) // by the others
+	release(t, won(t, g, "k", time.Minute)) // on the other nodes
 	f.take(2)
 	busy(t, g, "k")
 	f.forget(1, 2)
 	f.kill(3, 4)
-	busy(t, g, "k") // two let it in, one did not
+	busy(t, g, "k") // two nodes give the right, one does not
 	if n := f.holding(1, 2); n != 0 {
-		t.Errorf("%d nodes hold what was not won", n)
+		t.Errorf("%d nodes hold a right that was not won", n)
 	}
 	f.kill(1)
 	f.cannotTell(g)
 }
 
-func TestRedlockCancelledAttemptLeavesNothingBehind(t *testing.T) {
+func TestRedlockCanceledAttemptLeavesNothingBehind(t *testing.T) {
 	inModes(t, func(t *testing.T, f *fleet) {
 		g := f.guard()
 		release(t, won(t, g, "k", time.Minute))
@@ -435,13 +444,13 @@ func TestRedlockCancelledAttemptLeavesNothingBehind(t *testing.T) {
 			cancel()
 		}
 		if ended == 0 {
-			t.Error("no attempt was cancelled on its way")
+			t.Error("no attempt was canceled while it ran")
 		}
 		f.becomesEmpty(all...)
 	})
 }
 
-// A gate holds up SETs on their way to a node, as a slow network does, until it is opened.
+// A gate delays SET commands to a node until it is closed as a channel, like a slow network.
 type gate chan struct{}
 
 func (g gate) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -459,8 +468,8 @@ func (g gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func TestRedlockTakesBackWhatArrivesAfterItsRelease(t *testing.T) {
-	f := newFleet(t, 3, stubborn)
+func TestRedlockTakesBackARightThatArrivesAfterItsRelease(t *testing.T) {
+	f := newFleet(t, 3, ignoresContext)
 	f.timeout = short
 	clients, slow := f.clients(), make(gate)
 	clients[1].(*redis.Client).AddHook(slow)
@@ -473,7 +482,7 @@ func TestRedlockTakesBackWhatArrivesAfterItsRelease(t *testing.T) {
 }
 
 func TestRedlockReleaseDoesNotNeedItsContext(t *testing.T) {
-	f := newFleet(t, 3, heeding)
+	f := newFleet(t, 3, heedsContext)
 	ctx, cancel := context.WithCancel(t.Context())
 	held, ok, err := f.guard().TryAcquire(ctx, "k", time.Minute)
 	if !ok || err != nil {
@@ -491,8 +500,8 @@ func TestRedlockReleaseDoesNotNeedItsContext(t *testing.T) {
 	}
 }
 
-func TestRedlockLetsOneInOfManyAtOnce(t *testing.T) {
-	f := newFleet(t, 3, heeding)
+func TestRedlockHasOneHolderAtATime(t *testing.T) {
+	f := newFleet(t, 3, heedsContext)
 	var inside, entered atomic.Int32
 	var group sync.WaitGroup
 	for range 4 {
@@ -508,7 +517,7 @@ func TestRedlockLetsOneInOfManyAtOnce(t *testing.T) {
 				}
 				entered.Add(1)
 				if n := inside.Add(1); n != 1 {
-					t.Errorf("%d hold the right", n)
+					t.Errorf("%d goroutines hold the right; want 1", n)
 				}
 				time.Sleep(time.Millisecond)
 				inside.Add(-1)
@@ -518,12 +527,12 @@ func TestRedlockLetsOneInOfManyAtOnce(t *testing.T) {
 	}
 	group.Wait()
 	if entered.Load() == 0 {
-		t.Error("nobody ever got the right")
+		t.Error("no attempt won the right")
 	}
 }
 
-func TestRedlockRefusesTimesThatAreNone(t *testing.T) {
-	f := newFleet(t, 1, heeding)
+func TestRedlockRefusesShortTimes(t *testing.T) {
+	f := newFleet(t, 1, heedsContext)
 	g := f.guard()
 	held := won(t, g, "k", time.Minute)
 	for _, p := range []time.Duration{-1, 0, time.Millisecond - 1} {
@@ -537,8 +546,8 @@ func TestRedlockRefusesTimesThatAreNone(t *testing.T) {
 	busy(t, g, "k")
 }
 
-func TestRedlockKeepsToItsPrefix(t *testing.T) {
-	f := newFleet(t, 1, heeding)
+func TestRedlockUsesItsPrefix(t *testing.T) {
+	f := newFleet(t, 1, heedsContext)
 	g, err := lease.TryRedlock(f.clients(), lease.WithPrefix("elsewhere:"))
 	if err != nil {
 		t.Fatal(err)
@@ -546,13 +555,14 @@ func TestRedlockKeepsToItsPrefix(t *testing.T) {
 	won(t, g, "zodiac::users:1", time.Minute)
 	won(t, f.guard(), "zodiac::users:1", time.Minute)
 	keys := f.own[0].Keys(t.Context(), "*:zodiac::users:1").Val()
-	if len(keys) != 2 || f.own[0].Exists(t.Context(), "elsewhere:zodiac::users:1", "zodiac-lock:zodiac::users:1").Val() != 2 {
-		t.Errorf("the node holds %q", keys)
+	want := []string{"elsewhere:zodiac::users:1", "zodiac-lock:zodiac::users:1"}
+	if len(keys) != 2 || f.own[0].Exists(t.Context(), want...).Val() != 2 {
+		t.Errorf("the node holds %q; want %q", keys, want)
 	}
 }
 
-func TestRedlockNodeTimeoutIsHowLongAStalledNodeHoldsUp(t *testing.T) {
-	f := newFleet(t, 3, stubborn)
+func TestRedlockNodeTimeoutLimitsTheDelayByAStalledNode(t *testing.T) {
+	f := newFleet(t, 3, ignoresContext)
 	f.timeout = time.Second
 	g := f.guard()
 	f.stall(0)
@@ -568,7 +578,7 @@ func TestRedlockNodeTimeoutIsHowLongAStalledNodeHoldsUp(t *testing.T) {
 	}
 }
 
-func TestRedlockArgumentsThatAreWrong(t *testing.T) {
+func TestTryRedlockNamesAllWrongArguments(t *testing.T) {
 	c := make([]redis.UniversalClient, 3)
 	for i := range c {
 		client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
@@ -594,7 +604,10 @@ func TestRedlockArgumentsThatAreWrong(t *testing.T) {
 			"all_at_once",
 			clients{nil, c[0], c[0], nil},
 			[]lease.Option{lease.WithPrefix(""), lease.WithNodeTimeout(-1)},
-			[]string{"even", "client 0 is nil", "client 2 is client 1", "client 3 is nil", "WithPrefix", "WithNodeTimeout"},
+			[]string{
+				"even", "client 0 is nil", "client 2 is client 1", "client 3 is nil",
+				"WithPrefix", "WithNodeTimeout",
+			},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -604,7 +617,7 @@ func TestRedlockArgumentsThatAreWrong(t *testing.T) {
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not say %q:\n%v", want, err)
+					t.Errorf("the error is %v; want it to say %q", err, want)
 				}
 			}
 			if test.opts == nil {
@@ -618,6 +631,6 @@ func TestRedlockArgumentsThatAreWrong(t *testing.T) {
 		})
 	}
 	if g, err := lease.TryRedlock(c, lease.WithPrefix(""), lease.WithPrefix("mine:")); g == nil || err != nil {
-		t.Errorf("TryRedlock = %v, %v; want the later option to win", g, err)
+		t.Errorf("TryRedlock = %v, %v; want a Guard, because the later option wins", g, err)
 	}
 }

@@ -16,18 +16,21 @@ import (
 	"github.com/zodiac-go/zodiac/memstore"
 )
 
-// TestNothingOlderThanAnInvalidationIsRead has goroutines that produce a number's value under leases while others
-// invalidate it, in every way there is, and evict it. A reader never gets a value older than the last invalidation that
-// had returned when it began. In virtual time all have their turns, and those whose turns coincide run side by side.
-func TestNothingOlderThanAnInvalidationIsRead(t *testing.T) { synctest.Test(t, checkNothingOlder) }
+// TestReadsAreNotOlderThanTheLastInvalidation stores a number that only grows. Some goroutines
+// store it under leases, while others invalidate the key in every way there is, or evict it. A
+// reader must never get a number older than the last invalidation that had returned when the read
+// began. Time is virtual, so every goroutine gets its turns, and goroutines whose turns come at the
+// same time run side by side.
+func TestReadsAreNotOlderThanTheLastInvalidation(t *testing.T) { synctest.Test(t, checkAge) }
 
-func checkNothingOlder(t *testing.T) {
+func checkAge(t *testing.T) {
 	h := &hammer{s: memstore.New(memstore.WithCapacity(2))}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	var wg sync.WaitGroup
 	for range 2 {
-		for _, act := range []func(context.Context, *testing.T){h.produce, h.produceLate, h.read, h.invalidate, h.evict} {
+		acts := []func(context.Context, *testing.T){h.store, h.storeLate, h.read, h.invalidate, h.evict}
+		for _, act := range acts {
 			wg.Go(func() {
 				for ctx.Err() == nil {
 					act(ctx, t)
@@ -38,27 +41,28 @@ func checkNothingOlder(t *testing.T) {
 	}
 	wg.Wait()
 	if h.hits.Load() == 0 || h.refused.Load() == 0 || h.stored.Load() == 0 {
-		t.Errorf("%d hits, %d commits, %d refused; want some of each", h.hits.Load(), h.stored.Load(), h.refused.Load())
+		t.Errorf("%d hits, %d commits, %d refused; want some of each",
+			h.hits.Load(), h.stored.Load(), h.refused.Load())
 	}
 }
 
-// A hammer is a store under a number that only grows.
+// A hammer is a store with one key, and the number to keep there.
 type hammer struct {
 	s      *memstore.Store
-	number atomic.Int64 // what there is to be cached
-	turn   atomic.Int64
+	number atomic.Int64 // the current number; grows with every invalidation
+	turn   atomic.Int64 // makes calls differ
 
-	mu          sync.Mutex // held during an invalidation
-	invalidated atomic.Int64
+	mu          sync.Mutex   // held during an invalidation
+	invalidated atomic.Int64 // the number of the last invalidation that has returned
 
 	hits, stored, refused atomic.Int64
 }
 
-// produce stores the number under a lease.
-func (h *hammer) produce(ctx context.Context, t *testing.T) { h.fetch(ctx, t, func() {}) }
+// store stores the number under a lease.
+func (h *hammer) store(ctx context.Context, t *testing.T) { h.fetch(ctx, t, func() {}) }
 
-// produceLate is produce that takes its time.
-func (h *hammer) produceLate(ctx context.Context, t *testing.T) {
+// storeLate is store with a pause between reading and storing the number.
+func (h *hammer) storeLate(ctx context.Context, t *testing.T) {
 	h.fetch(ctx, t, func() { pause(20) })
 }
 
@@ -93,7 +97,7 @@ func (h *hammer) read(ctx context.Context, t *testing.T) {
 	}
 }
 
-// invalidate changes the number and then makes what is cached void.
+// invalidate changes the number, and then invalidates the key.
 func (h *hammer) invalidate(ctx context.Context, t *testing.T) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,13 +116,13 @@ func (h *hammer) invalidate(ctx context.Context, t *testing.T) {
 	}
 }
 
-// evict puts something else where there is room for two.
+// evict stores other keys. There is room for two keys only.
 func (h *hammer) evict(ctx context.Context, _ *testing.T) {
 	_ = h.s.Set(ctx, strconv.FormatInt(h.turn.Add(1)%3, 10), numbered(0))
 	pause(100)
 }
 
-// pause lets up to n microseconds go by.
+// pause waits for up to n microseconds.
 func pause(n int) { time.Sleep(time.Duration(rand.N(n)) * time.Microsecond) }
 
 func numbered(n int64) driver.Record {

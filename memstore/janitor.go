@@ -2,23 +2,26 @@ package memstore
 
 import "time"
 
-// A janitor removes dead cells. They are absent anyway, so all it has to care for is memory; and writes remove what is
-// dead before they need room. What is left to it is a store that is not written to.
+// A janitor removes expired cells. Their keys are absent anyway, so it only frees memory. Writes
+// remove expired cells too, before they need room. So the janitor matters for a store that is not
+// written to.
 //
-// It sweeps a second after a write, and then after twice as long each time, but at least once a day, until the last cell
-// with an end has gone. So a dead cell takes room for no longer than it lived, and a second; and the first day of a store
-// at rest costs it 17 sweeps. ttlcache does not say when its next item expires: one who wants to be on time has to keep
-// a queue of his own beside its queue.
+// The first sweep comes a second after a write. Each further pause is twice as long, but a day at
+// most. The sweeps end when the last cell that expires has gone. So an expired cell takes room
+// for no longer than it lived and a second, and a store at rest makes 17 sweeps in its first day.
+//
+// ttlcache does not say when its next item expires. A janitor that is always on time would need a
+// queue of its own beside ttlcache's.
 type janitor struct {
-	timer *time.Timer
-	armed bool
+	timer *time.Timer   // calls sweep; nil before the first cell that expires
+	armed bool          // the timer will run
 	pause time.Duration // before the sweep that the timer is armed for
-	last  time.Duration // when the last cell ends, of those put since the timer was armed
+	last  time.Duration // the latest end of all cells put since armed was last false
 }
 
 const firstPause = time.Second
 
-// expect says that a cell ends at a moment. Caller holds mu.
+// expect notes that a cell ends at end. The caller holds mu.
 func (j *janitor) expect(s *Store, end time.Duration) {
 	j.last = max(j.last, end)
 	if !j.armed || j.pause > firstPause {
@@ -26,7 +29,7 @@ func (j *janitor) expect(s *Store, end time.Duration) {
 	}
 }
 
-// arm makes the next sweep come after pause. Caller holds mu.
+// arm makes the next sweep come after pause. The caller holds mu.
 func (j *janitor) arm(s *Store, pause time.Duration) {
 	j.armed, j.pause = true, pause
 	if j.timer == nil {
@@ -36,14 +39,14 @@ func (j *janitor) arm(s *Store, pause time.Duration) {
 	j.timer.Reset(pause)
 }
 
-// stop ends it all. A sweep that has begun finds the store closed. Caller holds mu.
+// stop stops the timer. A sweep that has begun finds the store closed. The caller holds mu.
 func (j *janitor) stop() {
 	if j.timer != nil {
 		j.timer.Stop()
 	}
 }
 
-// sweep removes what is dead.
+// sweep removes expired cells, and arms the timer again while a cell is going to expire.
 func (s *Store) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +54,8 @@ func (s *Store) sweep() {
 		return
 	}
 	s.cells.DeleteExpired()
-	// ttlcache's clock is read a moment later than ours, and its items end a moment later: hence the second.
+	// ttlcache reads the clock a moment later than put, so its items end a moment later. The second
+	// covers that.
 	if s.now() > after(s.janitor.last, time.Second) {
 		s.janitor.armed, s.janitor.last = false, 0
 		return

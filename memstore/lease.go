@@ -9,7 +9,7 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// Acquire implements [driver.Leaser]. A Hit always carries the whole record.
+// Acquire implements [driver.Leaser]. A Hit is always Whole.
 func (s *Store) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	if err := checkAsk(ask); err != nil {
 		return driver.Claim{}, err
@@ -19,7 +19,7 @@ func (s *Store) Acquire(ctx context.Context, key string, ask driver.Ask) (driver
 	return claim, err
 }
 
-// claim is Acquire of a record whose Data is the cell's.
+// claim is Acquire, but the Data it returns is the cell's own.
 func (s *Store) claim(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	if err := s.enter(ctx); err != nil {
 		return driver.Claim{}, err
@@ -27,12 +27,12 @@ func (s *Store) claim(ctx context.Context, key string, ask driver.Ask) (driver.C
 	defer s.mu.Unlock()
 	c, now := s.cell(key), s.now()
 	switch {
-	case c.leased(now) && !c.void && c.asked() == ask.Token:
-		// The asker did not get the answer and asks again.
+	case c.leased(now) && !c.revoked && c.asked() == ask.Token:
+		// The Ask is repeated. Its caller may not have received the first answer.
 		return driver.Claim{State: driver.Won, Token: c.token}, nil
 	case ask.Force:
 		return s.grant(key, c, ask, now), nil
-	case c.alive(now) && (c.mark || c.version != ask.Seen):
+	case c.unexpired(now) && (c.tombstone || c.version != ask.Seen):
 		return driver.Claim{State: driver.Hit, Record: c.record(now), Whole: true}, nil
 	case c.leased(now):
 		return driver.Claim{State: driver.Busy, Left: c.deadline - now, Holder: c.serial()}, nil
@@ -41,13 +41,14 @@ func (s *Store) claim(ctx context.Context, key string, ask driver.Ask) (driver.C
 	}
 }
 
-// grant gives the lease on key to the asker, beside the record that is there. Caller holds mu.
+// grant grants the lease on key to ask, and leaves a record as it is. The caller holds mu.
 //
-// The serial number in the token is what keeps a late copy of an ask harmless: it may be granted, but under another
-// token than the one its caller fetched under, which thus never comes back.
+// The serial number in the token makes a late copy of an Ask harmless. The copy may win the
+// lease, but under a new token. The token under which its caller has fetched never becomes good
+// again.
 func (s *Store) grant(key string, old *cell, ask driver.Ask, now time.Duration) driver.Claim {
 	c := *old
-	c.token, c.void, c.deadline = ask.Token+"."+s.next(), false, after(now, ask.Lease)
+	c.token, c.revoked, c.deadline = ask.Token+"."+s.next(), false, after(now, ask.Lease)
 	s.put(key, &c)
 	return driver.Claim{State: driver.Won, Token: c.token}
 }
@@ -86,17 +87,17 @@ func (s *Store) Commit(ctx context.Context, key, token string, r driver.Record) 
 	case token == "":
 		return false, nil
 	case c.token != token:
-		// Repeated: whoever committed under a token made its record's version of it.
-		return c.version == token && c.alive(now), nil
-	case c.void, r.Version != "" && (r.Version != c.version || !c.alive(now)):
+		// A Commit makes its token the record's version, so a second Commit finds it there.
+		return c.version == token && c.unexpired(now), nil
+	case c.revoked, r.Version != "" && (r.Version != c.version || !c.unexpired(now)):
 		s.end(key, c)
 		return false, nil
 	}
-	dies := after(now, r.TTL)
+	expires := after(now, r.TTL)
 	if r.Version != "" {
-		dies = c.dies
+		expires = c.expires
 	}
-	s.put(key, &cell{version: token, mark: r.Tombstone, dies: dies, data: data})
+	s.put(key, &cell{version: token, tombstone: r.Tombstone, expires: expires, data: data})
 	s.wake(key)
 	return true, nil
 }
@@ -112,25 +113,26 @@ func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
 		return false, nil
 	}
 	s.end(key, c)
-	return c.leased(now) && !c.void, nil
+	return c.leased(now) && !c.revoked, nil
 }
 
-// end takes the lease from a key, and tells those who wait for it. A record stays as it is. Caller holds mu.
+// end removes the lease of key and wakes those who wait for it. A record stays as it is. The caller
+// holds mu.
 func (s *Store) end(key string, old *cell) {
 	c := *old
-	c.token, c.void, c.deadline = "", false, 0
+	c.token, c.revoked, c.deadline = "", false, 0
 	s.put(key, &c)
 	s.wake(key)
 }
 
-// checkAsk returns what is wrong with an ask.
+// checkAsk returns an error for an Ask that breaks the contract.
 func checkAsk(ask driver.Ask) error {
 	if n := len(ask.Token); n < 16 || n > 64 {
-		return fmt.Errorf("memstore: a token of %d characters; it has 16 to 64", n)
+		return fmt.Errorf("memstore: a token of %d bytes: 16 to 64 are needed", n)
 	}
 	for _, r := range ask.Token {
 		if !tokenRune(r) {
-			return fmt.Errorf("memstore: %q in a token; it has letters, digits, '-' and '_'", r)
+			return fmt.Errorf("memstore: %q in a token: only letters, digits, '-' and '_' are allowed", r)
 		}
 	}
 	return checkTTL(ask.Lease)

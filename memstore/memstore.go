@@ -1,32 +1,41 @@
-// Package memstore keeps zodiac's records in this process, as the bytes they would be in Redis or on disk.
+// Package memstore keeps zodiac's records in this process, as the bytes that Redis or a file would
+// hold.
 //
-// It is a [driver.Store] with every ability that makes sense in one process, and serves where loaders are to share one
-// budget of memory, where values must not be shared by pointer, and in tests: it needs no server, and under
-// testing/synctest its time is virtual.
+// It is a [driver.Store] with the abilities that make sense in one process. It serves where loaders
+// share one budget of memory, where values must not be shared by pointer, and in tests. It needs no
+// server, and its time is virtual under testing/synctest.
 //
 //	store := memstore.New(memstore.WithCapacity(10_000))
 //	defer store.Close()
 //	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store))
 //
-// It is also the reference implementation of [driver.Store], to be read beside that contract by those who write
-// another. What a Store keeps under a key is a cell: a record, or a lease, or both. See cell.go for what a cell means
-// at a given time, lease.go for how leases begin and end.
-//
 // # Capacity
 //
-// A Store holds so many keys, and if wanted so many bytes. A write that needs room takes it from the keys that are
-// dead, then from those not used for longest, with their leases: as if another client had deleted them. Whoever holds
-// such a lease has its Commit refused; whoever waits for it asks again within 50 milliseconds.
+// A Store holds a limited number of keys, and a limited number of bytes if that is set. A write
+// that needs room removes expired keys first, then the keys that were used least recently, with
+// their leases. To a loader this looks as if another client had deleted them. The holder of such
+// a lease has its Commit refused. A process that waits for it asks again within 50 milliseconds.
 //
-// # Goroutines
+// # Goroutines and timers
 //
-// A Store has none. Dead cells are removed by a timer that is armed only while something is going to expire, so a Store
-// nobody closes is garbage like any other value.
+// A Store has no goroutines. One timer removes expired keys. It is armed only while a key is
+// going to expire, and Close stops it. A Store that is not closed becomes garbage like any other
+// value, as soon as its timer is not armed.
 //
 // # What it does not do
 //
-// Nothing survives the process, and nothing is shared with another one. A Store belongs to the synctest bubble in which
-// it is made.
+// Nothing survives the process, and nothing is shared with another one. A Store belongs to the
+// synctest bubble in which it is made.
+//
+// # Where to start reading
+//
+// The package is the reference implementation of [driver.Store]. Read it beside the contract
+// before you write a store. It knows package driver, and nothing of loaders, codecs or the
+// meaning of keys.
+//
+// What a Store keeps under a key is a cell: a record, a lease, or both. Begin with cell.go, which
+// says what a cell means at a given time. Then lease.go says how leases begin and end. Cells do not
+// change: each operation puts a new cell in place of the old one, under one mutex.
 package memstore
 
 import (
@@ -48,19 +57,20 @@ var errClosed = errors.New("memstore: the store is closed")
 
 // A Store is a [driver.Store] in this process. It is safe for concurrent use. Make one with [New].
 //
-// No method blocks for longer than it takes to look at one key; Clear looks at all. If ctx has ended they return its
-// error and do nothing.
+// Methods never wait for anything but each other, and for subscribers that Publish calls. Clear
+// looks at all keys. If ctx has ended, methods return its error and change nothing.
 type Store struct {
-	born     time.Time // what every moment counts from: monotonic, so no change of the wall clock matters
+	created  time.Time // all times count from here; monotonic, so the wall clock may change
 	maxBytes uint64    // 0 = no limit
 
-	// One mutex around a cache that has one of its own: ttlcache cannot compare and set, and to stripe the locks of
-	// something that then takes a single one gains nothing. Data is copied outside.
+	// ttlcache has a mutex of its own, but it cannot compare and set. Striped locks around it would
+	// gain nothing, because each operation then waits for ttlcache's only lock. Data is copied
+	// outside mu.
 	mu      sync.Mutex // guards the fields below
 	closed  bool
 	cells   *ttlcache.Cache[string, *cell]
 	serial  uint64                                // of the last version or grant
-	waiting map[string]map[chan struct{}]struct{} // who called Wake, by key
+	waiting map[string]map[chan struct{}]struct{} // channels of Wake by key; no empty inner maps
 	janitor janitor
 
 	subs subscribers // has a lock of its own
@@ -80,18 +90,20 @@ func New(opts ...Option) *Store {
 	for _, o := range opts {
 		o.apply(&set)
 	}
-	// Reading must not lengthen a life. Each item has a time to live of its own, so the cache needs no default.
+	// Reading must not lengthen a life. Each item has a time to live of its own, so the cache
+	// needs no default.
 	cache := []ttlcache.Option[string, *cell]{
 		ttlcache.WithCapacity[string, *cell](set.capacity),
 		ttlcache.WithDisableTouchOnHit[string, *cell](),
 	}
 	if set.maxBytes > 0 {
-		cache = append(cache, ttlcache.WithMaxCost(set.maxBytes, func(item ttlcache.CostItem[string, *cell]) uint64 {
+		costOf := func(item ttlcache.CostItem[string, *cell]) uint64 {
 			return cost(item.Key, item.Value.data)
-		}))
+		}
+		cache = append(cache, ttlcache.WithMaxCost(set.maxBytes, costOf))
 	}
 	return &Store{
-		born:     time.Now(),
+		created:  time.Now(),
 		maxBytes: set.maxBytes,
 		cells:    ttlcache.New(cache...),
 		waiting:  map[string]map[chan struct{}]struct{}{},
@@ -105,7 +117,7 @@ func (s *Store) Get(ctx context.Context, key string) (driver.Record, error) {
 	return r, err
 }
 
-// find is Get of a record whose Data is the cell's.
+// find is Get, but the Data it returns is the cell's own.
 func (s *Store) find(ctx context.Context, key string) (driver.Record, error) {
 	if err := s.enter(ctx); err != nil {
 		return driver.Record{}, err
@@ -129,7 +141,7 @@ func (s *Store) Add(ctx context.Context, key string, r driver.Record) (bool, err
 	return s.write(ctx, key, r, false)
 }
 
-// write is Set, or Add if it may not replace a record.
+// write is Set if replace is true, and Add if it is false.
 func (s *Store) write(ctx context.Context, key string, r driver.Record, replace bool) (bool, error) {
 	if err := s.check(key, r); err != nil {
 		return false, err
@@ -143,9 +155,8 @@ func (s *Store) write(ctx context.Context, key string, r driver.Record, replace 
 	if !replace && s.cell(key).readable(now) {
 		return false, nil
 	}
-	// The new cell has no lease, so the token of one that was there is not the current one any more: that is what void
-	// comes to.
-	s.put(key, &cell{version: s.next(), dies: after(now, r.TTL), data: data})
+	// The new cell has no lease. That revokes an old one: its token matches no cell any more.
+	s.put(key, &cell{version: s.next(), expires: after(now, r.TTL), data: data})
 	s.wake(key)
 	return true, nil
 }
@@ -164,7 +175,7 @@ func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool
 		return false, nil
 	}
 	c := *old
-	c.dies = after(now, ttl)
+	c.expires = after(now, ttl)
 	s.put(key, &c)
 	return true, nil
 }
@@ -192,7 +203,7 @@ func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	}
 	s.mu.Unlock()
 	n := 0
-	for _, key := range s.cells.Keys() { // a snapshot: what is written from here on need not go
+	for _, key := range s.cells.Keys() { // a snapshot: later writes may stay
 		if !strings.HasPrefix(key, prefix) {
 			continue
 		}
@@ -207,18 +218,20 @@ func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	return n, nil
 }
 
-// clear takes the record from a key and makes its lease void, and reports whether there was a record. Caller holds mu.
+// clear removes the record of key and revokes the lease. It reports whether key was present. The
+// caller holds mu.
 func (s *Store) clear(key string) bool {
 	c, now := s.cell(key), s.now()
 	if c.leased(now) {
-		s.put(key, &cell{token: c.token, void: true, deadline: c.deadline})
+		s.put(key, &cell{token: c.token, revoked: true, deadline: c.deadline})
 	} else {
 		s.remove(key)
 	}
 	return c.readable(now)
 }
 
-// Close drops all records, and ends the subscriptions. Those who wait are not woken.
+// Close drops all records and ends all subscriptions. It wakes nobody who waits for a lease. A
+// second Close returns an error.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,14 +239,14 @@ func (s *Store) Close() error {
 		return errClosed
 	}
 	s.closed = true
-	s.cells.DeleteAll() // leaves ttlcache's count of bytes wrong, which nobody reads any more
+	s.cells.DeleteAll() // ttlcache's count of bytes is wrong afterwards; it is not used any more
 	s.janitor.stop()
 	clear(s.waiting)
 	s.subs.stop()
 	return nil
 }
 
-// enter locks mu, unless ctx has ended or the store is closed.
+// enter locks mu. It returns an error, with mu unlocked, if ctx has ended or the store is closed.
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -247,15 +260,15 @@ func (s *Store) enter(ctx context.Context) error {
 }
 
 // now returns the time since the store was made.
-func (s *Store) now() time.Duration { return time.Since(s.born) }
+func (s *Store) now() time.Duration { return time.Since(s.created) }
 
-// next returns a string that this store has not returned before. Caller holds mu.
+// next returns a string that it has not returned before. The caller holds mu.
 func (s *Store) next() string {
 	s.serial++
 	return fmt.Sprint(s.serial)
 }
 
-// cell returns what a key holds, or an empty cell. Caller holds mu.
+// cell returns what key holds, or an empty cell. The caller holds mu.
 func (s *Store) cell(key string) *cell {
 	if item := s.cells.Get(key); item != nil {
 		return item.Value()
@@ -263,15 +276,17 @@ func (s *Store) cell(key string) *cell {
 	return &cell{}
 }
 
-// put makes c what key holds. c does not change any more. Caller holds mu.
+// put makes c what key holds. c must not change afterwards. The caller holds mu.
 func (s *Store) put(key string, c *cell) {
-	s.cells.DeleteExpired() // they count until they are removed, and must not cost a live one its place
+	// Expired cells count until they are removed. Without this, one of them could make a live cell
+	// lose its place.
+	s.cells.DeleteExpired()
 	now, end := s.now(), c.end()
 	if end == never {
 		s.cells.Set(key, c, ttlcache.NoTTL)
 		return
 	}
-	if end <= now { // a time to live of zero or less would mean for ever
+	if end <= now { // ttlcache takes a time to live of 0 or less as none
 		s.cells.Delete(key)
 		return
 	}
@@ -279,34 +294,35 @@ func (s *Store) put(key string, c *cell) {
 	s.janitor.expect(s, end)
 }
 
-// remove makes key hold nothing, and tells those who wait for its lease. Caller holds mu.
+// remove makes key hold nothing, and wakes those who wait for its lease. The caller holds mu.
 func (s *Store) remove(key string) {
 	s.cells.Delete(key)
 	s.wake(key)
 }
 
-// check returns what is wrong with a record to be stored.
+// check returns an error for a record that cannot be stored under key.
 func (s *Store) check(key string, r driver.Record) error {
 	if err := checkTTL(r.TTL); err != nil {
 		return err
 	}
 	if size := cost(key, r.Data); s.maxBytes > 0 && size > s.maxBytes {
-		return fmt.Errorf("memstore: a record that takes %d bytes does not fit into %d", size, s.maxBytes)
+		return fmt.Errorf("memstore: a record of %d bytes does not fit into %d", size, s.maxBytes)
 	}
 	return nil
 }
 
+// checkTTL returns an error for a time that is too short for a record or a lease.
 func checkTTL(d time.Duration) error {
 	if d < time.Millisecond {
-		return fmt.Errorf("memstore: %v is not a time to live: it is at least a millisecond", d)
+		return fmt.Errorf("memstore: time to live %v: at least a millisecond is needed", d)
 	}
 	return nil
 }
 
-// never is the moment that does not come.
+// never is when a record without an end expires. It is later than all other times.
 const never time.Duration = math.MaxInt64
 
-// after returns the moment d after now.
+// after returns the time d after now, or never.
 func after(now, d time.Duration) time.Duration {
 	if d > never-now {
 		return never

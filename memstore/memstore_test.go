@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leaked reports whether goroutines but this one are left after a second, which those that are about to end may take.
+// leaked reports whether goroutines other than this one are left after a second. Goroutines that
+// are about to end have that long.
 func leaked() bool {
 	for range 100 {
 		if runtime.NumGoroutine() == 1 {
@@ -50,7 +51,9 @@ func TestConformanceInRealTime(t *testing.T) {
 }
 
 func TestConformanceWithABudgetOfBytes(t *testing.T) {
-	storetest.RunVirtual(t, func(*testing.T) driver.Store { return memstore.New(memstore.WithMaxBytes(10 << 20)) })
+	storetest.RunVirtual(t, func(*testing.T) driver.Store {
+		return memstore.New(memstore.WithMaxBytes(10 << 20))
+	})
 }
 
 func TestStoreHoldsItsCapacity(t *testing.T) {
@@ -60,18 +63,18 @@ func TestStoreHoldsItsCapacity(t *testing.T) {
 		set(t, s, fmt.Sprint(i), "data", driver.Forever)
 		wantData(t, s, "used", "data")
 	}
-	if n := s.Held(); n != 100 {
+	if n := s.Cells(); n != 100 {
 		t.Errorf("%d keys are held; want 100", n)
 	}
 	wantMiss(t, s, "900")
 	wantData(t, s, "901", "data")
 }
 
-func TestDeadRecordsGiveWayBeforeLiveOnes(t *testing.T) {
+func TestExpiredRecordsAreEvictedBeforeLiveOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.WithCapacity(2))
 		set(t, s, "old", "data", driver.Forever)
-		set(t, s, "dead", "data", 100*time.Millisecond)
+		set(t, s, "expired", "data", 100*time.Millisecond)
 		time.Sleep(200 * time.Millisecond)
 		set(t, s, "new", "data", driver.Forever)
 		wantData(t, s, "old", "data")
@@ -89,10 +92,10 @@ func TestLeaseOfAnEvictedKeyIsLost(t *testing.T) {
 	wantMiss(t, s, "k")
 }
 
-func TestMaxBytesHoldsWhatFits(t *testing.T) {
+func TestMaxBytesLimitsTheRecords(t *testing.T) {
 	const budget = 10_000
 	s := memstore.New(memstore.WithMaxBytes(budget))
-	data := string(make([]byte, 600)) // with what lies around it, a tenth of the budget
+	data := string(make([]byte, 600)) // with the overhead, a tenth of the budget
 	for i := range 100 {
 		set(t, s, fmt.Sprint(i), data, driver.Forever)
 		set(t, s, fmt.Sprint(i), data, driver.Forever) // a replaced record counts once
@@ -102,7 +105,7 @@ func TestMaxBytesHoldsWhatFits(t *testing.T) {
 			}
 		}
 	}
-	if n := s.Held(); n < 8 || n > 10 {
+	if n := s.Cells(); n < 8 || n > 10 {
 		t.Errorf("%d records of 1,000 bytes are held in %d; want about 9", n, budget)
 	}
 }
@@ -124,21 +127,22 @@ func TestRecordLargerThanTheBudgetIsAnError(t *testing.T) {
 	wantCommit(t, s, "lease", token, true)
 }
 
-func TestDeadKeysAreRemovedThoughNothingIsWritten(t *testing.T) {
-	for _, life := range []time.Duration{time.Millisecond, time.Second, time.Minute, 24 * time.Hour, 365 * 24 * time.Hour} {
+func TestExpiredKeysAreRemovedWithoutWrites(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, life := range []time.Duration{time.Millisecond, time.Second, time.Minute, day, 365 * day} {
 		t.Run(life.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := memstore.New()
 				set(t, s, "long", "data", life)
 				set(t, s, "short", "data", min(life, time.Second))
 				time.Sleep(life / 2)
-				s.Get(t.Context(), "long") // does not lengthen its life
+				s.Get(t.Context(), "long") // must not lengthen its life
 				time.Sleep(life/2 - 1)
-				if n := s.Held(); n == 0 {
-					t.Error("it was removed before its time")
+				if n := s.Cells(); n == 0 {
+					t.Error("the long-lived key was removed before it expired")
 				}
 				time.Sleep(2*life + 10*time.Second)
-				if n := s.Held(); n != 0 {
+				if n := s.Cells(); n != 0 {
 					t.Errorf("%d keys are held; want 0", n)
 				}
 				if s.Armed() {
@@ -149,20 +153,20 @@ func TestDeadKeysAreRemovedThoughNothingIsWritten(t *testing.T) {
 	}
 }
 
-func TestShortLivesAreNotKeptByLongOnes(t *testing.T) {
+func TestShortLivedKeyIsRemovedBesideALongLivedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New()
 		set(t, s, "long", "data", 24*time.Hour)
 		time.Sleep(12 * time.Hour)
 		set(t, s, "short", "data", time.Second)
 		time.Sleep(4 * time.Second)
-		if n := s.Held(); n != 1 {
-			t.Errorf("%d keys are held; want the long-lived one", n)
+		if n := s.Cells(); n != 1 {
+			t.Errorf("%d keys are held; want 1, the long-lived one", n)
 		}
 	})
 }
 
-func TestWhatHasNoEndArmsNoTimer(t *testing.T) {
+func TestForeverArmsNoTimer(t *testing.T) {
 	s := memstore.New()
 	set(t, s, "k", "data", driver.Forever)
 	if s.Armed() {
@@ -177,7 +181,7 @@ func TestCloseStopsTheTimer(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close = %v", err)
 		}
-		if n := s.Held(); n != 0 {
+		if n := s.Cells(); n != 0 {
 			t.Errorf("%d keys are held; want 0", n)
 		}
 		time.Sleep(2 * time.Hour)
@@ -189,13 +193,14 @@ func TestCloseStopsTheTimer(t *testing.T) {
 
 func TestCloseEndsSubscriptions(t *testing.T) {
 	s := memstore.New()
-	stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) { t.Errorf("called with %+v", a) })
+	fn := func(inv driver.Invalidation) { t.Errorf("fn was called with %+v", inv) }
+	stop, err := s.Subscribe(t.Context(), fn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
 	if err := s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}); err == nil {
-		t.Error("Announce = nil; want an error")
+		t.Error("Publish = nil; want an error")
 	}
 	stop()
 }
@@ -216,8 +221,9 @@ func TestEndedContextChangesNothing(t *testing.T) {
 	_, committing := s.Commit(ctx, "k", "token", r)
 	_, aborting := s.Abort(ctx, "k", "token")
 	for op, err := range map[string]error{
-		"Get": getting, "Set": s.Set(ctx, "k", r), "Add": adding, "Expire": expiring, "Delete": deleting, "Clear": clearing,
-		"Acquire": acquiring, "Renew": renewing, "Commit": committing, "Abort": aborting,
+		"Get": getting, "Set": s.Set(ctx, "k", r), "Add": adding, "Expire": expiring,
+		"Delete": deleting, "Clear": clearing, "Acquire": acquiring, "Renew": renewing,
+		"Commit": committing, "Abort": aborting,
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s = %v; want %v", op, err, context.Canceled)
@@ -227,7 +233,7 @@ func TestEndedContextChangesNothing(t *testing.T) {
 	wantMiss(t, s, "new")
 }
 
-func TestLeaseAbortedOverADeadRecordLeavesNothing(t *testing.T) {
+func TestAbortOverAnExpiredRecordLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New()
 		set(t, s, "k", "data", time.Second)
@@ -235,15 +241,16 @@ func TestLeaseAbortedOverADeadRecordLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := s.Acquire(t.Context(), "k", driver.Ask{Token: "0123456789abcdef", Lease: time.Minute, Seen: r.Version})
+		ask := driver.Ask{Token: "0123456789abcdef", Lease: time.Minute, Seen: r.Version}
+		c, err := s.Acquire(t.Context(), "k", ask)
 		if err != nil || c.State != driver.Won {
 			t.Fatalf("Acquire = %v, %v; want won", c.State, err)
 		}
 		time.Sleep(2 * time.Second)
-		if current, err := s.Abort(t.Context(), "k", c.Token); !current || err != nil {
-			t.Errorf("Abort = %v, %v; want true", current, err)
+		if live, err := s.Abort(t.Context(), "k", c.Token); !live || err != nil {
+			t.Errorf("Abort = %v, %v; want true", live, err)
 		}
-		if n := s.Held(); n != 0 {
+		if n := s.Cells(); n != 0 {
 			t.Errorf("%d keys are held; want 0", n)
 		}
 	})
@@ -253,11 +260,11 @@ func TestSubscribersDoNotShareKeys(t *testing.T) {
 	s := memstore.New()
 	keys := []string{"k"}
 	for range 2 {
-		stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) {
-			if a.Keys[0] != "k" {
-				t.Errorf("called with %q; want k", a.Keys)
+		stop, err := s.Subscribe(t.Context(), func(inv driver.Invalidation) {
+			if inv.Keys[0] != "k" {
+				t.Errorf("fn was called with %q; want k", inv.Keys)
 			}
-			a.Keys[0] = "changed"
+			inv.Keys[0] = "changed"
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -265,27 +272,30 @@ func TestSubscribersDoNotShareKeys(t *testing.T) {
 		defer stop()
 	}
 	if err := s.Publish(t.Context(), driver.Invalidation{Keys: keys}); err != nil || keys[0] != "k" {
-		t.Errorf("Announce = %v, and the keys have become %q", err, keys)
+		t.Errorf("Publish = %v, and keys = %q afterwards; want nil and k", err, keys)
 	}
 }
 
-func TestWaitersAreForgotten(t *testing.T) {
+func TestWakeChannelsAreForgotten(t *testing.T) {
 	s := memstore.New()
 	_, first := s.Wake(t.Context(), "k")
 	_, second := s.Wake(t.Context(), "k")
 	first()
 	if n := s.Waiting(); n != 1 {
-		t.Errorf("%d keys are waited for; want 1", n)
+		t.Errorf("%d keys have channels; want 1", n)
 	}
 	second()
 	if n := s.Waiting(); n != 0 {
-		t.Errorf("%d keys are waited for; want 0", n)
+		t.Errorf("%d keys have channels; want 0", n)
 	}
 }
 
-func TestAskMustHaveAToken(t *testing.T) {
+func TestAskNeedsATokenAndATime(t *testing.T) {
 	s := memstore.New()
-	for _, token := range []string{"", "short", "a-dot.is-what-the-store-puts", "a-space in-the-token", string(make([]byte, 65))} {
+	tokens := []string{
+		"", "short", "a-dot.is-for-the-store", "a-space in-the-token", string(make([]byte, 65)),
+	}
+	for _, token := range tokens {
 		if c, err := s.Acquire(t.Context(), "k", driver.Ask{Token: token, Lease: time.Minute}); err == nil {
 			t.Errorf("Acquire with token %q = %v; want an error", token, c.State)
 		}

@@ -14,17 +14,19 @@ type optionFunc func(*settings)
 
 func (f optionFunc) apply(s *settings) { f(s) }
 
-// WithCapacity limits how many keys there are, those that hold only a lease included. New panics if n is not positive.
+// WithCapacity limits the number of keys, those that hold only a lease included. New panics if n is
+// not positive.
 //
-// By default, 65,536.
+// By default, the limit is 65,536.
 func WithCapacity(n int) Option {
 	return optionFunc(func(s *settings) { s.capacity = positive("WithCapacity", n) })
 }
 
-// WithMaxBytes limits how much memory the keys take, about: some 400 bytes each besides their text and Data. A record
-// too large to fit even alone is an error of Set, Add and Commit, and changes nothing. New panics if n is not positive.
+// WithMaxBytes limits about how many bytes of memory the keys take. Each key takes about 400
+// bytes besides its text and its Data. Set, Add and Commit return an error for a record that
+// would not fit even alone, and change nothing. New panics if n is not positive.
 //
-// By default, there is no limit but the capacity.
+// By default, only the number of keys is limited.
 func WithMaxBytes(n int) Option {
 	return optionFunc(func(s *settings) { s.maxBytes = positive("WithMaxBytes", n) })
 }

@@ -13,19 +13,20 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A mapStore is about the least that is a [driver.Store]: what somebody's first one looks like, with a table in place
-// of the map. In a test,
+// A mapStore is about the smallest [driver.Store]. A first store over a table looks much the same,
+// with the table in place of the map. In a test,
 //
 //	storetest.Run(t, func(t *testing.T) driver.Store { return newMapStore() })
 //
-// checks it, and says that it has no abilities.
+// checks it, and logs that it has no abilities.
 type mapStore struct {
 	mu      sync.Mutex
 	rows    map[string]row
 	version int // of the last write
 }
 
-// A row is a record as it is kept: its end is a point in time, where a Record has what is left.
+// A row is a record as it is kept. It has the time when it expires, where a Record has the time
+// left.
 type row struct {
 	data    []byte
 	version string
@@ -34,10 +35,10 @@ type row struct {
 
 func newMapStore() *mapStore { return &mapStore{rows: map[string]row{}} }
 
-var errClosed = errors.New("mapstore: closed")
+var errClosed = errors.New("mapstore: the store is closed")
 
-// live returns the row of key, if its time is not over. What is past its end is absent, whether or not it has been
-// removed.
+// live returns the row of key, if it has not expired. An expired row is absent, whether or not it
+// has been removed.
 func (s *mapStore) live(key string) (row, bool) {
 	r, ok := s.rows[key]
 	return r, ok && (r.ends.IsZero() || time.Now().Before(r.ends))
@@ -84,13 +85,13 @@ func (s *mapStore) write(_ context.Context, key string, r driver.Record, replace
 	return true, nil
 }
 
-// end returns when a life that begins now is over.
+// end returns when a row that is written now expires.
 func (s *mapStore) end(ttl time.Duration) (time.Time, error) {
 	switch {
 	case s.rows == nil:
 		return time.Time{}, errClosed
 	case ttl < time.Millisecond:
-		return time.Time{}, fmt.Errorf("mapstore: %v is not a time to live", ttl)
+		return time.Time{}, fmt.Errorf("mapstore: %v is too short a time to live", ttl)
 	case ttl == driver.Forever:
 		return time.Time{}, nil
 	default:
@@ -148,7 +149,7 @@ func (s *mapStore) Close() error {
 	return nil
 }
 
-// The least that is a Store.
+// About the smallest Store.
 func Example() {
 	ctx := context.Background()
 	var store driver.Store = newMapStore()

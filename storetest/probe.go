@@ -10,28 +10,28 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// The times that rules use: a life or lease that is to end during the rule, how long to wait until it surely has, and
-// one that is not to end.
+// The times that rules use.
 const (
-	short = 60 * time.Millisecond
-	past  = 130 * time.Millisecond
-	long  = time.Minute
+	short = 60 * time.Millisecond  // of a record or lease that is to end during the rule
+	past  = 130 * time.Millisecond // how long to wait until short is surely over
+	long  = time.Minute            // of a record or lease that is not to end during the rule
 )
 
-// slack is what a server's clock may differ by from ours over a minute, and what it may round to.
+// slack is how far a time left may be off: by the drift of a server's clock over a minute, and by
+// rounding.
 const slack = 5 * time.Millisecond
 
-// pass lets time go by.
+// pass waits for d.
 func pass(d time.Duration) { time.Sleep(d) }
 
-// A probe is a store under one rule. Its methods end the test when the store's answer leaves nothing more to be
-// checked.
+// A probe is a store under one rule. Its methods call the store and check the answer. They end the
+// test if nothing more can be checked after a wrong answer.
 type probe struct {
 	t      *testing.T
 	ctx    context.Context
 	store  driver.Store
-	says   string
-	prefix string
+	says   string // of the rule
+	prefix string // of this probe's keys, which no other probe uses
 }
 
 func newProbe(t *testing.T, s driver.Store, says string) *probe {
@@ -42,9 +42,9 @@ func (p *probe) leaser() driver.Leaser     { return p.store.(driver.Leaser) }
 func (p *probe) batcher() driver.Batcher   { return p.store.(driver.Batcher) }
 func (p *probe) reader() driver.DataReader { return p.store.(driver.DataReader) }
 func (p *probe) waker() driver.Waker       { return p.store.(driver.Waker) }
-func (p *probe) announcer() driver.Bus     { return p.store.(driver.Bus) }
+func (p *probe) bus() driver.Bus           { return p.store.(driver.Bus) }
 
-// key returns a key of this probe alone.
+// key returns a key that only this probe uses.
 func (p *probe) key(name string) string { return p.prefix + name }
 
 func (p *probe) errorf(format string, args ...any) {
@@ -65,7 +65,7 @@ func (p *probe) ok(op string, err error) {
 	}
 }
 
-// wantError reports an operation that should have failed and did not.
+// wantError fails the test if an operation returned no error.
 func (p *probe) wantError(op string, err error) {
 	p.t.Helper()
 	if err == nil {
@@ -73,16 +73,16 @@ func (p *probe) wantError(op string, err error) {
 	}
 }
 
-// record returns what rules store.
+// record returns a record to store.
 func record(data string, ttl time.Duration) driver.Record {
 	return driver.Record{Data: []byte(data), TTL: ttl}
 }
 
-// set stores data and returns the version it got.
+// set stores data and returns its Version.
 func (p *probe) set(key, data string, ttl time.Duration) (version string) {
 	p.t.Helper()
 	p.ok("Set", p.store.Set(p.ctx, key, record(data, ttl)))
-	if ttl <= short { // it may be gone already
+	if ttl <= short { // it may have expired already
 		r, _ := p.store.Get(p.ctx, key)
 		return r.Version
 	}
@@ -125,7 +125,7 @@ func (p *probe) clear(want int, prefix string) {
 	}
 }
 
-// wantData checks that key has a record with data, and returns it.
+// wantData checks that key has a record with data, and returns the record.
 func (p *probe) wantData(key, data string) driver.Record {
 	p.t.Helper()
 	r, err := p.store.Get(p.ctx, key)
@@ -136,18 +136,18 @@ func (p *probe) wantData(key, data string) driver.Record {
 	return r
 }
 
-// wantSound checks what is true of every record that a store returns.
+// wantSound checks what must be true of every record that a store returns.
 func (p *probe) wantSound(r driver.Record) {
 	p.t.Helper()
 	if r.Version == "" {
-		p.errorf("the record's Version is empty")
+		p.errorf("the record has no Version")
 	}
 	if r.TTL <= 0 {
-		p.errorf("the record's TTL is %v", r.TTL)
+		p.errorf("the record has TTL %v; want more than 0", r.TTL)
 	}
 }
 
-// wantMiss checks that key is absent to those who read.
+// wantMiss checks that Get misses key.
 func (p *probe) wantMiss(key string) {
 	p.t.Helper()
 	r, err := p.store.Get(p.ctx, key)
@@ -161,20 +161,20 @@ func (p *probe) wantErrMiss(op string, r driver.Record, err error) {
 	}
 }
 
-// ask returns an ask with a token of its own.
+// ask returns an Ask with a new token.
 func ask(lease time.Duration) driver.Ask { return driver.Ask{Token: rand.Text(), Lease: lease} }
 
-// askSeen returns an ask to produce a record anew.
+// askSeen returns an Ask to refresh the record of this version.
 func askSeen(lease time.Duration, version string) driver.Ask {
 	return driver.Ask{Token: rand.Text(), Lease: lease, Seen: version}
 }
 
-// askForce returns an ask that is not to be refused.
+// askForce returns an Ask with Force.
 func askForce(lease time.Duration) driver.Ask {
 	return driver.Ask{Token: rand.Text(), Lease: lease, Force: true}
 }
 
-// acquire checks that the answer to a has the state wanted, and returns it.
+// acquire checks that the answer to a has the state want, and returns the answer.
 func (p *probe) acquire(key string, a driver.Ask, want driver.ClaimState) driver.Claim {
 	p.t.Helper()
 	c, err := p.leaser().Acquire(p.ctx, key, a)
@@ -185,17 +185,17 @@ func (p *probe) acquire(key string, a driver.Ask, want driver.ClaimState) driver
 	return c
 }
 
-// win takes a lease that is free, and returns its token.
+// win checks that a wins the lease, and returns the token of the grant.
 func (p *probe) win(key string, a driver.Ask) string {
 	p.t.Helper()
 	c := p.acquire(key, a, driver.Won)
 	if c.Token == "" || c.Token == a.Token {
-		p.errorf("Acquire: the token granted is %q, asked with %q; want one of the store's own making", c.Token, a.Token)
+		p.errorf("Acquire = Token %q for an Ask with %q; want a Token made by the store", c.Token, a.Token)
 	}
 	return c.Token
 }
 
-// refresh gives key a record and a lease to produce it anew.
+// refresh gives key a record, and a lease to refresh it.
 func (p *probe) refresh(key, data string, lease time.Duration) (version, token string) {
 	p.t.Helper()
 	version = p.set(key, data, long)
@@ -234,14 +234,14 @@ func (p *probe) abort(key, token string, want bool) {
 	}
 }
 
-// wantLost checks that nothing can be stored under a token any more, and that key stays absent.
+// wantLost checks that nothing can be stored under token any more, and that key stays absent.
 func (p *probe) wantLost(key, token string) {
 	p.t.Helper()
 	p.commit(key, token, "stored after all", false)
 	p.wantMiss(key)
 }
 
-// eventually reports whether cond comes true within two seconds.
+// eventually reports whether cond becomes true within two seconds.
 func eventually(cond func() bool) bool {
 	for range 400 {
 		if cond() {

@@ -28,13 +28,13 @@ func ExampleRunVirtual() {
 	}
 }
 
-func TestStoreOfTheExampleConforms(t *testing.T) {
+func TestExampleStoreConforms(t *testing.T) {
 	storetest.RunVirtual(t, func(*testing.T) driver.Store { return newMapStore() })
 }
 
 func TestStoreWithoutAnAbilityConforms(t *testing.T) {
 	for name, a := range map[string]chaos.Ability{
-		"Leaser": chaos.Leaser, "Batcher": chaos.Batcher, "Waker": chaos.Waker, "Announcer": chaos.Announcer,
+		"Leaser": chaos.Leaser, "Batcher": chaos.Batcher, "Waker": chaos.Waker, "Bus": chaos.Bus,
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.RunVirtual(t, func(*testing.T) driver.Store { return chaos.Without(memstore.New(), a) })
@@ -42,23 +42,43 @@ func TestStoreWithoutAnAbilityConforms(t *testing.T) {
 	}
 }
 
-// broken are stores that break a rule, with the subtest that has to fail, and what its message has to say.
+// broken has stores that break a rule. test is the rule that has to fail, and says is part of what
+// its message has to quote.
 var broken = map[string]struct {
 	open func() driver.Store
 	test string
 	says string
 }{
-	"CountsKeys":    {func() driver.Store { return countsKeys{mem()} }, "DeleteCountsRecords", "returns how many records there were"},
-	"SharesData":    {func() driver.Store { return sharesData{mem(), map[string][]byte{}} }, "DataPassedIsNotKept", "does not retain Data"},
-	"TakesAnyTTL":   {func() driver.Store { return takesAnyTTL{mem()} }, "ShorterTTLIsAnError", "under a millisecond is an error"},
-	"MissIsNoError": {func() driver.Store { return missIsNoError{mem()} }, "GetMissesWhatWasNeverStored", "returns ErrMiss"},
-	"DropsPrefix":   {func() driver.Store { return dropsPrefix{mem()} }, "ClearTakesThePrefix", "and no others"},
-	"CommitsLate":   {func() driver.Store { return commitsLate{mem()} }, "DeleteMakesARefreshVoid", "makes a lease on the key void"},
+	"CountsKeys": {
+		func() driver.Store { return countsKeys{mem()} },
+		"DeleteCountsRecords", "returns how many records there were",
+	},
+	"SharesData": {
+		func() driver.Store { return sharesData{mem(), map[string][]byte{}} },
+		"GivenDataIsNotKept", "neither keeps nor changes the Data",
+	},
+	"TakesAnyTTL": {
+		func() driver.Store { return takesAnyTTL{mem()} },
+		"ShorterTTLIsAnError", "shorter or negative time to live is an error",
+	},
+	"MissIsNoError": {
+		func() driver.Store { return missIsNoError{mem()} },
+		"GetOfANewKeyMisses", "ErrMiss if key is absent",
+	},
+	"DropsPrefix": {
+		func() driver.Store { return dropsPrefix{mem()} },
+		"ClearRemovesExactlyThePrefix", "no others",
+	},
+	"CommitsLate": {
+		func() driver.Store { return commitsLate{mem()} },
+		"DeleteRevokesARefreshLease", "revokes leases on them",
+	},
 }
 
 func mem() *memstore.Store { return memstore.New() }
 
-// TestBrokenStoreFails runs the suite over each broken store in a process of its own, as it is to fail.
+// TestBrokenStoreFails runs the suite over each broken store. Each run has a process of its own,
+// because it has to fail.
 func TestBrokenStoreFails(t *testing.T) {
 	if name := os.Getenv("STORETEST_BROKEN"); name != "" {
 		storetest.RunVirtual(t, func(*testing.T) driver.Store { return broken[name].open() })
@@ -69,13 +89,15 @@ func TestBrokenStoreFails(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "-test.run=^TestBrokenStoreFails$")
 			cmd.Env = append(os.Environ(), "STORETEST_BROKEN="+name)
 			out, err := cmd.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "--- FAIL: TestBrokenStoreFails/"+b.test) || !strings.Contains(string(out), b.says) {
+			failed := strings.Contains(string(out), "--- FAIL: TestBrokenStoreFails/"+b.test)
+			if err == nil || !failed || !strings.Contains(string(out), b.says) {
 				t.Errorf("%v; want %s to fail and to say %q:\n%s", err, b.test, b.says, out)
 			}
 		})
 	}
 }
 
+// countsKeys counts the keys that Delete is given, not the records.
 type countsKeys struct{ *memstore.Store }
 
 func (s countsKeys) Delete(ctx context.Context, keys ...string) (int, error) {
@@ -83,7 +105,7 @@ func (s countsKeys) Delete(ctx context.Context, keys ...string) (int, error) {
 	return len(keys), err
 }
 
-// sharesData keeps the slice it was given instead of what was in it.
+// sharesData keeps the slice that Set is given, not a copy of it.
 type sharesData struct {
 	*memstore.Store
 	kept map[string][]byte
@@ -102,6 +124,7 @@ func (s sharesData) Get(ctx context.Context, key string) (driver.Record, error) 
 	return r, err
 }
 
+// takesAnyTTL makes a short TTL longer instead of refusing it.
 type takesAnyTTL struct{ *memstore.Store }
 
 func (s takesAnyTTL) Set(ctx context.Context, key string, r driver.Record) error {
@@ -109,6 +132,7 @@ func (s takesAnyTTL) Set(ctx context.Context, key string, r driver.Record) error
 	return s.Store.Set(ctx, key, r)
 }
 
+// missIsNoError returns an empty record for an absent key.
 type missIsNoError struct{ *memstore.Store }
 
 func (s missIsNoError) Get(ctx context.Context, key string) (driver.Record, error) {
@@ -116,13 +140,14 @@ func (s missIsNoError) Get(ctx context.Context, key string) (driver.Record, erro
 	return r, nil
 }
 
+// dropsPrefix clears a shorter prefix.
 type dropsPrefix struct{ *memstore.Store }
 
 func (s dropsPrefix) Clear(ctx context.Context, prefix string) (int, error) {
 	return s.Store.Clear(ctx, prefix[:len(prefix)-1])
 }
 
-// commitsLate writes what was refused.
+// commitsLate stores what Commit refuses to store.
 type commitsLate struct{ *memstore.Store }
 
 func (s commitsLate) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {

@@ -1,29 +1,30 @@
 package chaos
 
-import (
-	"github.com/zodiac-go/zodiac/driver"
-)
+import "github.com/zodiac-go/zodiac/driver"
 
-// An Ability is a set of the interfaces that a store may implement beside [driver.Store]: Leaser|Waker is both.
+// An Ability is a set of interfaces that a store may implement besides [driver.Store].
+// Leaser|Waker is the set of both.
 type Ability uint8
 
-// The abilities.
+// The abilities have the names of the interfaces in package driver.
 const (
 	Leaser Ability = 1 << iota
 	Batcher
 	DataReader
 	Waker
-	Announcer
+	Bus
 )
 
-// Without returns s without some abilities: type assertions find those that are left. What else s has is hidden too.
+// Without returns s without some abilities. Type assertions find the abilities that are left.
+// They do not find other methods of s.
 func Without(s driver.Store, abilities Ability) driver.Store {
 	return compose(s, abilitiesOf(s)&^abilities)
 }
 
-// Bare returns s without any abilities, as somebody's first store is.
+// Bare returns s without abilities, like a store that implements [driver.Store] only.
 func Bare(s driver.Store) driver.Store { return compose(s, 0) }
 
+// abilitiesOf returns the abilities of s.
 func abilitiesOf(s driver.Store) (has Ability) {
 	if _, ok := s.(driver.Leaser); ok {
 		has |= Leaser
@@ -38,19 +39,19 @@ func abilitiesOf(s driver.Store) (has Ability) {
 		has |= Waker
 	}
 	if _, ok := s.(driver.Bus); ok {
-		has |= Announcer
+		has |= Bus
 	}
 	return has
 }
 
-// compose returns s as a store that has just these abilities, of those that it has itself. What a value implements is
-// decided when it is compiled, so there has to be a type for each set.
+// compose returns s as a store with exactly the abilities in has, all of which s must have. The
+// methods of a value are those of its type, so there is a type for each of the 32 sets.
 func compose(s driver.Store, has Ability) driver.Store {
 	l, _ := s.(driver.Leaser)
 	b, _ := s.(driver.Batcher)
 	d, _ := s.(driver.DataReader)
 	w, _ := s.(driver.Waker)
-	a, _ := s.(driver.Bus)
+	bus, _ := s.(driver.Bus)
 	switch has {
 	case Leaser:
 		return struct {
@@ -144,118 +145,118 @@ func compose(s driver.Store, has Ability) driver.Store {
 			driver.DataReader
 			driver.Waker
 		}{s, l, b, d, w}
-	case Announcer:
+	case Bus:
 		return struct {
 			driver.Store
 			driver.Bus
-		}{s, a}
-	case Leaser | Announcer:
+		}{s, bus}
+	case Leaser | Bus:
 		return struct {
 			driver.Store
 			driver.Leaser
 			driver.Bus
-		}{s, l, a}
-	case Batcher | Announcer:
+		}{s, l, bus}
+	case Batcher | Bus:
 		return struct {
 			driver.Store
 			driver.Batcher
 			driver.Bus
-		}{s, b, a}
-	case Leaser | Batcher | Announcer:
+		}{s, b, bus}
+	case Leaser | Batcher | Bus:
 		return struct {
 			driver.Store
 			driver.Leaser
 			driver.Batcher
 			driver.Bus
-		}{s, l, b, a}
-	case DataReader | Announcer:
+		}{s, l, b, bus}
+	case DataReader | Bus:
 		return struct {
 			driver.Store
 			driver.DataReader
 			driver.Bus
-		}{s, d, a}
-	case Leaser | DataReader | Announcer:
+		}{s, d, bus}
+	case Leaser | DataReader | Bus:
 		return struct {
 			driver.Store
 			driver.Leaser
 			driver.DataReader
 			driver.Bus
-		}{s, l, d, a}
-	case Batcher | DataReader | Announcer:
+		}{s, l, d, bus}
+	case Batcher | DataReader | Bus:
 		return struct {
 			driver.Store
 			driver.Batcher
 			driver.DataReader
 			driver.Bus
-		}{s, b, d, a}
-	case Leaser | Batcher | DataReader | Announcer:
-		return struct {
-			driver.Store
-			driver.Leaser
-			driver.Batcher
-			driver.DataReader
-			driver.Bus
-		}{s, l, b, d, a}
-	case Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.Waker
-			driver.Bus
-		}{s, w, a}
-	case Leaser | Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.Leaser
-			driver.Waker
-			driver.Bus
-		}{s, l, w, a}
-	case Batcher | Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.Batcher
-			driver.Waker
-			driver.Bus
-		}{s, b, w, a}
-	case Leaser | Batcher | Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.Leaser
-			driver.Batcher
-			driver.Waker
-			driver.Bus
-		}{s, l, b, w, a}
-	case DataReader | Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.DataReader
-			driver.Waker
-			driver.Bus
-		}{s, d, w, a}
-	case Leaser | DataReader | Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.Leaser
-			driver.DataReader
-			driver.Waker
-			driver.Bus
-		}{s, l, d, w, a}
-	case Batcher | DataReader | Waker | Announcer:
-		return struct {
-			driver.Store
-			driver.Batcher
-			driver.DataReader
-			driver.Waker
-			driver.Bus
-		}{s, b, d, w, a}
-	case Leaser | Batcher | DataReader | Waker | Announcer:
+		}{s, b, d, bus}
+	case Leaser | Batcher | DataReader | Bus:
 		return struct {
 			driver.Store
 			driver.Leaser
 			driver.Batcher
 			driver.DataReader
+			driver.Bus
+		}{s, l, b, d, bus}
+	case Waker | Bus:
+		return struct {
+			driver.Store
 			driver.Waker
 			driver.Bus
-		}{s, l, b, d, w, a}
+		}{s, w, bus}
+	case Leaser | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.Leaser
+			driver.Waker
+			driver.Bus
+		}{s, l, w, bus}
+	case Batcher | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.Batcher
+			driver.Waker
+			driver.Bus
+		}{s, b, w, bus}
+	case Leaser | Batcher | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.Leaser
+			driver.Batcher
+			driver.Waker
+			driver.Bus
+		}{s, l, b, w, bus}
+	case DataReader | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.DataReader
+			driver.Waker
+			driver.Bus
+		}{s, d, w, bus}
+	case Leaser | DataReader | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.Leaser
+			driver.DataReader
+			driver.Waker
+			driver.Bus
+		}{s, l, d, w, bus}
+	case Batcher | DataReader | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.Batcher
+			driver.DataReader
+			driver.Waker
+			driver.Bus
+		}{s, b, d, w, bus}
+	case Leaser | Batcher | DataReader | Waker | Bus:
+		return struct {
+			driver.Store
+			driver.Leaser
+			driver.Batcher
+			driver.DataReader
+			driver.Waker
+			driver.Bus
+		}{s, l, b, d, w, bus}
 	default:
 		return struct{ driver.Store }{s}
 	}

@@ -1,5 +1,5 @@
-// Package chaos makes a [driver.Store] fail, stall and lose replies on demand, so that one can test what a program does
-// then.
+// Package chaos makes a [driver.Store] fail, stall and lose replies on demand. Tests use it to see
+// what a program does then.
 //
 //	faults := chaos.New(memstore.New())
 //	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(faults.Store()))
@@ -10,15 +10,31 @@
 //
 // # Faults
 //
-// A fault is for the operations it names, or for all if it names none, and lasts until [Injector.Heal]. Those of one
-// operation add up, and happen in this order: a Delay, a Stall, then either Fail or the operation itself, whose reply
-// may be lost. With [Injector.Keep] operations are kept, and [Injector.Replay] carries them out again, as copies that
-// arrive late.
+// A fault is for the operations that it names, or for all if it names none. It lasts until
+// [Injector.Heal]. The faults of one operation add up, and happen in this order: a Delay, a
+// Stall, then either Fail or the operation itself, whose reply may be lost. Of Fail and
+// LoseReply, the later one replaces the other.
+//
+// [Injector.Keep] keeps operations. [Injector.Replay] carries them out again, as copies that arrive
+// late.
 //
 // # Abilities
 //
-// A loader finds out by type assertion what a store can do. [Injector.Store] has exactly the abilities of the store
-// within. [Without] and [Bare] take abilities away from any store, to test what a program does on one that is plainer.
+// A loader finds out by type assertion what a store can do. [Injector.Store] has exactly the
+// abilities of the store within. [Without] and [Bare] take abilities away from any store, to test
+// what a program does with a simpler one.
+//
+// # Goroutines
+//
+// The package starts none, and no timer outlives a call. A call that is delayed or stalled waits
+// in its caller's goroutine, until the delay is over, Heal is called, or its context ends. Replay
+// carries out its copies one after the other, in the goroutine of its own caller.
+//
+// # Where to start reading
+//
+// The package knows package driver only, and no particular store. Function run in this file is the
+// way of a call through an Injector. File faulty.go calls it for each operation. File ability.go
+// makes stores with a given set of abilities.
 package chaos
 
 import (
@@ -31,7 +47,7 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// An Op is an operation: a method of a Store or of one of its abilities.
+// An Op is an operation: a method of a Store, or of one of its abilities.
 type Op string
 
 // The operations.
@@ -51,51 +67,51 @@ const (
 	SetMany     Op = "SetMany"
 	GetData     Op = "GetData"
 	GetManyData Op = "GetManyData"
-	Wake        Op = "Wake" // its only fault is not to be told: Fail, Stall and LoseReply all make it so
-	Announce    Op = "Announce"
+	Wake        Op = "Wake" // after Fail, Stall or LoseReply, its channel never receives
+	Publish     Op = "Publish"
 	Subscribe   Op = "Subscribe"
 )
 
 var allOps = []Op{
 	Get, Set, Add, Expire, Delete, Clear, Close, Acquire, Renew, Commit, Abort,
-	GetMany, SetMany, GetData, GetManyData, Wake, Announce, Subscribe,
+	GetMany, SetMany, GetData, GetManyData, Wake, Publish, Subscribe,
 }
 
-// A Call is an operation that somebody has called.
+// A Call is one call of an operation.
 type Call struct {
 	Op   Op
-	Keys []string // in no order for SetMany; the prefix for Clear; nil for Close, Announce and Subscribe
+	Keys []string // SetMany: in no order; Clear: the prefix; Close, Publish, Subscribe: nil
 }
 
-// An Injector gives faults to a store. Its methods are safe for concurrent use, while operations run too. They panic if
-// an operation is named that there is not.
+// An Injector gives faults to a store. Its methods are safe for concurrent use, also while
+// operations run. They panic if they are given an Op that does not exist.
 type Injector struct {
 	store driver.Store
 
-	mu     sync.Mutex // guards the fields below
-	faults map[Op]*fault
-	calls  map[Op]int
-	hook   func(Call)
-	keep   map[Op]bool
-	kept   []copied
-	subs   map[*subscriber]struct{}
+	mu     sync.Mutex               // guards the fields below
+	faults map[Op]*fault            // has every Op
+	calls  map[Op]int               // how often each was called
+	hook   func(Call)               // of Observe, or nil
+	keep   map[Op]bool              // whose calls are kept
+	kept   []keptCall               // in the order of the calls
+	subs   map[*subscriber]struct{} // subscriptions that have not ended
 }
 
-// A fault is what happens to the calls of one operation.
+// A fault is what happens to the calls of one operation. The zero fault is none.
 type fault struct {
 	delay time.Duration
-	stall chan struct{} // closed to let go
-	fail  error
-	lose  error
+	stall chan struct{} // closed by Heal; nil = no stall
+	fail  error         // returned instead of carrying the call out
+	lose  error         // returned instead of the reply; nil if fail is set
 }
 
-// A copied is a call that was kept.
-type copied struct {
+// A keptCall is a call that Keep has kept. do carries it out.
+type keptCall struct {
 	op Op
 	do func(context.Context)
 }
 
-// New returns an Injector for inner, which works as before until a fault is asked for.
+// New returns an Injector for inner. Until a fault is set, its store works as inner does.
 func New(inner driver.Store) *Injector {
 	m := &Injector{
 		faults: map[Op]*fault{}, calls: map[Op]int{}, keep: map[Op]bool{}, subs: map[*subscriber]struct{}{},
@@ -107,24 +123,26 @@ func New(inner driver.Store) *Injector {
 	return m
 }
 
-// Store returns the store with the faults. It has the abilities of the store within, and no others. To close it closes
-// that.
+// Store returns the store with the faults. It has the abilities of the store within, and no others.
+// Closing it closes the store within.
 func (m *Injector) Store() driver.Store { return m.store }
 
-// Fail makes ops return err without being carried out.
+// Fail makes ops return err. They are not carried out.
 func (m *Injector) Fail(err error, ops ...Op) {
 	m.each(ops, func(f *fault) { f.fail, f.lose = err, nil })
 }
 
-// LoseReply makes ops be carried out, and return err.
+// LoseReply makes ops return err. They are carried out.
 func (m *Injector) LoseReply(err error, ops ...Op) {
 	m.each(ops, func(f *fault) { f.fail, f.lose = nil, err })
 }
 
-// Delay makes ops begin d later. One whose context ends meanwhile is not carried out, and returns the context's error.
+// Delay makes ops begin d later. A call whose context ends before that is not carried out, and
+// returns the context's error.
 func (m *Injector) Delay(d time.Duration, ops ...Op) { m.each(ops, func(f *fault) { f.delay = d }) }
 
-// Stall makes ops wait for Heal. One whose context ends meanwhile is not carried out, and returns the context's error.
+// Stall makes ops wait for Heal. A call whose context ends before that is not carried out, and
+// returns the context's error.
 func (m *Injector) Stall(ops ...Op) {
 	m.each(ops, func(f *fault) {
 		if f.stall == nil {
@@ -133,7 +151,7 @@ func (m *Injector) Stall(ops ...Op) {
 	})
 }
 
-// Heal ends the faults of ops. Those that are stalled go on. What is kept stays, and goes on being kept.
+// Heal ends the faults of ops. Stalled calls go on. Kept calls stay, and Keep stays in force.
 func (m *Injector) Heal(ops ...Op) {
 	m.each(ops, func(f *fault) {
 		if f.stall != nil {
@@ -143,8 +161,9 @@ func (m *Injector) Heal(ops ...Op) {
 	})
 }
 
-// Keep keeps the calls of ops from here on, those that a fault keeps from being carried out too, for Replay. Calls of
-// Wake, Subscribe and Close are never kept: they send no command that could come late.
+// Keep keeps all later calls of ops for Replay, also those that a fault stops from being carried
+// out. Calls of Wake, Subscribe and Close are never kept: they send no command that could arrive
+// late.
 func (m *Injector) Keep(ops ...Op) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -153,12 +172,13 @@ func (m *Injector) Keep(ops ...Op) {
 	}
 }
 
-// Replay carries out the calls of ops that were kept, in the order in which they were made, and forgets them. It
-// returns how many there were. No fault, count or hook is for them; what they return is lost.
+// Replay carries out the kept calls of ops, in the order in which they were made, and forgets
+// them. It returns how many there were. Faults, counts and Observe do not apply to them. Their
+// results are dropped.
 func (m *Injector) Replay(ctx context.Context, ops ...Op) int {
 	ops = named(ops)
 	m.mu.Lock()
-	var now, later []copied
+	var now, later []keptCall
 	for _, c := range m.kept {
 		if slices.Contains(ops, c.op) {
 			now = append(now, c)
@@ -174,8 +194,8 @@ func (m *Injector) Replay(ctx context.Context, ops ...Op) int {
 	return len(now)
 }
 
-// Cut ends all subscriptions as the loss of a connection does: each gets an Announcement with Gap, and no more. It must
-// not be called by a subscriber.
+// Cut ends all subscriptions, as the loss of a connection does. Each receives an Invalidation
+// with Gap, and nothing after it. A subscriber must not call Cut.
 func (m *Injector) Cut() {
 	m.mu.Lock()
 	subs := m.subs
@@ -186,7 +206,7 @@ func (m *Injector) Cut() {
 	}
 }
 
-// Calls returns how often ops were called, whatever became of it.
+// Calls returns how often ops were called, whether or not the calls were carried out.
 func (m *Injector) Calls(ops ...Op) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -196,8 +216,9 @@ func (m *Injector) Calls(ops ...Op) (n int) {
 	return n
 }
 
-// Observe makes fn be called with every Call before anything happens to it, in the goroutine of whoever made it, and
-// under no lock: fn may block, and may ask for faults, which this Call then has. Nil ends it.
+// Observe sets a function that is called with every Call, before anything else happens to the
+// call. fn runs in the goroutine of the call and under no lock. It may block. It may also set
+// faults, and they apply to this call. A nil fn ends it.
 func (m *Injector) Observe(fn func(Call)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -213,7 +234,7 @@ func (m *Injector) each(ops []Op, change func(*fault)) {
 	}
 }
 
-// named returns ops, or all of them if there are none.
+// named returns ops, or all operations if ops is empty. It panics if one does not exist.
 func named(ops []Op) []Op {
 	if len(ops) == 0 {
 		return allOps
@@ -226,19 +247,19 @@ func named(ops []Op) []Op {
 	return ops
 }
 
-// fault returns what happens to calls of op now.
+// fault returns the present fault of op.
 func (m *Injector) fault(op Op) fault {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return *m.faults[op]
 }
 
-// arrive counts a call, and keeps do if such calls are kept.
+// arrive counts a call, keeps it if such calls are kept, and calls the hook.
 func (m *Injector) arrive(call Call, do func(context.Context)) {
 	m.mu.Lock()
 	m.calls[call.Op]++
 	if m.keep[call.Op] && !slices.Contains([]Op{Wake, Subscribe, Close}, call.Op) {
-		m.kept = append(m.kept, copied{call.Op, do})
+		m.kept = append(m.kept, keptCall{call.Op, do})
 	}
 	hook := m.hook
 	m.mu.Unlock()
@@ -247,14 +268,16 @@ func (m *Injector) arrive(call Call, do func(context.Context)) {
 	}
 }
 
-// run is a call: do carries it out, and may be called again later.
-func run[T any](ctx context.Context, m *Injector, call Call, do func(context.Context) (T, error)) (T, error) {
+// run takes a call through its faults. do carries the call out. Replay may call do again later.
+func run[T any](
+	ctx context.Context, m *Injector, call Call, do func(context.Context) (T, error),
+) (T, error) {
 	var zero T
 	m.arrive(call, func(ctx context.Context) { _, _ = do(ctx) })
 	if err := m.hold(ctx, call.Op); err != nil {
 		return zero, err
 	}
-	f := m.fault(call.Op) // once more: it may have been healed, or made worse
+	f := m.fault(call.Op) // read again: it may have changed during the wait
 	if f.fail != nil {
 		return zero, f.fail
 	}
@@ -265,7 +288,8 @@ func run[T any](ctx context.Context, m *Injector, call Call, do func(context.Con
 	return v, err
 }
 
-// hold waits as long as a call is delayed and stalled.
+// hold waits while a call is delayed and then stalled. It returns the error of ctx if that ends
+// first.
 func (m *Injector) hold(ctx context.Context, op Op) error {
 	if d := m.fault(op).delay; d > 0 {
 		timer := time.NewTimer(d)

@@ -27,7 +27,7 @@ func TestBareStoreConforms(t *testing.T) {
 	storetest.RunVirtual(t, func(*testing.T) driver.Store { return chaos.Bare(memstore.New()) })
 }
 
-// A full store has all abilities.
+// A full is a store with all abilities.
 type full struct{ *memstore.Store }
 
 func (s full) GetData(ctx context.Context, key string) (driver.Record, error) {
@@ -55,31 +55,31 @@ func has(s driver.Store) (a chaos.Ability) {
 		a |= chaos.Waker
 	}
 	if _, ok := s.(driver.Bus); ok {
-		a |= chaos.Announcer
+		a |= chaos.Bus
 	}
 	return a
 }
 
-func TestStoreHasTheAbilitiesOfTheOneWithin(t *testing.T) {
-	const all = chaos.Leaser | chaos.Batcher | chaos.DataReader | chaos.Waker | chaos.Announcer
+func TestStoreHasTheAbilitiesOfTheStoreWithin(t *testing.T) {
+	const all = chaos.Leaser | chaos.Batcher | chaos.DataReader | chaos.Waker | chaos.Bus
 	for a := range all + 1 {
 		plain := chaos.Without(full{memstore.New()}, a)
 		if got := has(plain); got != all&^a {
 			t.Errorf("Without(%05b) has %05b; want %05b", a, got, all&^a)
 		}
 		if got := has(chaos.New(plain).Store()); got != all&^a {
-			t.Errorf("with faults, Without(%05b) has %05b; want %05b", a, got, all&^a)
+			t.Errorf("New(Without(%05b)).Store() has %05b; want %05b", a, got, all&^a)
 		}
 	}
 	if got := has(chaos.Bare(full{memstore.New()})); got != 0 {
-		t.Errorf("Bare has %05b", got)
+		t.Errorf("Bare has %05b; want none", got)
 	}
 }
 
-// operations are all operations on a store with all abilities, each returning its error.
+// operations returns all operations on a store with all abilities but Wake, which has no error.
 func operations(s driver.Store) map[chaos.Op]func(context.Context) error {
 	r := driver.Record{Data: []byte("data"), TTL: time.Minute}
-	l, b, d, n := s.(driver.Leaser), s.(driver.Batcher), s.(driver.DataReader), s.(driver.Bus)
+	l, b, d, bus := s.(driver.Leaser), s.(driver.Batcher), s.(driver.DataReader), s.(driver.Bus)
 	return map[chaos.Op]func(context.Context) error{
 		chaos.Get:     func(ctx context.Context) error { _, err := s.Get(ctx, "k"); return err },
 		chaos.Set:     func(ctx context.Context) error { return s.Set(ctx, "k", r) },
@@ -98,25 +98,25 @@ func operations(s driver.Store) map[chaos.Op]func(context.Context) error {
 		chaos.GetManyData: func(ctx context.Context) error {
 			return first(d.GetManyData(ctx, []string{"k", "l"}))
 		},
-		chaos.Announce: func(ctx context.Context) error { return n.Publish(ctx, driver.Invalidation{}) },
+		chaos.Publish: func(ctx context.Context) error { return bus.Publish(ctx, driver.Invalidation{}) },
 		chaos.Subscribe: func(ctx context.Context) error {
-			_, err := n.Subscribe(ctx, func(driver.Invalidation) {})
+			_, err := bus.Subscribe(ctx, func(driver.Invalidation) {})
 			return err
 		},
 	}
 }
 
-// first returns the first error of many, of which there are to be two.
+// first returns the first of two errors.
 func first(records []driver.Record, errs []error) error {
 	if len(records) != 2 || len(errs) != 2 {
-		return fmt.Errorf("%d records and %d errors for two keys", len(records), len(errs))
+		return fmt.Errorf("%d records and %d errors; want two of each", len(records), len(errs))
 	}
 	return errs[0]
 }
 
 func ask() driver.Ask { return driver.Ask{Token: token, Lease: time.Minute} }
 
-func TestFaultsStrikeTheOperationsTheyName(t *testing.T) {
+func TestFaultAppliesToTheOperationsItNames(t *testing.T) {
 	faults := map[string]func(*chaos.Injector, ...chaos.Op){
 		"Fail":      func(m *chaos.Injector, ops ...chaos.Op) { m.Fail(errDown, ops...) },
 		"LoseReply": func(m *chaos.Injector, ops ...chaos.Op) { m.LoseReply(errDown, ops...) },
@@ -128,7 +128,7 @@ func TestFaultsStrikeTheOperationsTheyName(t *testing.T) {
 				fault(m, op)
 				for other, call := range operations(m.Store()) {
 					if err := call(t.Context()); errors.Is(err, errDown) != (other == op) {
-						t.Errorf("%s = %v with a fault of %s", other, err, op)
+						t.Errorf("%s = %v with a fault for %s", other, err, op)
 					}
 					if n := m.Calls(other); n != 1 {
 						t.Errorf("Calls(%s) = %d; want 1", other, n)
@@ -142,7 +142,7 @@ func TestFaultsStrikeTheOperationsTheyName(t *testing.T) {
 	}
 }
 
-func TestFaultWithoutNamesStrikesAllUntilHeal(t *testing.T) {
+func TestFaultWithoutNamesAppliesToAllUntilHeal(t *testing.T) {
 	m := chaos.New(full{memstore.New()})
 	m.Fail(errDown)
 	for op, call := range operations(m.Store()) {
@@ -213,7 +213,7 @@ func TestStalledOperationEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestDelayedOperationComesLater(t *testing.T) {
+func TestDelayedOperationBeginsLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chaos.New(memstore.New())
 		m.Delay(time.Second)
@@ -234,7 +234,7 @@ func TestLateCopyIsCarriedOutOnce(t *testing.T) {
 	m.Keep(chaos.Set, chaos.Delete)
 	r := record()
 	wantError(t, "Set", m.Store().Set(t.Context(), "k", r), nil)
-	copy(r.Data, "????") // a copy has what it was called with
+	copy(r.Data, "????") // a kept call has the arguments as they were
 	_, err := m.Store().Delete(t.Context(), "k")
 	wantError(t, "Delete", err, nil)
 	if n := m.Replay(t.Context(), chaos.Set); n != 1 {
@@ -261,7 +261,7 @@ func TestFailedOperationMayBeCarriedOutLate(t *testing.T) {
 	wantData(t, m.Store())
 }
 
-func TestLateCopyOfAcquireGetsAnotherToken(t *testing.T) {
+func TestLateCopyOfAcquireWinsWithAnotherToken(t *testing.T) {
 	m := chaos.New(memstore.New())
 	m.Keep(chaos.Acquire)
 	l := m.Store().(driver.Leaser)
@@ -274,14 +274,14 @@ func TestLateCopyOfAcquireGetsAnotherToken(t *testing.T) {
 	other := ask()
 	other.Token += "-2"
 	if late, err := l.Acquire(t.Context(), "k", other); err != nil || late.State != driver.Busy {
-		t.Errorf("Acquire = %v, %v; want busy with the late copy", late.State, err)
+		t.Errorf("Acquire = %v, %v; want busy, because of the late copy", late.State, err)
 	}
 	if stored, err := l.Commit(t.Context(), "k", claim.Token, record()); err != nil || stored {
 		t.Errorf("Commit = %v, %v; want false", stored, err)
 	}
 }
 
-func TestHookSeesCallsAndMayGiveFaults(t *testing.T) {
+func TestObserveSeesCallsAndMaySetFaults(t *testing.T) {
 	m := chaos.New(memstore.New())
 	var seen []chaos.Call
 	m.Observe(func(c chaos.Call) {
@@ -296,17 +296,19 @@ func TestHookSeesCallsAndMayGiveFaults(t *testing.T) {
 	m.Observe(nil)
 	wantData(t, m.Store())
 	want := []chaos.Call{{Op: chaos.Set, Keys: []string{"k"}}, {Op: chaos.Delete, Keys: []string{"k", "l"}}}
-	if !slices.EqualFunc(seen, want, func(a, b chaos.Call) bool { return a.Op == b.Op && slices.Equal(a.Keys, b.Keys) }) {
-		t.Errorf("saw %v; want %v", seen, want)
+	same := func(a, b chaos.Call) bool { return a.Op == b.Op && slices.Equal(a.Keys, b.Keys) }
+	if !slices.EqualFunc(seen, want, same) {
+		t.Errorf("fn saw %v; want %v", seen, want)
 	}
 }
 
-func TestWakeWithAFaultIsNeverTold(t *testing.T) {
+func TestWakeWithAFaultNeverReceives(t *testing.T) {
 	m := chaos.New(memstore.New())
 	w := m.Store().(driver.Waker)
 	lost := map[string]<-chan struct{}{}
 	for name, fault := range map[string]func(){
-		"Fail": func() { m.Fail(errDown, chaos.Wake) }, "Stall": func() { m.Stall(chaos.Wake) },
+		"Fail":      func() { m.Fail(errDown, chaos.Wake) },
+		"Stall":     func() { m.Stall(chaos.Wake) },
 		"LoseReply": func() { m.LoseReply(errDown, chaos.Wake) },
 	} {
 		fault()
@@ -315,14 +317,14 @@ func TestWakeWithAFaultIsNeverTold(t *testing.T) {
 		lost[name] = ch
 		m.Heal()
 	}
-	told, cancel := w.Wake(t.Context(), "k")
+	woken, cancel := w.Wake(t.Context(), "k")
 	defer cancel()
 	wantError(t, "Set", m.Store().Set(t.Context(), "k", record()), nil)
-	<-told
+	<-woken
 	for name, ch := range lost {
 		select {
 		case <-ch:
-			t.Errorf("%s: told", name)
+			t.Errorf("%s: the channel received", name)
 		default:
 		}
 	}
@@ -331,22 +333,23 @@ func TestWakeWithAFaultIsNeverTold(t *testing.T) {
 func TestCutEndsSubscriptionsWithAGap(t *testing.T) {
 	m := chaos.New(memstore.New())
 	s := m.Store().(driver.Bus)
-	var heard []driver.Invalidation
-	stop, err := s.Subscribe(t.Context(), func(a driver.Invalidation) { heard = append(heard, a) })
+	var received []driver.Invalidation
+	stop, err := s.Subscribe(t.Context(), func(inv driver.Invalidation) { received = append(received, inv) })
 	wantError(t, "Subscribe", err, nil)
-	wantError(t, "Announce", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
+	wantError(t, "Publish", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
 	m.Cut()
 	m.Cut()
-	wantError(t, "Announce", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
+	wantError(t, "Publish", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
 	stop()
-	if len(heard) != 2 || heard[0].Prefix != "p" || !heard[1].Gap {
-		t.Errorf("heard %+v; want the first announcement, and a gap", heard)
+	if len(received) != 2 || received[0].Prefix != "p" || !received[1].Gap {
+		t.Errorf("received %+v; want the first Invalidation, and a Gap", received)
 	}
 }
 
 func TestStoppedSubscriptionIsNotCut(t *testing.T) {
 	m := chaos.New(memstore.New())
-	stop, err := m.Store().(driver.Bus).Subscribe(t.Context(), func(a driver.Invalidation) { t.Errorf("called with %+v", a) })
+	fn := func(inv driver.Invalidation) { t.Errorf("fn was called with %+v", inv) }
+	stop, err := m.Store().(driver.Bus).Subscribe(t.Context(), fn)
 	wantError(t, "Subscribe", err, nil)
 	stop()
 	m.Cut()
@@ -356,9 +359,9 @@ func TestSubscriptionWhoseReplyIsLostIsNotCalled(t *testing.T) {
 	m := chaos.New(memstore.New())
 	s := m.Store().(driver.Bus)
 	m.LoseReply(errDown, chaos.Subscribe)
-	_, err := s.Subscribe(t.Context(), func(a driver.Invalidation) { t.Errorf("called with %+v", a) })
+	_, err := s.Subscribe(t.Context(), func(inv driver.Invalidation) { t.Errorf("fn was called with %+v", inv) })
 	wantError(t, "Subscribe", err, errDown)
-	wantError(t, "Announce", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
+	wantError(t, "Publish", s.Publish(t.Context(), driver.Invalidation{Prefix: "p"}), nil)
 }
 
 func TestUnknownOperationPanics(t *testing.T) {
@@ -379,7 +382,7 @@ func wantError(t *testing.T, op string, err, want error) {
 	}
 }
 
-// wantData checks that "k" has the record.
+// wantData checks that key "k" has record().
 func wantData(t *testing.T, s driver.Store) {
 	t.Helper()
 	if r, err := s.Get(t.Context(), "k"); err != nil || string(r.Data) != "data" {

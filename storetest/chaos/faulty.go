@@ -11,44 +11,59 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A faulty is a store whose calls go through an Injector. It has the methods of all abilities, and is shown only with
-// those that inner has. What it is given is copied, because a call may be repeated when the caller has long gone on.
+// A faulty is a store whose calls go through an Injector. It has the methods of all abilities.
+// compose shows only those that inner has.
+//
+// It copies its arguments, because a kept call may be carried out when its caller has long changed
+// them.
 type faulty struct {
 	inner driver.Store
 	m     *Injector
 }
 
-// on returns a call of op on keys.
+// on returns a Call of op on keys.
 func on(op Op, keys ...string) Call { return Call{op, keys} }
 
 func (f *faulty) Get(ctx context.Context, key string) (driver.Record, error) {
-	return run(ctx, f.m, on(Get, key), func(ctx context.Context) (driver.Record, error) { return f.inner.Get(ctx, key) })
+	return run(ctx, f.m, on(Get, key), func(ctx context.Context) (driver.Record, error) {
+		return f.inner.Get(ctx, key)
+	})
 }
 
 func (f *faulty) Set(ctx context.Context, key string, r driver.Record) error {
 	r.Data = bytes.Clone(r.Data)
-	return run0(ctx, f.m, on(Set, key), func(ctx context.Context) error { return f.inner.Set(ctx, key, r) })
+	return run0(ctx, f.m, on(Set, key), func(ctx context.Context) error {
+		return f.inner.Set(ctx, key, r)
+	})
 }
 
 func (f *faulty) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	r.Data = bytes.Clone(r.Data)
-	return run(ctx, f.m, on(Add, key), func(ctx context.Context) (bool, error) { return f.inner.Add(ctx, key, r) })
+	return run(ctx, f.m, on(Add, key), func(ctx context.Context) (bool, error) {
+		return f.inner.Add(ctx, key, r)
+	})
 }
 
 func (f *faulty) Expire(ctx context.Context, key string, ttl time.Duration) (bool, error) {
-	return run(ctx, f.m, on(Expire, key), func(ctx context.Context) (bool, error) { return f.inner.Expire(ctx, key, ttl) })
+	return run(ctx, f.m, on(Expire, key), func(ctx context.Context) (bool, error) {
+		return f.inner.Expire(ctx, key, ttl)
+	})
 }
 
 func (f *faulty) Delete(ctx context.Context, keys ...string) (int, error) {
 	keys = slices.Clone(keys)
-	return run(ctx, f.m, on(Delete, keys...), func(ctx context.Context) (int, error) { return f.inner.Delete(ctx, keys...) })
+	return run(ctx, f.m, on(Delete, keys...), func(ctx context.Context) (int, error) {
+		return f.inner.Delete(ctx, keys...)
+	})
 }
 
 func (f *faulty) Clear(ctx context.Context, prefix string) (int, error) {
-	return run(ctx, f.m, on(Clear, prefix), func(ctx context.Context) (int, error) { return f.inner.Clear(ctx, prefix) })
+	return run(ctx, f.m, on(Clear, prefix), func(ctx context.Context) (int, error) {
+		return f.inner.Clear(ctx, prefix)
+	})
 }
 
-// Close has no context: a Stall of it ends with Heal only.
+// Close has no context, so only Heal ends a Stall of it.
 func (f *faulty) Close() error {
 	return run0(context.Background(), f.m, on(Close), func(context.Context) error { return f.inner.Close() })
 }
@@ -107,7 +122,8 @@ func (f *faulty) GetManyData(ctx context.Context, keys []string) ([]driver.Recor
 	})
 }
 
-// Wake returns a channel that never receives if the operation has a fault: it has no other way to fail.
+// Wake returns a channel that never receives if the operation has a fault. It has no other way to
+// fail.
 func (f *faulty) Wake(ctx context.Context, key string) (<-chan struct{}, func()) {
 	f.m.arrive(on(Wake, key), nil)
 	if is := f.m.fault(Wake); is.fail != nil || is.lose != nil || is.stall != nil {
@@ -116,19 +132,20 @@ func (f *faulty) Wake(ctx context.Context, key string) (<-chan struct{}, func())
 	return f.inner.(driver.Waker).Wake(ctx, key)
 }
 
-func (f *faulty) Publish(ctx context.Context, a driver.Invalidation) error {
-	a.Keys = slices.Clone(a.Keys)
-	return run0(ctx, f.m, on(Announce), func(ctx context.Context) error {
-		return f.inner.(driver.Bus).Publish(ctx, a)
+func (f *faulty) Publish(ctx context.Context, inv driver.Invalidation) error {
+	inv.Keys = slices.Clone(inv.Keys)
+	return run0(ctx, f.m, on(Publish), func(ctx context.Context) error {
+		return f.inner.(driver.Bus).Publish(ctx, inv)
 	})
 }
 
-// Subscribe keeps the subscription where Cut finds it. One whose reply is lost is stopped: nobody else could.
+// Subscribe notes the subscription for Cut. If the reply is lost, it stops the subscription,
+// since its caller cannot.
 func (f *faulty) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (func(), error) {
 	sub := &subscriber{call: fn}
 	stop := func() {}
 	err := run0(ctx, f.m, on(Subscribe), func(ctx context.Context) error {
-		s, err := f.inner.(driver.Bus).Subscribe(ctx, sub.tell)
+		s, err := f.inner.(driver.Bus).Subscribe(ctx, sub.receive)
 		if err == nil {
 			stop = s
 		}
@@ -152,22 +169,23 @@ func (f *faulty) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (f
 
 // A subscriber is a subscription that can be cut.
 type subscriber struct {
-	mu   sync.Mutex // held during a call
-	call func(driver.Invalidation)
+	mu   sync.Mutex                // held during a call, guards the field below
+	call func(driver.Invalidation) // nil once the subscription has ended
 }
 
-func (s *subscriber) tell(a driver.Invalidation) {
+// receive calls the subscriber, unless the subscription has ended.
+func (s *subscriber) receive(inv driver.Invalidation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.call != nil {
-		s.call(a)
+		s.call(inv)
 	}
 }
 
-// cut makes a Gap the last call.
+// cut ends the subscription with a Gap.
 func (s *subscriber) cut() { s.end(&driver.Invalidation{Gap: true}) }
 
-// end makes last the last call, if it is given.
+// end ends the subscription. If last is not nil, it is the last call.
 func (s *subscriber) end(last *driver.Invalidation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,14 +195,17 @@ func (s *subscriber) end(last *driver.Invalidation) {
 	s.call = nil
 }
 
-// run0 is run of a call that returns an error only.
+// run0 is run for a call that returns an error only.
 func run0(ctx context.Context, m *Injector, call Call, do func(context.Context) error) error {
 	_, err := run(ctx, m, call, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
 	return err
 }
 
-// many is run of a call that returns an error for each key.
-func (f *faulty) many(ctx context.Context, op Op, keys []string, get func(context.Context, []string) ([]driver.Record, []error)) ([]driver.Record, []error) {
+// many is run for a call that returns an error for each key.
+func (f *faulty) many(
+	ctx context.Context, op Op, keys []string,
+	get func(context.Context, []string) ([]driver.Record, []error),
+) ([]driver.Record, []error) {
 	type results struct {
 		records []driver.Record
 		errs    []error
