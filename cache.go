@@ -120,6 +120,7 @@ func (c *engine[K, V]) remoteConfig() remote.Config {
 		NeedsLeft: s.memory != 0 || c.opts.validIf != nil || c.opts.life.sliding,
 		Tags:      c.opts.tags, LateTags: c.opts.tagsFunc != nil, Space: c.tags,
 		Clock: c.clock, Log: c.log,
+		Report: func(ctx context.Context, err error) { _ = c.storeFault(ctx, nil, err) },
 	}
 	if s.memory != 0 {
 		cfg.Memory, cfg.MemoryLife = c.nearMemory(), s.memory
@@ -208,7 +209,6 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	}
 	if e.remote != nil {
 		err = errors.Join(err, e.remote.Close(ctx))
-		openNames.release(e.opts.store.store, e.remote.Names.Prefix())
 	}
 	e.clock.Stop()
 	if err != nil {

@@ -62,27 +62,9 @@ func (c *engine[K, V]) commitToMemory(f *flight.Flight[tier.Key[K], job[K, V]]) 
 	}
 }
 
-// commitToStore seals the flight before it sends anything. Nobody joins from then on, so a caller
-// that begins after an invalidation has returned never waits for this result.
 func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.stored
-	if !s.fetch.Stores() {
-		return c.counted(j.outer, uncached, OutcomeUncached)
-	}
-	leave, err := c.remote.Exclude(s.fetch.Values, s.fetch.Key)
-	if err != nil { // does not happen: these values have no end
-		return c.counted(j.outer, uncached, OutcomeUncached)
-	}
-	defer leave()
-	if !c.flights.Seal(f) {
-		s.fetch.ForEarlier()
-		return c.counted(j.outer, discarded, OutcomeDiscarded)
-	}
-	c.flights.Unseal(f)
-	if f.Kind == flight.Forced {
-		c.forget(&f.Key, s.fetch.Key) // whatever becomes of it: its callers are about to see something newer
-	}
 	res := remote.Result{Data: s.data, Life: r.life, Verdict: r.verdict.forStore()}
 	fate := s.fetch.Commit(&res)
 	if res.Verdict == remote.StaleTags {
@@ -96,10 +78,9 @@ func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) O
 		return c.counted(j.outer, stored, OutcomeStored)
 	case fate == remote.Tombstone && (r.verdict == skip || r.verdict == noTTL):
 		return c.counted(j.outer, skipped, OutcomeSkipped)
-	case fate == remote.Revoked || r.verdict == staleTags:
+	case fate == remote.Revoked || r.verdict == staleTags && fate != remote.Unleased:
 		return c.counted(j.outer, discarded, OutcomeDiscarded)
-	}
-	if s.fetch.Fault != nil && r.fault == nil {
+	case fate != remote.Unleased && s.fetch.Fault != nil && r.fault == nil:
 		r.verdict, r.fault = unfit, c.storeError(s.fetch.Fault)
 	}
 	return c.counted(j.outer, uncached, OutcomeUncached)

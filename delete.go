@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
@@ -40,39 +39,24 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	if e.closed.Load() {
 		return 0, ErrClosed
 	}
-	n, err := e.delete(ctx, places, storeKeys)
-	if err != nil {
-		errs = append(errs, err)
-	}
-	return n, errors.Join(errs...)
-}
-
-// delete deletes places and, over a store, their keys: first in the store, then in memory; then it
-// publishes. The later steps are taken even if the store fails: the command may have been carried
-// out, or may be later.
-func (c *engine[K, V]) delete(ctx context.Context, places []tier.Key[K], storeKeys []string) (n int, err error) {
-	if c.remote == nil {
+	n := 0
+	drop := func() {
 		for i := range places {
-			if c.drop(&places[i], "") {
+			storeKey := ""
+			if e.remote != nil {
+				storeKey = storeKeys[i]
+			}
+			if e.drop(&places[i], storeKey) {
 				n++
 			}
 		}
-		return n, nil
 	}
-	if len(places) == 0 {
-		return 0, nil
+	if e.remote == nil {
+		drop()
+		return n, errors.Join(errs...)
 	}
-	leave, err := c.remote.Exclude(ctx, storeKeys...)
-	if err != nil {
-		return 0, err
-	}
-	defer leave()
-	b := c.remote.NewBudget()
-	n, err = c.remote.Delete(ctx, &b, storeKeys...)
-	for i := range places {
-		c.drop(&places[i], storeKeys[i])
-	}
-	return n, c.published(ctx, nil, err, c.remote.Publish(ctx, &b, storeKeys...))
+	n, err := e.remote.Delete(ctx, storeKeys, drop)
+	return n, errors.Join(append(errs, e.writeError(ctx, nil, err))...)
 }
 
 // DeleteTags removes every entry of this cache that has any of the tags. What it costs does not
@@ -94,14 +78,12 @@ func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	if len(tags) == 0 {
 		return nil
 	}
+	drop := func() { e.dropTags(tags) }
 	if e.remote == nil {
-		e.dropTags(tags)
+		drop()
 		return nil
 	}
-	b := e.remote.NewBudget()
-	err := e.remote.DeleteTags(ctx, &b, tags)
-	e.dropTags(tags)
-	return e.published(ctx, nil, err, e.remote.PublishTags(ctx, &b, tags))
+	return e.writeError(ctx, nil, e.remote.DeleteTags(ctx, tags, drop))
 }
 
 // dropTags invalidates in this process all keys that have one of the tags.
@@ -127,24 +109,8 @@ func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	if e.remote == nil {
 		return e.dropAll(), nil
 	}
-	n, err := e.remote.Clear(ctx)
-	e.dropAll()
-	if late := e.remote.Writing(); err == nil && len(late) > 0 {
-		n, err = e.clearAfter(ctx, late, n)
-	}
-	b := e.remote.NewBudget()
-	return n, e.published(ctx, nil, err, e.remote.PublishAll(ctx, &b))
-}
-
-// clearAfter clears once more after the writes of keys that were under way, in a store that does
-// not order them by leases. n entries were cleared before.
-func (c *engine[K, V]) clearAfter(ctx context.Context, keys []string, n int) (int, error) {
-	if err := c.remote.AwaitWrites(ctx, keys); err != nil {
-		return n, err
-	}
-	more, err := c.remote.Clear(ctx)
-	c.dropAll()
-	return n + more, err
+	n, err := e.remote.Clear(ctx, func() { e.dropAll() })
+	return n, e.writeError(ctx, nil, err)
 }
 
 // dropAll invalidates all keys in this process, and returns how many entries memory had.
@@ -158,28 +124,4 @@ func (c *engine[K, V]) dropAll() int {
 		c.failures.Clear()
 	}
 	return c.mem.Clear()
-}
-
-// published returns the error of a write that was published. That it could not be published is an
-// error only where memory in front of the store is used. Elsewhere it is reported.
-func (c *core) published(ctx context.Context, key any, err, publishErr error) error {
-	if err == nil && publishErr != nil {
-		err = c.writeError(ctx, key, publishErr)
-		if !c.remote.HasMemory() && err != ErrClosed { //nolint:errorlint // a store's error may match it too
-			return nil
-		}
-		return err
-	}
-	return c.writeError(ctx, key, err)
-}
-
-// writeError returns a caller's error of a write over a store.
-func (c *core) writeError(ctx context.Context, key any, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, remote.ErrClosed):
-		return ErrClosed
-	}
-	return c.storeFault(ctx, key, err)
 }

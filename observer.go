@@ -91,10 +91,22 @@ func (c *core) storeFault(ctx context.Context, key any, err error) error {
 
 // storeError returns the *StoreError for a fault of the store. Other errors stay as they are.
 func (c *core) storeError(err error) error {
-	if f, ok := err.(*remote.Fault); ok { //nolint:errorlint // one that is wrapped is another store's
+	switch f, ok := err.(*remote.Fault); { //nolint:errorlint // one that is wrapped is another store's
+	case ok:
 		return &StoreError{Loader: c.name, Op: f.Op, Err: f.Err}
+	case errors.Is(err, remote.ErrClosed):
+		return ErrClosed
+	default:
+		return err
 	}
-	return err
+}
+
+// writeError returns a caller's error of a write over a store, and reports a fault.
+func (c *core) writeError(ctx context.Context, key any, err error) error {
+	if _, ok := err.(*remote.Fault); ok { //nolint:errorlint // see storeError
+		return c.storeFault(ctx, key, err)
+	}
+	return c.storeError(err)
 }
 
 // log writes to the logger, if there is one. A handler that panics harms nobody.

@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/funcname"
 	"github.com/zodiac-go/zodiac/internal/keytext"
+	"github.com/zodiac-go/zodiac/internal/remote"
 )
 
 // A config has the settings of a cache before its types are known. Functions that mention K or V
@@ -107,8 +107,8 @@ func resolve[K comparable, V any](of string, fn any, opts []Option) (settings[K,
 	s.store = c.store
 	if s.store.store != nil && len(c.faults) == 0 {
 		names := s.store.names()
-		if err := openNames.take(s.store.store, names.Prefix()); err != nil {
-			c.fault("WithStore", err)
+		if prefix := names.Prefix(); !remote.Reserve(s.store.store, prefix) {
+			c.fault("WithStore", fmt.Errorf("another open loader has the keys %s… in this store; give each a WithName of its own, or close that one", prefix))
 		}
 	}
 	if len(c.faults) > 0 {
@@ -286,34 +286,4 @@ func (c *config) nameForKeys(fn any) {
 		c.fault("IncludeReceiver", fmt.Errorf("the receiver is %s: its name (%s) is not the same in every program and build; give WithName", unstable, receiver))
 	}
 	s.name += " of " + receiver
-}
-
-// openNames are the names of open loaders over each store. Two loaders of one name would serve each
-// other's values.
-var openNames = nameSet{taken: make(map[openName]bool)}
-
-type nameSet struct {
-	mu    sync.Mutex // guards the field below
-	taken map[openName]bool
-}
-
-type openName struct {
-	store  Store
-	prefix string
-}
-
-func (n *nameSet) take(s Store, prefix string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.taken[openName{s, prefix}] {
-		return fmt.Errorf("another open loader has the keys %s… in this store; give each a WithName of its own, or close that one", prefix)
-	}
-	n.taken[openName{s, prefix}] = true
-	return nil
-}
-
-func (n *nameSet) release(s Store, prefix string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.taken, openName{s, prefix})
 }

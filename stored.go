@@ -195,13 +195,6 @@ func (c *engine[K, V]) describeRecord(v *V, got *remote.Entry) *Entry[V] {
 	case record.Nil:
 		d.Kind = KindNil
 	}
-	d.Tags = recordTagNames(rec)
+	d.Tags = rec.TagNames()
 	return d
-}
-
-func recordTagNames(rec *record.Record) (names []string) {
-	for _, t := range rec.Tags {
-		names = append(names, t.Name)
-	}
-	return names
 }

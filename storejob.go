@@ -14,8 +14,8 @@ import (
 // A storeJob is the part of a job over a store. It is the Owner of the flight's remote.Fetch.
 type storeJob[K comparable, V any] struct {
 	fetch  remote.Fetch
-	c      *core
-	job    *job[K, V]
+	c      *engine[K, V]
+	f      *flight.Flight[tier.Key[K], job[K, V]]
 	full   string // see lookup
 	sinks  []*counters
 	waits  func()
@@ -32,7 +32,7 @@ func (c *engine[K, V]) newStoreJob(l *lookup[K, V], f *flight.Flight[tier.Key[K]
 			Key: l.storeKey, Seen: l.seen, Budget: l.budget,
 			Force: f.Kind == flight.Forced, Aside: f.Kind == flight.Aside,
 		},
-		c: &c.core, job: &f.Job, full: l.full, sinks: l.sinks, waits: l.waits,
+		c: c, f: f, full: l.full, sinks: l.sinks, waits: l.waits,
 	}
 	s.fetch.Owner = s
 	s.fetch.Init()
@@ -46,7 +46,20 @@ func (c *engine[K, V]) newStoreJob(l *lookup[K, V], f *flight.Flight[tier.Key[K]
 func (s *storeJob[K, V]) Usable(e *remote.Entry) bool { return s.c.usableRecord(s.full, s.sinks, e) }
 
 // StoreFailed implements remote.Owner.
-func (s *storeJob[K, V]) StoreFailed(err error) { s.c.storeFault(&s.job.ctx, s.job.key, err) }
+func (s *storeJob[K, V]) StoreFailed(err error) { _ = s.c.storeFault(&s.f.Job.ctx, s.f.Job.key, err) }
+
+// Seal implements remote.Owner. A forced flight then removes what is in memory, whatever becomes of
+// its result: its callers are about to see something newer.
+func (s *storeJob[K, V]) Seal() bool {
+	if !s.c.flights.Seal(s.f) {
+		return false
+	}
+	s.c.flights.Unseal(s.f)
+	if s.fetch.Force {
+		s.c.forget(&s.f.Key, s.fetch.Key)
+	}
+	return true
+}
 
 // Waits implements remote.Owner.
 func (s *storeJob[K, V]) Waits() {

@@ -3,9 +3,9 @@ package zodiac
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
@@ -28,19 +28,21 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 		return false, &SettingError{Of: e.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
 	}
 	for {
-		entry, slide, err := e.readForTouch(ctx, &w)
+		entry, got, err := e.readForTouch(ctx, &w)
 		if entry == nil {
 			return false, err
 		}
 		if err := e.newLife(&w, entry); err != nil {
 			return false, err
 		}
-		if e.remote != nil {
-			return e.touchRecord(ctx, &w, slide)
+		if w.stored != nil {
+			w.stored.Remove = w.noTTL
+			lives, err := w.stored.Touch(ctx, &got, w.life, e.opts.life.slide(w.life))
+			return lives, e.writeError(ctx, key, err)
 		}
 		touched := false
 		e.flights.Change(w.place, w.place.Hash, func() bool {
-			touched = e.touchEntry(&w, entry)
+			touched = e.touch(&w, entry)
 			return false
 		})
 		if touched {
@@ -49,17 +51,20 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 	}
 }
 
-// readForTouch returns the entry that a Touch is about, or nil if there is none of use, and over a
-// store what a use extends its life to.
-func (c *engine[K, V]) readForTouch(ctx context.Context, w *write[K, V]) (e *tier.Entry[K, V], slide time.Duration, err error) {
-	if c.remote == nil {
-		return c.usable(&w.place, nil), 0, nil
+// readForTouch returns the entry that a Touch is about, or nil if there is none that is usable, and
+// over a store its record.
+func (c *engine[K, V]) readForTouch(ctx context.Context, w *write[K, V]) (e *tier.Entry[K, V], got remote.Entry, err error) {
+	if w.stored == nil {
+		return c.usable(&w.place, nil), got, nil
 	}
-	got, err := c.readRecord(ctx, w)
-	if err == nil {
-		e, err = c.decodeEntry(ctx, w, &got)
+	got, err = w.stored.Read(ctx)
+	switch {
+	case errors.Is(err, driver.ErrMiss):
+		return nil, got, nil
+	case err != nil:
+		return nil, got, c.writeError(ctx, w.key, err)
 	}
-	return e, got.Parsed.Slide, noMiss(err)
+	return w.stored.entry, got, nil
 }
 
 // newLife finds out how long an entry is to live from now on.
@@ -71,98 +76,12 @@ func (c *engine[K, V]) newLife(w *write[K, V], e *tier.Entry[K, V]) error {
 	return c.lifetime(w, &e.Value)
 }
 
-// touchEntry gives e its new life, if it is still there. It stays the same entry: a forced fetch
-// that began before still knows it. The caller holds the key's lock of flights.
-func (c *engine[K, V]) touchEntry(w *write[K, V], e *tier.Entry[K, V]) bool {
+// touch gives e its new life in memory, if it is still there. It stays the same entry: a forced
+// fetch that began before still knows it. The caller holds the key's lock of flights.
+func (c *engine[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
 	if w.noTTL {
 		return c.exchange(w, e)
 	}
 	now := c.clock.Now()
 	return c.mem.Touch(&w.place, e, expiry(now, w.life), c.opts.life.slide(w.life), now)
-}
-
-// touchRecord gives a record its new life. slide is what a use extends its life to now.
-func (c *engine[K, V]) touchRecord(ctx context.Context, w *write[K, V], slide time.Duration) (bool, error) {
-	if w.noTTL {
-		return false, c.deleteWritten(ctx, w)
-	}
-	if slides := c.opts.life.slide(w.life); slides != slide {
-		if err := c.reslide(ctx, w, slides); err != nil {
-			return false, noMiss(err)
-		}
-	}
-	there, err := c.remote.Expire(ctx, &w.budget, w.storeKey, w.life)
-	c.forget(&w.place, w.storeKey)
-	return there && err == nil, c.published(ctx, w.key, err, c.remote.Publish(ctx, &w.budget, w.storeKey))
-}
-
-// busyTries is how often a Touch asks for the lease of a key before it takes the holder for a
-// fetch. An Add, an Update or another Touch, which hold it too, are over sooner.
-const busyTries = 5
-
-// reslide changes what a use of a sliding record extends its life to. The error is driver.ErrMiss
-// if there is none. While a fetch of the key runs, reslide changes nothing: the fetch is about to
-// replace the record, and a Touch discards no fetch.
-func (c *engine[K, V]) reslide(ctx context.Context, w *write[K, V], slide time.Duration) error {
-	busy := 0
-	for try := range updateTries {
-		if err := pause(ctx, try); err != nil {
-			return err
-		}
-		state, err := c.tryReslide(ctx, w, slide)
-		if err != nil || state == driver.Won {
-			return err
-		}
-		if state == driver.Busy {
-			busy++
-		}
-		if busy == busyTries {
-			return nil
-		}
-	}
-	return ErrBusy
-}
-
-// tryReslide writes the record once more. If the answer is not Won, another holds the lease, or
-// another write came in between.
-func (c *engine[K, V]) tryReslide(ctx context.Context, w *write[K, V], slide time.Duration) (driver.ClaimState, error) {
-	leave, err := c.remote.Exclude(ctx, w.storeKey)
-	if err != nil {
-		return 0, err
-	}
-	defer leave()
-	got, err := c.readRecord(ctx, w)
-	if err != nil {
-		return 0, err
-	}
-	rec := got.Parsed
-	rec.Slide = slide
-	w.record = driver.Record{Data: rec.AppendTo(nil), TTL: max(shortest, got.Record.TTL), Version: got.Record.Version}
-	if !c.remote.Lends() {
-		return driver.Won, c.resetRecord(ctx, w)
-	}
-	l, state, err := c.remote.TryLock(ctx, &w.budget, w.storeKey, got.Record.Version)
-	defer l.Close()
-	if err != nil || state != driver.Won {
-		return state, c.writeError(ctx, w.key, err)
-	}
-	committed, err := l.Commit(ctx, &w.budget, w.record)
-	if err != nil || committed {
-		return driver.Won, c.writeError(ctx, w.key, err)
-	}
-	return driver.Hit, nil
-}
-
-// resetRecord writes the record once more where nothing tells whether it is still there when that
-// arrives. A record that ends meanwhile must not come back, so it is given its new life first.
-func (c *engine[K, V]) resetRecord(ctx context.Context, w *write[K, V]) error {
-	there, err := c.remote.Expire(ctx, &w.budget, w.storeKey, w.life)
-	switch {
-	case err != nil:
-		return c.writeError(ctx, w.key, err)
-	case !there:
-		return driver.ErrMiss
-	}
-	w.record.TTL = w.life
-	return c.writeError(ctx, w.key, c.remote.Set(ctx, &w.budget, w.storeKey, w.record))
 }

@@ -2,22 +2,15 @@ package zodiac
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
-	"time"
 
-	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
-
-// updateTries is how often Update tries to commit before it gives up.
-const updateTries = 16
 
 // Update replaces the value of key by the result of fn: old is the value, and ok reports whether
 // there is one. An entry that is absent, expired or a None is (zero, false). The result gets the
@@ -67,8 +60,8 @@ func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bo
 		return zero, err
 	}
 	defer c.updates.Leave(id)
-	for try := range updateTries {
-		if err := pause(ctx, try); err != nil {
+	for try := range remote.Tries {
+		if err := remote.Pause(ctx, try); err != nil {
 			return zero, err
 		}
 		value, committed, err := c.tryUpdate(ctx, &w, keepLeft, fn)
@@ -82,31 +75,15 @@ func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bo
 	return zero, ErrBusy
 }
 
-// pause waits a little before a second attempt and longer before every further one, at random, so
-// that two callers that disturb each other separate.
-func pause(ctx context.Context, try int) error {
-	if try == 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(rand.N(time.Millisecond << min(try, 5)))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // tryUpdate is one read, one call of fn, and a commit that fails if anything was written in
 // between.
 func (c *engine[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft bool, fn func(V, bool) (V, error)) (value V, committed bool, err error) {
-	w.created, w.keepLeft, w.given, w.gens = c.clock.Now(), false, setting{}, nil
-	var s snapshot[K, V]
-	if err = c.takeSnapshot(ctx, w, &s); err != nil {
+	w.created, w.keepLeft, w.given = c.clock.Now(), false, setting{}
+	s, err := c.takeSnapshot(ctx, w)
+	defer c.endSnapshot(w, &s)
+	if err != nil {
 		return value, false, err
 	}
-	defer c.endSnapshot(w, &s)
 	old, ok, err := c.oldValue(&s)
 	if err != nil {
 		return value, false, err
@@ -114,11 +91,15 @@ func (c *engine[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft b
 	if value, err = fn(old, ok); err != nil {
 		return value, false, err
 	}
-	w.gens = s.watch.Gens.With(s.late)
+	if s.stored != nil {
+		w.gens = s.stored.Generations()
+	}
 	if w.keepLeft = keepLeft && ok; w.keepLeft {
-		w.slide = s.got.Parsed.Slide
 		if w.given.tags, err = c.givenTags(w.key, &s); err != nil {
 			return value, false, err
+		}
+		if s.stored != nil {
+			w.slide = s.stored.Entry.Parsed.Slide
 		}
 	}
 	if err = c.draft(ctx, w, &value, nil); err != nil {
@@ -128,61 +109,38 @@ func (c *engine[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft b
 	return value, committed, err
 }
 
-// A snapshot is what an Update, or a similar write, has read, and what shows whether anything was
-// written since.
+// A snapshot is what an Update has read, and what shows whether anything was written since.
 type snapshot[K comparable, V any] struct {
 	entry *tier.Entry[K, V] // nil = there is none
-	watch remote.TagWatch   // over a store
 
 	// In memory an entry shows by its identity that it was not replaced. That there was none, and
-	// still is none, does not show that nothing was deleted in between. The flight watch does.
-	flights *flight.Watch
+	// still is none, does not show that nothing was deleted in between. The watch shows that.
+	watch *flight.Watch
 
-	// Over a store.
-	lock  *remote.Lock // nil if the store lends no leases
-	got   remote.Entry
-	there bool               // the key has a record, though perhaps one of no use
-	late  remote.Generations // of the record's tags that are not the loader's own
+	stored *remote.Snapshot // nil in memory
 }
 
-// takeSnapshot reads what a write is to replace. Over a store it takes the lease of the key first.
-// The caller ends the snapshot if there is no error.
-func (c *engine[K, V]) takeSnapshot(ctx context.Context, w *write[K, V], s *snapshot[K, V]) (err error) {
-	if c.remote == nil {
-		s.flights = c.flights.Watch(w.place, w.place.Hash)
+// takeSnapshot reads what an Update is to replace. Over a store it takes the lease of the key first.
+// The caller ends the snapshot, whatever the error.
+func (c *engine[K, V]) takeSnapshot(ctx context.Context, w *write[K, V]) (s snapshot[K, V], err error) {
+	if w.stored == nil {
+		s.watch = c.flights.Watch(w.place, w.place.Hash)
 		s.entry = c.usable(&w.place, nil)
-		return nil
+		return s, nil
 	}
-	w.budget = c.remote.NewBudget()
-	if s.lock, err = c.lock(ctx, w); err != nil {
-		return err
+	s.stored, err = w.stored.Snapshot(ctx)
+	if s.stored.Usable {
+		s.entry = w.stored.entry
 	}
-	// The tags before the value: what is written has their generations, and is as invalid as what it
-	// was made of.
-	if s.watch, err = c.remote.WatchTags(ctx, &w.budget); err == nil {
-		if s.got, err = c.readRecord(ctx, w); err == nil {
-			s.entry, err = c.decodeEntry(ctx, w, &s.got)
-		}
-		err = noMiss(err)
-	} else {
-		err = c.writeError(ctx, w.key, err)
-	}
-	if err != nil {
-		s.lock.Close()
-		return err
-	}
-	s.there = s.got.Record.Version != ""
-	if s.entry != nil {
-		s.late = c.remote.LateTagsOf(&s.got.Parsed)
-	}
-	return nil
+	return s, c.writeError(ctx, w.key, err)
 }
 
 func (c *engine[K, V]) endSnapshot(w *write[K, V], s *snapshot[K, V]) {
-	if s.flights != nil {
+	if s.stored != nil {
+		s.stored.Close()
+	} else {
 		c.flights.Unwatch(w.place, w.place.Hash)
 	}
-	s.lock.Close()
 }
 
 // oldValue returns the value of a snapshot, and whether there is one.
@@ -193,7 +151,7 @@ func (c *engine[K, V]) oldValue(s *snapshot[K, V]) (value V, ok bool, err error)
 	if d := s.entry.Detail(); d != nil && d.None != nil {
 		return value, false, nil
 	}
-	if c.remote != nil { // the snapshot's own copy
+	if s.stored != nil { // a copy of its own
 		return s.entry.Value, true, nil
 	}
 	value, err = c.cloned(s.entry.Value)
@@ -202,8 +160,8 @@ func (c *engine[K, V]) oldValue(s *snapshot[K, V]) (value V, ok bool, err error)
 
 // givenTags returns the tags of the entry that its value does not make.
 func (c *engine[K, V]) givenTags(key K, s *snapshot[K, V]) (names []string, err error) {
-	if c.remote != nil {
-		names = recordTagNames(&s.got.Parsed)
+	if s.stored != nil {
+		names = s.stored.Entry.Parsed.TagNames()
 	} else if d := s.entry.Detail(); d != nil {
 		names = tag.Names(d.Tags)
 	}
@@ -218,52 +176,29 @@ func (c *engine[K, V]) givenTags(key K, s *snapshot[K, V]) (names []string, err 
 
 // replace commits a draft if nothing was written since the snapshot.
 func (c *engine[K, V]) replace(ctx context.Context, w *write[K, V], s *snapshot[K, V]) (committed bool, err error) {
-	if c.remote == nil {
-		err = c.commitBy(w, func() bool {
-			if s.entry != nil {
-				committed = c.exchange(w, s.entry)
-			} else if committed = !s.flights.Void() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
-				c.apply(w)
-			}
-			return committed
-		})
-		return committed, err
-	}
-	if current, err := c.remote.StillCurrent(ctx, &w.budget, s.late, &s.watch); err != nil || !current {
-		return false, c.writeError(ctx, w.key, err)
-	}
-	if w.keepLeft {
-		if w.record.TTL = s.got.Record.TTL; w.record.TTL != Forever {
-			w.record.TTL = max(shortest, w.record.TTL-time.Duration(c.clock.Now()-s.got.Sent))
+	if s.stored != nil {
+		if w.keepLeft {
+			s.stored.KeepLeft(c.clock.Now())
 		}
-		w.record.Version = s.got.Record.Version // the time left is rounded down: a counter that often changes would end early
+		committed, err = s.stored.Replace(ctx)
+		return committed, c.writeError(ctx, w.key, err)
 	}
-	return c.replaceRecord(ctx, w, s)
+	err = c.commitBy(w, func() bool {
+		if s.entry != nil {
+			committed = c.exchange(w, s.entry)
+		} else if committed = !s.watch.Void() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
+			c.apply(w)
+		}
+		return committed
+	})
+	return committed, err
 }
 
 // exchange puts the draft into the place of old, if old is still there and alive. The caller holds
 // the key's lock of flights. Clear does not take that lock, so memory itself has to compare.
 func (c *engine[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
-	if !c.mem.Alive(old) {
+	if !c.mem.Alive(old) || !c.swap(w, old) {
 		return false
-	}
-	if w.noTTL {
-		if !c.mem.Remove(&w.place, old) {
-			return false
-		}
-	} else {
-		now := c.clock.Now()
-		end := expiry(now, w.life)
-		if w.keepLeft {
-			end = old.Expiry()
-			if d := w.entry.Detail(); d != nil && old.Detail() != nil {
-				d.Life.Store(old.Detail().Life.Load())
-			}
-		}
-		w.entry.ExpireAt(end)
-		if !c.mem.Swap(&w.place, old, w.entry, now) {
-			return false
-		}
 	}
 	if c.failures != nil {
 		c.failures.Delete(&w.place)
@@ -271,64 +206,18 @@ func (c *engine[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
 	return true
 }
 
-// lock takes the lease of the key from its holder. It returns nil if the store lends none.
-func (c *engine[K, V]) lock(ctx context.Context, w *write[K, V]) (*remote.Lock, error) {
-	l, err := c.remote.Lock(ctx, &w.budget, w.storeKey)
-	return l, c.writeError(ctx, w.key, err)
-}
-
-// replaceRecord stores the record in place of a snapshot's.
-func (c *engine[K, V]) replaceRecord(ctx context.Context, w *write[K, V], s *snapshot[K, V]) (committed bool, err error) {
-	switch {
-	case w.noTTL && s.lock != nil && !s.lock.End():
-		return false, nil
-	case w.noTTL:
-		err = c.deleteWritten(ctx, w)
-		return err == nil, err
-	case s.lock != nil:
-		if committed, err = s.lock.Commit(ctx, &w.budget, w.record); err == nil && !committed {
-			return false, nil
+func (c *engine[K, V]) swap(w *write[K, V], old *tier.Entry[K, V]) bool {
+	if w.noTTL {
+		return c.mem.Remove(&w.place, old)
+	}
+	now := c.clock.Now()
+	end := expiry(now, w.life)
+	if w.keepLeft {
+		end = old.Expiry()
+		if d := w.entry.Detail(); d != nil && old.Detail() != nil {
+			d.Life.Store(old.Detail().Life.Load())
 		}
-		return committed, c.changed(ctx, w, err)
-	case s.there:
-		err = c.change(ctx, w, func() error { return c.remote.Set(ctx, &w.budget, w.storeKey, w.record) })
-		return err == nil, err
-	default:
-		return c.addRecord(ctx, w)
 	}
-}
-
-// readEntry returns the stored entry that a write is about. The error is driver.ErrMiss if there is
-// none of use.
-func (c *engine[K, V]) readEntry(ctx context.Context, w *write[K, V]) (*tier.Entry[K, V], error) {
-	got, err := c.readRecord(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	return c.decodeEntry(ctx, w, &got)
-}
-
-// readRecord returns the record that a write is about. The error is driver.ErrMiss if there is none
-// of use; the record is then one of no use, or zero.
-func (c *engine[K, V]) readRecord(ctx context.Context, w *write[K, V]) (remote.Entry, error) {
-	got, err := c.remote.ReadLeft(ctx, &w.budget, w.storeKey)
-	switch {
-	case err == nil && !c.usableRecord(w.full, nil, &got):
-		err = driver.ErrMiss
-	case err != nil && !errors.Is(err, driver.ErrMiss):
-		err = c.writeError(ctx, w.key, err)
-	}
-	return got, err
-}
-
-// decodeEntry returns the entry of a record. The error is driver.ErrMiss if its value cannot be
-// decoded.
-func (c *engine[K, V]) decodeEntry(ctx context.Context, w *write[K, V], got *remote.Entry) (*tier.Entry[K, V], error) {
-	e := c.entryOf(&w.place, got)
-	if err := c.decode(&got.Parsed, &e.Value); err != nil {
-		c.count(corrupt, nil)
-		c.fault(ctx, w.key, err)
-		return nil, driver.ErrMiss
-	}
-	return e, nil
+	w.entry.ExpireAt(end)
+	return c.mem.Swap(&w.place, old, w.entry, now)
 }

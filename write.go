@@ -78,7 +78,7 @@ func (c *engine[K, V]) set(ctx context.Context, op string, key K, value V, none 
 	if err != nil {
 		return err
 	}
-	if c.remote == nil && c.opts.keys.Plain && c.opts.life.fn == nil && c.opts.tagsFunc == nil && c.opts.clone == nil {
+	if w.stored == nil && c.opts.keys.Plain && c.opts.life.fn == nil && c.opts.tagsFunc == nil && c.opts.clone == nil {
 		w.now = w.created // no function of users lies between
 	}
 	return c.store(ctx, &w)
@@ -102,11 +102,9 @@ type write[K comparable, V any] struct {
 	entry *tier.Entry[K, V] // in memory
 
 	// Over a store.
-	storeKey, full string
-	record         driver.Record
-	budget         remote.Budget
-	slide          time.Duration      // if keepLeft: see record.Record
-	gens           remote.Generations // of tags, as they were before what the value was made of was read
+	stored *storedWrite[K, V] // nil in memory
+	slide  time.Duration      // if keepLeft: see record.Record
+	gens   remote.Generations // of tags, as they were before what the value was made of was read
 }
 
 func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) }
@@ -123,8 +121,7 @@ func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V]
 		}
 	}
 	if c.remote != nil {
-		w.budget = c.remote.NewBudget()
-		w.storeKey, w.full, err = c.storeKey(&w.place, key, op)
+		w.stored, err = c.newStoredWrite(w.place, key, op)
 	}
 	return w, err
 }
@@ -133,13 +130,16 @@ func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V]
 // functions of options, so it holds no lock.
 func (c *engine[K, V]) draft(ctx context.Context, w *write[K, V], value *V, none error) error {
 	names, err := c.lifeAndTags(w, value, none)
+	if w.stored != nil {
+		w.stored.Remove = w.noTTL
+	}
 	if err != nil || w.noTTL {
 		return err
 	}
 	if err := checkTags(names); err != nil {
 		return c.tagError(w.op, err)
 	}
-	if c.remote != nil {
+	if w.stored != nil {
 		v := *value // is on the heap, since the codec gets a pointer; *value need not be
 		return c.draftRecord(ctx, w, &v, none, names)
 	}
@@ -166,7 +166,7 @@ func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V
 	var tags []record.Tag
 	var err error
 	if len(names) > 0 {
-		if tags, err = c.remote.RecordTags(ctx, &w.budget, w.gens, names); err != nil {
+		if tags, err = c.remote.RecordTags(ctx, &w.stored.Budget, w.gens, names); err != nil {
 			return c.writeError(ctx, w.key, err)
 		}
 	}
@@ -174,8 +174,8 @@ func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V
 	if w.keepLeft {
 		slide = w.slide
 	}
-	w.record = driver.Record{TTL: w.life}
-	w.record.Data, err = c.encode(w.full, w.created, value, none, slide, tags)
+	w.stored.Record = driver.Record{TTL: w.life}
+	w.stored.Record.Data, err = c.encode(w.stored.full, w.created, value, none, slide, tags)
 	return err
 }
 
@@ -234,19 +234,17 @@ func (c *core) tagError(op string, err error) error {
 
 // store commits a draft, whatever the key has.
 func (c *engine[K, V]) store(ctx context.Context, w *write[K, V]) error {
-	if c.remote == nil {
-		return c.commitBy(w, func() bool { c.apply(w); return true })
+	if w.stored != nil {
+		return c.writeError(ctx, w.key, w.stored.Set(ctx))
 	}
-	if w.noTTL {
-		return c.deleteWritten(ctx, w)
-	}
-	return c.change(ctx, w, func() error { return c.remote.Set(ctx, &w.budget, w.storeKey, w.record) })
+	return c.commitBy(w, func() bool { c.apply(w); return true })
 }
 
 // add commits a draft if the key is absent, and reports whether it was.
 func (c *engine[K, V]) add(ctx context.Context, w *write[K, V]) (absent bool, err error) {
-	if c.remote != nil {
-		return c.addToStore(ctx, w)
+	if w.stored != nil {
+		absent, err = w.stored.Add(ctx)
+		return absent, c.writeError(ctx, w.key, err)
 	}
 	err = c.commitBy(w, func() bool {
 		if absent = !c.mem.Alive(c.mem.Find(&w.place)); absent {
@@ -278,74 +276,4 @@ func (c *engine[K, V]) apply(w *write[K, V]) {
 		now = c.clock.Now()
 	}
 	c.put(&w.place, w.entry, w.life, now)
-}
-
-// change sends a command that invalidates the key. Then it drops the key in this process and
-// publishes, whether or not the command has failed: it may have been carried out, or may be later.
-func (c *engine[K, V]) change(ctx context.Context, w *write[K, V], command func() error) error {
-	leave, err := c.remote.Exclude(ctx, w.storeKey)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return c.changed(ctx, w, command())
-}
-
-// changed is the end of change.
-func (c *engine[K, V]) changed(ctx context.Context, w *write[K, V], err error) error {
-	c.drop(&w.place, w.storeKey)
-	return c.published(ctx, w.key, err, c.remote.Publish(ctx, &w.budget, w.storeKey))
-}
-
-func (c *engine[K, V]) deleteWritten(ctx context.Context, w *write[K, V]) error {
-	return c.change(ctx, w, func() error {
-		_, err := c.remote.Delete(ctx, &w.budget, w.storeKey)
-		return err
-	})
-}
-
-// addToStore is add over a store.
-func (c *engine[K, V]) addToStore(ctx context.Context, w *write[K, V]) (bool, error) {
-	if w.noTTL {
-		_, err := c.readEntry(ctx, w)
-		return errors.Is(err, driver.ErrMiss), noMiss(err)
-	}
-	added, err := c.addRecord(ctx, w)
-	if added || err != nil {
-		return added, err
-	}
-	if _, err := c.readEntry(ctx, w); !errors.Is(err, driver.ErrMiss) {
-		return false, err
-	}
-	// The record counts as absent: a tag of it was deleted, or it cannot be read.
-	s := snapshot[K, V]{there: true}
-	if s.lock, err = c.lock(ctx, w); err != nil {
-		return false, err
-	}
-	defer s.lock.Close()
-	if _, err := c.readEntry(ctx, w); !errors.Is(err, driver.ErrMiss) {
-		return false, err
-	}
-	return c.replaceRecord(ctx, w, &s)
-}
-
-// addRecord stores the record if the key has none.
-func (c *engine[K, V]) addRecord(ctx context.Context, w *write[K, V]) (bool, error) {
-	leave, err := c.remote.Exclude(ctx, w.storeKey)
-	if err != nil {
-		return false, err
-	}
-	defer leave()
-	added, err := c.remote.Add(ctx, &w.budget, w.storeKey, w.record)
-	if err == nil && !added {
-		return false, nil
-	}
-	return added, c.changed(ctx, w, err)
-}
-
-func noMiss(err error) error {
-	if errors.Is(err, driver.ErrMiss) {
-		return nil
-	}
-	return err
 }

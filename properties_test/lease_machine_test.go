@@ -498,7 +498,7 @@ func (r *leaseRun) foreign() string {
 func (r *leaseRun) get() string {
 	rec, err := r.store.Get(bg, leaseKey)
 	if there := r.frame.readable(r.now); !there {
-		if !errors.Is(err, zodiac.ErrMiss) {
+		if !errors.Is(err, driver.ErrMiss) {
 			return fmt.Sprintf("Get = %+v, %v; want ErrMiss", rec, err)
 		}
 		return ""

@@ -109,7 +109,7 @@ func (m *machine) asExpected() bool {
 		}
 	}
 	stacks := goroutines()
-	return m.counted() && stacks.with(").runShared(") == flights && stacks.with("flight.(*Flight[...]).Wait(") == waiting && stacks.with(".(*tasks).run.") == 0
+	return m.counted() && stacks.with("(*engine[...]).run(") == flights && stacks.with("flight.(*Flight[...]).Wait(") == waiting && stacks.with(".(*tasks).run.") == 0
 }
 
 // counted reports whether the loader has counted what the model has, as far as the model knows.

@@ -84,6 +84,14 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// TagNames returns the names of the tags, or nil if there are none.
+func (r *Record) TagNames() (names []string) {
+	for _, t := range r.Tags {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // Size returns the length of the binary form.
 func (r *Record) Size() int {
 	n := headSize + stringSize(r.Codec) + len(r.Payload) + sumSize

@@ -34,25 +34,25 @@ func (w *bareWrites) leave(keys []string) {
 	}
 }
 
-// Exclude keeps other writes of keys in this process away until leave is called, if the store
+// exclude keeps other writes of keys in this process away until leave is called, if the store
 // itself does not order them by leases. The error is that of ctx.
-func (c *Client) Exclude(ctx context.Context, keys ...string) (leave func(), err error) {
+func (c *Client) exclude(ctx context.Context, keys ...string) (leave func(), err error) {
 	if c.leaser != nil {
 		return func() {}, nil
 	}
 	return c.bare.enter(ctx, keys...)
 }
 
-// Writing returns the keys that are written at this moment in a store that lends no leases.
-func (c *Client) Writing() []string {
+// writing returns the keys that are written at this moment in a store that lends no leases.
+func (c *Client) writing() []string {
 	if c.leaser != nil {
 		return nil
 	}
 	return c.bare.turns.Entered()
 }
 
-// AwaitWrites waits until the writes of keys that ran when it was called are over.
-func (c *Client) AwaitWrites(ctx context.Context, keys []string) error {
+// awaitWrites waits until the writes of keys that ran when it was called are over.
+func (c *Client) awaitWrites(ctx context.Context, keys []string) error {
 	for _, key := range keys {
 		if err := c.bare.turns.Enter(ctx, key); err != nil {
 			return err

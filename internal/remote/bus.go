@@ -18,19 +18,14 @@ const (
 	tagLetter = "t"
 )
 
-// Publish tells other processes that keys were invalidated. The error is ErrClosed or a *Fault.
-func (c *Client) Publish(ctx context.Context, b *Budget, keys ...string) error {
+// publishKeys tells other processes that keys were invalidated.
+func (c *Client) publishKeys(ctx context.Context, b *Budget, keys ...string) error {
 	return c.publishNames(ctx, b, keyLetter, keys)
 }
 
-// PublishTags tells other processes that tags were deleted.
-func (c *Client) PublishTags(ctx context.Context, b *Budget, names []string) error {
+// publishTags tells other processes that tags were deleted.
+func (c *Client) publishTags(ctx context.Context, b *Budget, names []string) error {
 	return c.publishNames(ctx, b, tagLetter, c.Names.Tags(names))
-}
-
-// PublishAll tells other processes that all keys of the loader were invalidated.
-func (c *Client) PublishAll(ctx context.Context, b *Budget) error {
-	return c.publish(ctx, b, driver.Invalidation{Prefix: c.Names.Prefix()})
 }
 
 func (c *Client) publishNames(ctx context.Context, b *Budget, letter string, keys []string) error {

@@ -34,13 +34,34 @@ const (
 	Stored    Fate = iota
 	Tombstone      // the key is absent, and a tombstone says so to those who wait
 	Revoked        // an invalidation came in between: nothing was written
+	Unleased       // nothing was written, since the flight has no lease
 	NotStored      // nothing was written for another reason
 )
 
-// Commit stores the result of a flight that nobody joins any more. If the result is to be skipped,
-// or is that of a forced fetch and cannot be stored, Commit leaves a tombstone, which removes an old
-// value too. It may change r.Verdict to StaleTags, and set Fault.
+// Commit seals the flight, so that nobody joins it any more, and stores its result. If the result is
+// to be skipped, or is that of a forced fetch and cannot be stored, Commit leaves a tombstone, which
+// removes an old value too. It may change r.Verdict to StaleTags, and set Fault.
+//
+// The seal comes first. A caller that begins after an invalidation has returned then never waits for
+// this result.
 func (f *Fetch) Commit(r *Result) Fate {
+	if f.down || f.unleased {
+		return Unleased
+	}
+	leave, err := f.Client.exclude(f.Values, f.Key)
+	if err != nil { // does not happen: Values never ends
+		return Unleased
+	}
+	defer leave()
+	if !f.Owner.Seal() {
+		f.ForEarlier()
+		return Revoked
+	}
+	return f.commitSealed(r)
+}
+
+// commitSealed is Commit once nobody joins the flight any more.
+func (f *Fetch) commitSealed(r *Result) Fate {
 	fresh := f.checkTags(&r.Verdict)
 	fits := r.Verdict == Storable && f.Fault == nil
 	rec := driver.Record{Data: r.Data, TTL: r.Life}
@@ -67,7 +88,7 @@ func (f *Fetch) Commit(r *Result) Fate {
 	}
 	if f.Force {
 		// A process that does not receive this keeps its entry for as long as WithMemory allows.
-		_ = f.Client.Publish(f.Values, &f.Budget, f.Key)
+		_ = f.Client.publishKeys(f.Values, &f.Budget, f.Key)
 	}
 	if rec.Tombstone {
 		return Tombstone

@@ -63,6 +63,9 @@ type Owner interface {
 	// Usable reports whether a record may be served. It counts what is wrong with it.
 	Usable(*Entry) bool
 
+	// Seal ends the joining of the flight. It returns false if the flight was discarded.
+	Seal() bool
+
 	// StoreFailed is told of a fault that does not keep the flight from going on.
 	StoreFailed(error)
 
@@ -202,7 +205,7 @@ func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (call bool) {
 func (f *Fetch) Watch() {
 	f.called = true
 	if !f.down && !f.Aside {
-		f.tags, f.Fault = f.Client.WatchTags(f.Values, &f.Budget)
+		f.tags, f.Fault = f.Client.watchTags(f.Values, &f.Budget)
 	}
 	f.started = f.Client.Now()
 }
@@ -213,16 +216,13 @@ func (f *Fetch) Called() bool { return f.called }
 // Leased reports whether the flight has the lease.
 func (f *Fetch) Leased() bool { return f.leased }
 
-// Stores reports whether a result may be stored at all: the flight has the lease, or needs none.
-func (f *Fetch) Stores() bool { return !f.down && !f.unleased }
-
 // RecordTags returns the tags called names for the record of the result. If the store fails, it
 // sets Fault.
 func (f *Fetch) RecordTags(names []string) []record.Tag {
 	if len(names) == 0 || f.Aside || f.Fault != nil {
 		return nil
 	}
-	tags, err := f.Client.RecordTags(f.Values, &f.Budget, f.tags.Gens, names)
+	tags, err := f.Client.RecordTags(f.Values, &f.Budget, f.tags.gens, names)
 	f.Fault = err
 	return tags
 }

@@ -153,7 +153,12 @@ func (l *lease) end() (token string, live bool) {
 
 // endLive is end for a caller that is about to write. If another may have the lease, endLive gives
 // it back and returns false.
-func (l *lease) endLive() (token string, live bool) {
+func (l *lease) endLive() bool {
+	_, live := l.endForWrite()
+	return live
+}
+
+func (l *lease) endForWrite() (token string, live bool) {
 	if token, live = l.end(); !live && token != "" {
 		l.abort(token)
 	}
@@ -163,7 +168,7 @@ func (l *lease) endLive() (token string, live bool) {
 // commit stores r under the lease, which ends. It returns false if the lease was revoked or its
 // time is over. send is ask or send. A lease whose commit has no answer is given back.
 func (l *lease) commit(ctx context.Context, b *Budget, r driver.Record, send sender) (bool, error) {
-	token, live := l.endLive()
+	token, live := l.endForWrite()
 	if !live {
 		return false, nil
 	}
@@ -183,8 +188,12 @@ type sender = func(context.Context, *Client, *Budget, func(context.Context) (boo
 // this one.
 func (l *lease) giveUp() { l.c.tasks.run(func() { l.giveBack(l.c.last) }) }
 
-// close ends the lease if it has not ended, and gives it back.
-func (l *lease) close() { l.giveBack(l.give) }
+// close ends the lease if it has not ended, and gives it back. The lease may be nil.
+func (l *lease) close() {
+	if l != nil {
+		l.giveBack(l.give)
+	}
+}
 
 // giveBack is close that uses run to send commands.
 func (l *lease) giveBack(run func(context.Context, func(context.Context))) {

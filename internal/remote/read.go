@@ -91,7 +91,7 @@ func (c *Client) readTagsOf(ctx context.Context, b *Budget, e *Entry) error {
 		if err != nil {
 			return err
 		}
-		e.gens = e.gens.With(gens)
+		e.gens = e.gens.with(gens)
 	}
 	e.compare(e.gens)
 	return nil
@@ -177,7 +177,7 @@ func (c *Client) ReadMany(ctx context.Context, b *Budget, keys []string) (r Batc
 		if err != nil {
 			return r, fault("Get", err)
 		}
-		r.gens = r.gens.With(more)
+		r.gens = r.gens.with(more)
 	}
 	return r, nil
 }

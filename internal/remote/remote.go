@@ -38,6 +38,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -126,6 +127,9 @@ type Config struct {
 
 	Clock *coarse.Clock
 	Log   func(level slog.Level, msg string, args ...any)
+
+	// Report is told of a fault that is about no single key, and that callers do not get.
+	Report func(context.Context, error)
 }
 
 // A Memory is the memory in front of the store. The functions are safe for concurrent use, and do
@@ -154,7 +158,7 @@ type Client struct {
 	moments atomic.Uint64
 }
 
-// New returns a Client. It sends nothing and starts nothing.
+// New returns a Client. It sends nothing and starts nothing. The keys were reserved: see Reserve.
 func New(cfg Config) *Client {
 	c := &Client{Config: cfg}
 	c.leaser, _ = cfg.Store.(driver.Leaser)
@@ -183,6 +187,7 @@ func (c *Client) Close(ctx context.Context) error {
 		c.near.unsubscribe()
 	}
 	c.limits.stop()
+	release(c.Store, c.Names.Prefix())
 	return err
 }
 
@@ -196,8 +201,45 @@ const never Moment = math.MaxUint64
 // Now returns a new Moment, after all that were returned before.
 func (c *Client) Now() Moment { return Moment(c.moments.Add(1)) }
 
-// Lends reports whether the store lends leases.
-func (c *Client) Lends() bool { return c.leaser != nil }
+// openNames are the names of open loaders over each store. Two loaders of one name would serve each
+// other's values.
+var openNames = struct {
+	sync.Mutex // guards the field below
+	taken      map[openName]bool
+}{taken: make(map[openName]bool)}
+
+type openName struct {
+	store  driver.Store
+	prefix string
+}
+
+// Reserve takes the keys that begin with prefix for one loader over a store, until the Client is
+// closed. It returns false if an open loader has them. The store's type is comparable.
+func Reserve(store driver.Store, prefix string) bool {
+	openNames.Lock()
+	defer openNames.Unlock()
+	name := openName{store, prefix}
+	if openNames.taken[name] {
+		return false
+	}
+	openNames.taken[name] = true
+	return true
+}
+
+func release(store driver.Store, prefix string) {
+	openNames.Lock()
+	defer openNames.Unlock()
+	delete(openNames.taken, openName{store, prefix})
+}
+
+// ExpireLater gives the record of key a new time to live in the background. It is for a sliding
+// record that is used.
+func (c *Client) ExpireLater(ctx context.Context, key string, life time.Duration) {
+	c.later(ctx, func(ctx context.Context) {
+		_, err := c.Store.Expire(ctx, key, life)
+		c.breaker.saw(err)
+	})
+}
 
 // breakerChanged logs that the store is no longer used, or used again.
 func (c *Client) breakerChanged(skipped bool) {

@@ -21,8 +21,8 @@ import (
 // Generations are the generations of tags by name. A tag without a generation has an empty one.
 type Generations map[string]string
 
-// With returns the generations of both. Those of more win.
-func (g Generations) With(more Generations) Generations {
+// with returns the generations of both. Those of more win.
+func (g Generations) with(more Generations) Generations {
 	if len(g) == 0 {
 		return more
 	}
@@ -98,14 +98,14 @@ func (c *Client) epoch(ctx context.Context, b *Budget) (string, error) {
 
 // A TagWatch is what was known of tags before a value was made.
 type TagWatch struct {
-	Gens  Generations // of the loader's own tags
+	gens  Generations // of the loader's own tags
 	epoch string      // if entries may have tags that only their values tell
 }
 
-// WatchTags notes the generations that a value made from now on must not outlive.
-func (c *Client) WatchTags(ctx context.Context, b *Budget) (w TagWatch, err error) {
+// watchTags notes the generations that a value made from now on must not outlive.
+func (c *Client) watchTags(ctx context.Context, b *Budget) (w TagWatch, err error) {
 	if len(c.Tags) > 0 {
-		if w.Gens, err = c.ensureGenerations(ctx, b, c.Tags); err != nil {
+		if w.gens, err = c.ensureGenerations(ctx, b, c.Tags); err != nil {
 			return w, fault("GetMany", err)
 		}
 	}
@@ -124,7 +124,7 @@ func (c *Client) RecordTags(ctx context.Context, b *Budget, known Generations, n
 		if err != nil {
 			return nil, fault("GetMany", err)
 		}
-		known = known.With(more)
+		known = known.with(more)
 	}
 	for _, name := range names {
 		tags = append(tags, record.Tag{Name: name, Gen: known[name]})
@@ -135,9 +135,9 @@ func (c *Client) RecordTags(ctx context.Context, b *Budget, known Generations, n
 // current reports whether nothing that was watched has been deleted since. The generations of late
 // tags were read before: whoever deletes a tag changes the epoch first.
 func (c *Client) current(ctx context.Context, b *Budget, w *TagWatch) (bool, error) {
-	if len(w.Gens) > 0 {
+	if len(w.gens) > 0 {
 		now, err := c.readGenerations(ctx, b, c.Tags)
-		if err != nil || !maps.Equal(now, w.Gens) {
+		if err != nil || !maps.Equal(now, w.gens) {
 			return false, err
 		}
 	}
@@ -148,8 +148,8 @@ func (c *Client) current(ctx context.Context, b *Budget, w *TagWatch) (bool, err
 	return now == w.epoch, err
 }
 
-// LateTagsOf returns the generations of a record's tags that are not the loader's own.
-func (c *Client) LateTagsOf(rec *record.Record) Generations {
+// lateTagsOf returns the generations of a record's tags that are not the loader's own.
+func (c *Client) lateTagsOf(rec *record.Record) Generations {
 	gens := make(Generations)
 	for _, t := range rec.Tags {
 		if !slices.Contains(c.Tags, t.Name) {
@@ -159,10 +159,10 @@ func (c *Client) LateTagsOf(rec *record.Record) Generations {
 	return gens
 }
 
-// StillCurrent reports whether none of the tags read, with these generations, has been deleted, nor
+// stillCurrent reports whether none of the tags read, with these generations, has been deleted, nor
 // any tag at all if the watch has an epoch. The loader's own tags need no look: the record that is
 // about to be written has their generations from before the read.
-func (c *Client) StillCurrent(ctx context.Context, b *Budget, read Generations, w *TagWatch) (bool, error) {
+func (c *Client) stillCurrent(ctx context.Context, b *Budget, read Generations, w *TagWatch) (bool, error) {
 	if len(read) > 0 {
 		now, err := c.readGenerations(ctx, b, slices.Collect(maps.Keys(read)))
 		if err != nil || !maps.Equal(now, read) {
@@ -173,12 +173,12 @@ func (c *Client) StillCurrent(ctx context.Context, b *Budget, read Generations, 
 	return ok, fault("GetMany", err)
 }
 
-// DeleteTags makes all records that have one of the tags invalid.
+// renewTags makes all records that have one of the tags invalid.
 //
 // The epoch goes first: a fetch that reads generations between the two steps sees that it moved. A
 // tag without a generation has no valid records and gets no generation. A generation is replaced
 // and not removed: a copy of an Add that arrives late must find the key taken.
-func (c *Client) DeleteTags(ctx context.Context, b *Budget, names []string) error {
+func (c *Client) renewTags(ctx context.Context, b *Budget, names []string) error {
 	renew := func(key string) error {
 		return do(ctx, c, b, func(ctx context.Context) error {
 			return c.Store.Set(ctx, key, driver.Record{Data: []byte(newGeneration()), TTL: driver.Forever})

@@ -2,106 +2,191 @@ package remote
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// The methods in this file send the commands of methods that write. They are sent whether or not
-// the breaker is open. Their errors are ErrClosed or a *Fault: then the command may have been
-// carried out, or may be later. The caller drops the key from memory and publishes, in this order,
-// whether or not the command failed.
-
-// Set stores r under key.
-func (c *Client) Set(ctx context.Context, b *Budget, key string, r driver.Record) error {
-	return fault("Set", do(ctx, c, b, func(ctx context.Context) error { return c.Store.Set(ctx, key, r) }))
+// A Write is what a method such as Set or Update does in the store about one key. Its commands are
+// sent whether or not the breaker is open.
+//
+// Whatever invalidates the key is done in one order: the store, this process, other processes. The
+// later steps are taken even if the store fails: the command may have been carried out, or may be
+// later. The methods return driver.ErrMiss, ErrBusy, ErrClosed, a context's error, or a *Fault.
+type Write struct {
+	Client *Client
+	Owner  WriteOwner
+	Key    string
+	Record driver.Record // to be stored
+	Remove bool          // there is to be no record
+	Budget Budget
 }
 
-// Add stores r if key is absent.
-func (c *Client) Add(ctx context.Context, b *Budget, key string, r driver.Record) (bool, error) {
-	added, err := send(ctx, c, b, func(ctx context.Context) (bool, error) { return c.Store.Add(ctx, key, r) })
-	return added, fault("Add", err)
+// A WriteOwner is the method that writes. Its methods are called on its goroutine.
+type WriteOwner interface {
+	// Usable reports whether a record counts as an entry. It keeps the entry for its own use.
+	Usable(context.Context, *Entry) bool
+
+	// Drop invalidates the key in this process.
+	Drop()
+
+	// Forget removes the key from memory in front of the store, and discards no flight.
+	Forget()
+
+	// StoreFailed is told of a fault that the caller does not get.
+	StoreFailed(context.Context, error)
 }
 
-// Delete removes keys and returns how many records there were.
-func (c *Client) Delete(ctx context.Context, b *Budget, keys ...string) (int, error) {
-	n, err := send(ctx, c, b, func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, keys...) })
-	return n, fault("Delete", err)
-}
-
-// Expire gives the record of key a new time to live, and reports whether there is one.
-func (c *Client) Expire(ctx context.Context, b *Budget, key string, life time.Duration) (bool, error) {
-	there, err := send(ctx, c, b, func(ctx context.Context) (bool, error) { return c.Store.Expire(ctx, key, life) })
-	return there, fault("Expire", err)
-}
-
-// ExpireLater is Expire in the background, for a sliding record that is used.
-func (c *Client) ExpireLater(ctx context.Context, key string, life time.Duration) {
-	c.later(ctx, func(ctx context.Context) {
-		_, err := c.Store.Expire(ctx, key, life)
-		c.breaker.saw(err)
+// Set stores or removes the record, whatever the key holds.
+func (w *Write) Set(ctx context.Context) error {
+	return w.change(ctx, func() error {
+		if w.Remove {
+			return w.delete(ctx)
+		}
+		return w.set(ctx)
 	})
 }
 
-// Clear removes all entries of the loader and returns how many there were. There may be many, so
-// its time is limited by ctx alone.
-func (c *Client) Clear(ctx context.Context) (int, error) {
-	n, err := c.Store.Clear(ctx, c.Names.Prefix())
-	return n, fault("Clear", err)
-}
-
-// A Lock is the lease of a key for a write that depends on what it reads.
-type Lock struct{ lease lease }
-
-// Lock takes the lease of key from its holder. It returns nil if the store lends no leases: then
-// nothing keeps other processes from writing.
-func (c *Client) Lock(ctx context.Context, b *Budget, key string) (*Lock, error) {
-	if c.leaser == nil {
-		return nil, nil
+// Add stores the record if the key is absent, and reports whether it was. A record that does not
+// count as an entry is replaced.
+func (w *Write) Add(ctx context.Context) (absent bool, err error) {
+	if w.Remove {
+		_, err := w.Read(ctx)
+		return errors.Is(err, driver.ErrMiss), noMiss(err)
 	}
-	l, state, err := c.lock(ctx, b, key, "", true)
-	if err == nil && state != driver.Won {
-		err = &Fault{"Acquire", fmt.Errorf("it answered %v to an ask by force", state)}
+	added, err := w.add(ctx)
+	if added || err != nil {
+		return added, err
 	}
-	return l, err
-}
-
-// TryLock asks for the lease of a key whose record has the Version seen. The Lock is valid if the
-// answer is Won. The store lends leases.
-func (c *Client) TryLock(ctx context.Context, b *Budget, key, seen string) (*Lock, driver.ClaimState, error) {
-	return c.lock(ctx, b, key, seen, false)
-}
-
-func (c *Client) lock(ctx context.Context, b *Budget, key, seen string, force bool) (*Lock, driver.ClaimState, error) {
-	l := &Lock{lease{c: c, key: key, values: context.WithoutCancel(ctx)}}
-	a, sent := l.lease.ask(seen, force), time.Now()
-	claim, err := send(ctx, c, b, func(ctx context.Context) (driver.Claim, error) { return c.leaser.Acquire(ctx, key, a) })
+	if _, err := w.Read(ctx); !errors.Is(err, driver.ErrMiss) {
+		return false, err
+	}
+	l, err := w.lock(ctx)
 	if err != nil {
-		l.lease.abort(a.Token)
-		return l, 0, fault("Acquire", err)
+		return false, err
 	}
-	if claim.State == driver.Won {
-		l.lease.grant(claim.Token, sent, a.Lease)
+	defer l.close()
+	if _, err := w.Read(ctx); !errors.Is(err, driver.ErrMiss) {
+		return false, err
 	}
-	return l, claim.State, nil
+	return w.replace(ctx, l, true)
 }
 
-// Commit stores r and ends the lease. It returns false if the lease was revoked or is over.
-func (l *Lock) Commit(ctx context.Context, b *Budget, r driver.Record) (bool, error) {
-	ok, err := l.lease.commit(ctx, b, r, send[bool])
-	return ok, fault("Commit", err)
-}
-
-// End ends the lease, and reports whether the caller may still act under it.
-func (l *Lock) End() (live bool) {
-	_, live = l.lease.endLive()
-	return live
-}
-
-// Close gives the lease back if it has not ended. The Lock may be nil.
-func (l *Lock) Close() {
-	if l != nil {
-		l.lease.close()
+// Read returns the record of the key with its time left. It is driver.ErrMiss if there is none that
+// counts as an entry; the record is then one of no use, or zero.
+func (w *Write) Read(ctx context.Context) (Entry, error) {
+	e, err := w.Client.ReadLeft(ctx, &w.Budget, w.Key)
+	if err == nil && !w.Owner.Usable(ctx, &e) {
+		err = driver.ErrMiss
 	}
+	return e, err
+}
+
+// change runs a command that invalidates the key, and the steps after it.
+func (w *Write) change(ctx context.Context, command func() error) error {
+	leave, err := w.Client.exclude(ctx, w.Key)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return w.changed(ctx, command())
+}
+
+// changed is the end of change. err is the command's.
+func (w *Write) changed(ctx context.Context, err error) error {
+	w.Owner.Drop()
+	return w.published(ctx, err)
+}
+
+// published publishes the key, and returns the error of the write.
+func (w *Write) published(ctx context.Context, err error) error {
+	return w.Client.published(err, w.Client.publishKeys(ctx, &w.Budget, w.Key), func(err error) { w.Owner.StoreFailed(ctx, err) })
+}
+
+// published returns the error of a write that was published. That it could not be published is an
+// error only where memory in front of the store is used. Elsewhere it is reported.
+func (c *Client) published(err, publishErr error, report func(error)) error {
+	if err != nil || publishErr == nil {
+		return err
+	}
+	if c.near == nil && !errors.Is(publishErr, ErrClosed) {
+		report(publishErr)
+		return nil
+	}
+	return publishErr
+}
+
+func (w *Write) set(ctx context.Context) error {
+	return fault("Set", do(ctx, w.Client, &w.Budget, func(ctx context.Context) error { return w.Client.Store.Set(ctx, w.Key, w.Record) }))
+}
+
+func (w *Write) delete(ctx context.Context) error {
+	return fault("Delete", do(ctx, w.Client, &w.Budget, func(ctx context.Context) error {
+		_, err := w.Client.Store.Delete(ctx, w.Key)
+		return err
+	}))
+}
+
+func (w *Write) expire(ctx context.Context, life time.Duration) (bool, error) {
+	there, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (bool, error) { return w.Client.Store.Expire(ctx, w.Key, life) })
+	return there, fault("Expire", err)
+}
+
+// add stores the record if the store has none.
+func (w *Write) add(ctx context.Context) (bool, error) {
+	leave, err := w.Client.exclude(ctx, w.Key)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	added, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (bool, error) { return w.Client.Store.Add(ctx, w.Key, w.Record) })
+	if err == nil && !added {
+		return false, nil
+	}
+	return added, w.changed(ctx, fault("Add", err))
+}
+
+// replace stores or removes the record under a lease. Without one, which is nil if the store lends
+// none, there says whether the key has a record. committed is false if another write came in
+// between.
+func (w *Write) replace(ctx context.Context, l *lease, there bool) (committed bool, err error) {
+	switch {
+	case w.Remove && l != nil && !l.endLive():
+		return false, nil
+	case l != nil && !w.Remove:
+		committed, err = l.commit(ctx, &w.Budget, w.Record, send[bool])
+		if err == nil && !committed {
+			return false, nil
+		}
+		return committed, w.changed(ctx, fault("Commit", err))
+	case w.Remove || there:
+		err = w.Set(ctx)
+		return err == nil, err
+	default:
+		return w.add(ctx)
+	}
+}
+
+func noMiss(err error) error {
+	if errors.Is(err, driver.ErrMiss) {
+		return nil
+	}
+	return err
+}
+
+// Tries is how often a write that others get in the way of is attempted before it is ErrBusy.
+const Tries = 16
+
+// Pause waits a little before a second attempt and longer before every further one, at random, so
+// that two callers that disturb each other separate. Its error is that of ctx.
+func Pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return ctx.Err()
+	}
+	if !sleep(rand.N(time.Millisecond<<min(try, 5)), nil, ctx.Done()) {
+		return ctx.Err()
+	}
+	return nil
 }

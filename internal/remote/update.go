@@ -1,0 +1,93 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+)
+
+// A Snapshot is what an Update has read of its key, and what shows whether anything was written
+// since.
+type Snapshot struct {
+	Entry  Entry // its Record is zero if the key has none
+	Usable bool  // the record counts as an entry
+
+	w     *Write
+	lease *lease // nil if the store lends none
+	watch TagWatch
+	late  Generations // of the record's tags that are not the loader's own
+}
+
+// Snapshot takes the lease of the key from its holder, and reads the key. A store that lends no
+// leases cannot keep other processes from writing. The caller closes the Snapshot.
+func (w *Write) Snapshot(ctx context.Context) (s *Snapshot, err error) {
+	w.Budget = w.Client.NewBudget()
+	s = &Snapshot{w: w}
+	if s.lease, err = w.lock(ctx); err != nil {
+		return s, err
+	}
+	// The tags before the value: what is written has their generations, and so is as invalid as what
+	// it was made of.
+	if s.watch, err = w.Client.watchTags(ctx, &w.Budget); err != nil {
+		return s, err
+	}
+	s.Entry, err = w.Read(ctx)
+	if s.Usable = err == nil; s.Usable {
+		s.late = w.Client.lateTagsOf(&s.Entry.Parsed)
+	}
+	return s, noMiss(err)
+}
+
+// Generations returns the generations of tags that the new record has to have.
+func (s *Snapshot) Generations() Generations { return s.watch.gens.with(s.late) }
+
+// KeepLeft makes the new record end when the old one would have. now is by the clock of memory.
+func (s *Snapshot) KeepLeft(now int64) {
+	r := &s.w.Record
+	if r.TTL = s.Entry.Record.TTL; r.TTL != driver.Forever {
+		r.TTL = max(time.Millisecond, r.TTL-time.Duration(now-s.Entry.Sent))
+	}
+	r.Version = s.Entry.Record.Version // the time left is rounded down: a counter that often changes would end early
+}
+
+// Replace commits the Write if nothing was written and no tag deleted since the Snapshot.
+func (s *Snapshot) Replace(ctx context.Context) (committed bool, err error) {
+	if current, err := s.w.Client.stillCurrent(ctx, &s.w.Budget, s.late, &s.watch); err != nil || !current {
+		return false, err
+	}
+	return s.w.replace(ctx, s.lease, s.Entry.Record.Version != "")
+}
+
+// Close gives the lease back if it has not ended.
+func (s *Snapshot) Close() { s.lease.close() }
+
+// lock takes the lease of the key from its holder. It returns nil if the store lends none.
+func (w *Write) lock(ctx context.Context) (*lease, error) {
+	if w.Client.leaser == nil {
+		return nil, nil
+	}
+	l, state, err := w.ask(ctx, "", true)
+	if err == nil && state != driver.Won {
+		err = &Fault{"Acquire", fmt.Errorf("it answered %v to an ask by force", state)}
+	}
+	return l, err
+}
+
+// ask asks for the lease of the key. The lease is valid if the answer is Won.
+func (w *Write) ask(ctx context.Context, seen string, force bool) (*lease, driver.ClaimState, error) {
+	l := &lease{c: w.Client, key: w.Key, values: context.WithoutCancel(ctx)}
+	a, sent := l.ask(seen, force), time.Now()
+	claim, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (driver.Claim, error) {
+		return w.Client.leaser.Acquire(ctx, w.Key, a)
+	})
+	if err != nil {
+		l.abort(a.Token)
+		return l, 0, fault("Acquire", err)
+	}
+	if claim.State == driver.Won {
+		l.grant(claim.Token, sent, a.Lease)
+	}
+	return l, claim.State, nil
+}
