@@ -11,6 +11,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/remote"
+	"github.com/zodiac-go/zodiac/internal/striped"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
 	"github.com/zodiac-go/zodiac/internal/turnstile"
@@ -32,7 +33,7 @@ type Cache[K comparable, V any] struct {
 // compiled.
 type engine[K comparable, V any] struct {
 	mem     *tier.Tier[K, V]
-	hits    striped
+	hits    striped.Counter
 	flights *flight.Group[tier.Key[K], job[K, V]]
 	core
 
@@ -85,7 +86,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 			name: s.name, observer: s.observer, logger: s.logger, clock: coarse.New(), tags: tag.NewSpace(),
 			codec: s.store.codec, maxBytes: s.store.maxBytes,
 		},
-		hits:    newStriped(),
+		hits:    striped.NewCounter(),
 		flights: flight.NewGroup[tier.Key[K], job[K, V]](overStore),
 		opts:    s,
 	}}
@@ -162,7 +163,7 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 	if state == nil {
 		var hit *tier.Entry[K, V]
 		if hit, absent = e.mem.Hit(key); hit != nil {
-			e.hits.add()
+			e.hits.Add()
 			return hit.Value, nil
 		}
 	}
@@ -178,7 +179,7 @@ func (c *Cache[K, V]) Len() int { return c.made().mem.Len() }
 func (c *Cache[K, V]) Stats() Stats {
 	e := c.made()
 	s := e.counts.stats()
-	s.HitMemory = e.hits.sum()
+	s.HitMemory = e.hits.Sum()
 	s.sum()
 	var dropped uint64
 	s.Evicted, s.Expired, dropped = e.mem.Stats()

@@ -25,12 +25,12 @@ type job[K comparable, V any] struct {
 // begin makes the job of a flight that l begins within others. It is called under the key's lock.
 func (j *job[K, V]) begin(l *lookup[K, V], fetch func(context.Context, K) (V, error), within flight.Link) {
 	j.key, j.fetch, j.outer = l.key, fetch, l.state
-	j.ctx.values, j.ctx.inner, j.ctx.within = l.ctx, l.inner, within
+	j.ctx.Values, j.ctx.inner, j.ctx.within = l.ctx, l.inner, within
 }
 
 // abandon tells the fetch, and other processes, that nobody waits for it any more.
 func (j *job[K, V]) abandon() {
-	j.ctx.cancel()
+	j.ctx.Cancel()
 	if j.stored != nil {
 		j.stored.fetch.GiveUp()
 	}
@@ -123,7 +123,7 @@ func (c *core) acquireError(err error) error {
 // limit ends the flight when its time is over, whether or not the function returns. It returns a
 // function that lifts the limit.
 func (c *engine[K, V]) limit(f *flight.Flight[tier.Key[K], job[K, V]]) (stop func()) {
-	f.Job.ctx.limit(c.opts.fetchTimeout)
+	f.Job.ctx.Limit(c.opts.fetchTimeout)
 	t := time.AfterFunc(c.opts.fetchTimeout, func() { c.giveUp(f) })
 	return func() { t.Stop() }
 }
@@ -250,7 +250,7 @@ func (c *engine[K, V]) finish(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if next := c.flights.Finish(f, err); next != nil {
 		go c.run(next)
 	}
-	f.Job.ctx.cancel()
+	f.Job.ctx.Cancel()
 	if outcome == "" || c.observer == nil && c.logger == nil {
 		c.flights.Returned(f)
 		return

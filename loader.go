@@ -82,7 +82,7 @@ func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	if state == nil {
 		var hit *tier.Entry[K, V]
 		if hit, absent = e.mem.Hit(key); hit != nil {
-			e.hits.add()
+			e.hits.Add()
 			return hit.Value, nil
 		}
 	}

@@ -1,11 +1,6 @@
 package zodiac
 
-import (
-	"math/bits"
-	"runtime"
-	"sync/atomic"
-	"unsafe"
-)
+import "sync/atomic"
 
 // Stats are counts since construction. Nothing resets them. They are read one after the other while
 // calls go on, so the sums hold exactly only at rest.
@@ -80,39 +75,6 @@ func (s *Stats) sum() {
 	s.Fetches = s.Stored + s.Discarded + s.Skipped + s.Uncached + s.FetchErrors
 }
 
-// A striped counts hits. With one counter a hit on two cores would cost twice as much: the cores
-// would take its cache line from each other.
-type striped struct {
-	cells []stripedCell // a power of two
-	shift uint
-}
-
-type stripedCell struct {
-	n atomic.Uint64
-	_ [56]byte
-}
-
-func newStriped() striped {
-	n := min(256, 8<<bits.Len(uint(runtime.GOMAXPROCS(0)-1)))
-	return striped{cells: make([]stripedCell, n), shift: uint(64 - bits.TrailingZeros(uint(n)))}
-}
-
-// add counts one, in a cell chosen by the address of the goroutine's stack. A goroutine keeps to its
-// cell, two goroutines hardly ever meet, and nobody has to ask which core this is.
-func (s *striped) add() {
-	var here byte
-	at := uint64(uintptr(unsafe.Pointer(&here))) >> 11
-	s.cells[at*0x9e3779b97f4a7c15>>s.shift&uint64(len(s.cells)-1)].n.Add(1)
-}
-
-func (s *striped) sum() uint64 {
-	var n uint64
-	for i := range s.cells {
-		n += s.cells[i].n.Load()
-	}
-	return n
-}
-
 func (c *core) count(n counter, sinks []*counters) {
 	c.counts[n].Add(1)
 	for _, s := range sinks {
@@ -121,7 +83,7 @@ func (c *core) count(n counter, sinks []*counters) {
 }
 
 func (c *engine[K, V]) hit(sinks []*counters) {
-	c.hits.add()
+	c.hits.Add()
 	for _, s := range sinks {
 		s[hitMemory].Add(1)
 	}
