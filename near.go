@@ -235,7 +235,7 @@ func (c *engine[K, V]) forget(place *tier.Key[K], key string) {
 func (c *engine[K, V]) dropTags(tags []string) {
 	c.tags.delete(tags)
 	if c.set.tagsFunc != nil || c.hasTag(tags) {
-		c.flights.VoidAll()
+		c.flights.DiscardAll()
 		if c.failures != nil {
 			c.failures.Clear()
 		}
@@ -248,7 +248,7 @@ func (c *engine[K, V]) dropAll() int {
 		c.near.bumpAll()
 	}
 	// Void first: what a fetch stored before, goes below; what begins after may stay.
-	c.flights.VoidAll()
+	c.flights.DiscardAll()
 	if c.failures != nil {
 		c.failures.Clear()
 	}

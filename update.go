@@ -114,7 +114,7 @@ func (c *engine[K, V]) tryUpdate(ctx context.Context, w *write[K, V], keepLeft b
 	err = c.commitBy(w, func() bool {
 		if e != nil {
 			committed = c.replace(w, e)
-		} else if committed = !watch.Void() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
+		} else if committed = !watch.Invalidated() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
 			c.apply(w)
 		}
 		return committed
