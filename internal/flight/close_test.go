@@ -38,7 +38,7 @@ func TestFailAllReachesEveryShard(t *testing.T) {
 	g.Close()
 	g.FailAll(cause, func(f *keyFlight) {
 		if !alive[f] {
-			t.Error("FailAll called each for a flight that was not to end, or twice")
+			t.Error("FailAll called each twice for a flight, or for one that nobody began")
 		}
 		delete(alive, f)
 		if f.Err() != cause || !isClosed(f.done) { //nolint:errorlint // the very error

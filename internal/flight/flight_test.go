@@ -109,7 +109,7 @@ func TestCallerAloneJoinsNoFlightOfOthers(t *testing.T) {
 				k, third, role, err)
 		}
 		if k != Aside && commit(g, third, func() { t.Error("a flight without a slot has written") }) {
-			t.Errorf("%v: two flights were sealed", k)
+			t.Errorf("%v: a flight without a slot was sealed", k)
 		}
 		if shared, lead := join(t, g, "a", 0, Plain, nil); lead != (k != Plain) || shared == third {
 			t.Errorf("Plain Join after Joins(%v) alone has the wrong role or flight; joined the last: %v",

@@ -5,14 +5,14 @@ import (
 	"errors"
 )
 
-// ErrClosed is what Join and Share return after Close.
+// ErrClosed is the error of Join and Share after Close.
 var ErrClosed = errors.New("zodiac: closed")
 
-// ErrCycle is what Join and Share return to a caller within a fetch that would wait for itself.
+// ErrCycle is the error of Join and Share for a caller whose fetch would wait for itself.
 var ErrCycle = errors.New("zodiac: a fetch waits for its own result: it asks its loader, directly or through others, for the key it is fetching")
 
-// A Group holds the flights of one cache. J is the type of what its owner keeps with each flight.
-// Make a Group with [NewGroup]. Its methods are safe for concurrent use.
+// A Group holds the flights of one cache. J is the type of the data that its owner keeps with
+// each flight. Make a Group with [NewGroup]. Its methods are safe for concurrent use.
 //
 // Every method that takes a hash needs the same hash for the same key. The functions passed to
 // methods are called with the lock of the key's shard held: they must be short, and must not call

@@ -14,7 +14,7 @@ import (
 // values. It reports every event that must not happen.
 type herd struct {
 	t      *testing.T
-	nested bool         // some fetches ask for keys, which may be the keys of fetches that wait for them
+	nested bool         // some fetches ask for other keys, or for their own
 	clock  atomic.Int64 // orders arrivals and beginnings of fetches
 	group  *Group[int, herdJob]
 	keys   []herdKey

@@ -38,7 +38,7 @@ func (f *Flight[K, J]) isOver() bool {
 var graph = struct {
 	sync.Mutex // guards the field below; locked after the mutex of a shard
 
-	on map[Node][]Node // what a flight waits for, an element for every wait; no slice is empty
+	on map[Node][]Node // the waits of a flight, an element for each; no slice is empty
 }{on: make(map[Node][]Node)}
 
 // wait notes that the fetch of l waits for f. It notes nothing and returns false if f waits for

@@ -1,9 +1,9 @@
 // Package tier keeps the entries of one cache in memory: a bounded hash map of typed values, with
 // expiry and eviction. A hit takes no lock, allocates nothing and reads no clock.
 //
-// The package owns the entries, the eviction policy and the removal of what has expired. It does
-// not know how values are fetched, who waits for them, or whether there is a store behind it. The
-// only code of users that it runs is the == and the hash of K.
+// The package owns the entries, the eviction policy and the removal of expired entries. It does
+// not know how values are fetched, which callers wait for them, or whether there is a store
+// behind it. The only code of users that it runs is the == and the hash of K.
 //
 // # Structure
 //
@@ -49,8 +49,8 @@
 //   - A stripe never has more entries than its capacity while its mutex is free.
 //   - An entry that was just put is there, whatever the capacity.
 //   - A reader never misses a key that is there throughout its search. table.go says why.
-//   - An entry that is out of the tier links to no other, so whoever holds it keeps no other
-//     alive.
+//   - An entry that is out of the tier links to no other, so a caller that holds it keeps no
+//     other alive.
 //   - Locks are taken in this order: janitor.sweeping, the mutex of one stripe, janitor.mu. No
 //     goroutine locks two stripes at the same time.
 //
@@ -59,7 +59,7 @@
 // The package starts no goroutine. The janitor has one timer, which is armed only while some
 // entry expires. The timer holds the tier weakly: a tier that nobody uses is garbage, even if it
 // was not closed. [Tier.Close] stops the timer and waits for a sweep that runs. The coarse clock
-// belongs to whoever made it.
+// is not the tier's: Close does not stop it.
 //
 // # Where to start reading
 //

@@ -42,8 +42,8 @@ const (
 	ringMask = inWindow | inMain
 	slotMask = ^uint32(1<<slotShift - 1)
 
-	// maxSlots is the largest capacity of a stripe. The state has room for one slot more, because a
-	// new entry is listed before another one goes.
+	// maxSlots is the largest capacity of a stripe. The state has room for one slot more, because
+	// a new entry is listed before another one goes.
 	maxSlots = 1<<(32-slotShift) - 2
 )
 

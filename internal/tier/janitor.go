@@ -119,8 +119,8 @@ func (j *janitor[K, V]) sweep() {
 	j.expect(soonest)
 }
 
-// begin keeps the timer from being armed during a sweep. It returns false if the janitor is
-// stopped.
+// begin keeps the timer from being armed during a sweep, and sets the earliest time of the next
+// one. It returns false if the janitor is stopped.
 func (j *janitor[K, V]) begin(now int64) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -149,8 +149,8 @@ func (j *janitor[K, V]) stop() {
 }
 
 // sweep removes the entries of the stripe that have expired at now. It does so in steps, so that
-// writers can lock the stripe in between. An entry that writers list meanwhile brings
-// roster.soonest up to date itself.
+// writers can lock the stripe in between. roster.soonest is Never at first. Each step lowers it,
+// and so does roster.add for an entry that is listed between two steps.
 func (s *stripe[K, V]) sweep(now int64) {
 	s.mu.Lock()
 	s.roster.soonest = coarse.Never

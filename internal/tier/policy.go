@@ -8,11 +8,13 @@ import "math/rand/v2"
 // of the window, as in ARC (Megiddo and Modha, 2003). A hit does nothing for it but set the seen
 // bit.
 //
-// New entries enter the window. When the window is too large, its oldest entry must go. If its
-// seen bit is set, the bit is cleared and the entry goes round once more. If not, the entry
-// competes with the victim of the main ring, and takes its place if its key was asked for more
-// often. The hand finds the victim: it goes through main from old to young, clears seen bits, and
-// stops at the first entry that had none.
+// New entries enter the window. When the window is too large, its oldest entry leaves it. If its
+// seen bit is set, the bit is cleared and the entry goes round once more. If not, and the stripe
+// is not full, it moves to the main ring. In a full stripe it competes with the victim of the
+// main ring. It takes the place of the victim if its key was asked for more often, and is evicted
+// otherwise. An entry that is not alive is evicted in any case. The hand finds the victim: it
+// goes through main from old to young, clears seen bits, and stops at the first entry that had
+// none.
 //
 // The sketch learns of a key when an entry for it is new, and of uses only when a seen bit is
 // cleared. That gives a better hit ratio than telling it of every hit; both were measured.
@@ -124,9 +126,9 @@ func (p *policy[K, V]) remove(e *Entry[K, V]) {
 	}
 }
 
-// shift takes the oldest entry from the window. The entry goes to main, round once more, or away.
-// newcomer is the new entry, for which room is made. It only ever goes round, so an entry that
-// was just put is there, whatever the capacity.
+// shift takes the oldest entry from the window. The entry goes to main, goes round once more, or
+// is evicted. newcomer is the new entry, for which room is made. It only ever goes round, so an
+// entry that was just put is there, whatever the capacity.
 func (p *policy[K, V]) shift(newcomer *Entry[K, V]) {
 	full := p.window.n+p.main.n > p.capacity
 	e := p.window.tail()
@@ -182,7 +184,7 @@ func (p *policy[K, V]) victim() *Entry[K, V] {
 	}
 }
 
-// evict takes v, an entry of main, away. It leaves a ghost, unless v is spent.
+// evict evicts v, an entry of main. It leaves a ghost, unless v is spent.
 func (p *policy[K, V]) evict(v *Entry[K, V]) {
 	p.remove(v)
 	if !p.spent(v) {

@@ -32,7 +32,7 @@ func (r *ring[K, V]) remove(e *Entry[K, V]) {
 	r.n--
 }
 
-// unlink cuts the links of e, so that whoever still holds e keeps no other entry alive.
+// unlink cuts the links of e, so that a caller that holds e keeps no other entry alive.
 func (e *Entry[K, V]) unlink() {
 	e.next, e.prev = nil, nil
 	e.setRing(0)

@@ -13,13 +13,13 @@ type roster[K comparable, V any] struct {
 	chunks  []*chunk[K, V]
 	free    int   // the first free slot, -1 if there is none; free slots are linked through due
 	n       int   // the number of entries
-	soonest int64 // no entry is due before; may be too early until the next sweep
+	soonest int64 // except during a sweep, no entry is due before; may be too early
 	used    func(listing bool)
 }
 
 // A chunk holds the slots from chunkSize times its number on.
 type chunk[K comparable, V any] struct {
-	soonest int64 // no entry of the chunk is due before; may be too early until the next sweep
+	soonest int64 // no entry of the chunk is due before; may be too early
 	slots   [chunkSize]rosterSlot[K, V]
 }
 
@@ -99,8 +99,9 @@ func (r *roster[K, V]) grow() {
 	r.free = first
 }
 
-// due appends to dead the entries of chunk number ci that have expired at now. It lists the
-// others with their present expiries, where those listed are due, and brings soonest up to date.
+// due appends to dead the entries of chunk number ci that have expired at now. If the listed
+// expiry of an entry is due but the entry has slid, due lists its present expiry. It brings both
+// soonest up to date.
 func (r *roster[K, V]) due(ci int, now int64, dead []*Entry[K, V]) []*Entry[K, V] {
 	c := r.chunks[ci]
 	if c.soonest <= now {

@@ -38,7 +38,8 @@ func (s *stripe[K, V]) touch(
 	return true
 }
 
-// put stores e, if want is nil or the entry of key. It evicts what the policy chooses.
+// put stores e, if want is nil or the entry of key. It evicts the entries that the policy
+// chooses.
 func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
