@@ -91,7 +91,7 @@ func (c *engine[K, V]) dropTags(tags []string) {
 	c.tags.Delete(tags...)
 	own := slices.ContainsFunc(c.labels, func(l *tier.Label) bool { return slices.Contains(tags, l.Name) })
 	if own || c.opts.tagsFunc != nil {
-		c.flights.VoidAll()
+		c.flights.DiscardAll()
 		if c.failures != nil {
 			c.failures.Clear()
 		}
@@ -119,7 +119,7 @@ func (c *engine[K, V]) dropAll() int {
 		c.remote.InvalidateAll()
 	}
 	// Discard first: what a fetch has stored before is removed below, and what begins after may stay.
-	c.flights.VoidAll()
+	c.flights.DiscardAll()
 	if c.failures != nil {
 		c.failures.Clear()
 	}

@@ -186,7 +186,7 @@ func (c *engine[K, V]) replace(ctx context.Context, w *write[K, V], s *snapshot[
 	err = c.commitBy(w, func() bool {
 		if s.entry != nil {
 			committed = c.exchange(w, s.entry)
-		} else if committed = !s.watch.Void() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
+		} else if committed = !s.watch.Invalidated() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
 			c.apply(w)
 		}
 		return committed

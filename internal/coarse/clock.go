@@ -1,15 +1,33 @@
-// Package coarse is the clock of the memory tier: it answers "is this entry certainly alive?" for the price
-// of one atomic load, and otherwise reads the real clock.
+// Package coarse is the clock of the memory tier. For the price of one atomic load it answers
+// whether an entry is certainly alive. Otherwise the caller reads the real clock.
 //
-// A [Clock] holds the time of its last tick. Since that time has passed, the true time is later, but by how
-// much is unknown: a tick may be late. So the coarse time is trusted only while an expiry is more than
-// [Slack] away; nearer than that [Clock.Exact] decides. Boundaries are therefore exact, unless the process was
-// stopped, or its timers starved, for longer than Slack minus [Grain].
+// # How it works
 //
-// There is no goroutine. Ticks are time.AfterFunc callbacks, re-armed only if somebody used the coarse time
-// since the last one. At rest the coarse time reads as beyond every expiry, so that the first use takes the
-// exact way and arms the clock again. The timer is armed by whoever uses the clock: a clock used inside a
-// testing/synctest bubble belongs to that bubble and follows its time.
+// A [Clock] holds the coarse time: the real time of its last tick. The real time is later now.
+// How much later is unknown, because a tick may be late. So the coarse time is trusted only for
+// an expiry that is more than [Slack] after it. [Sure] subtracts Slack from an expiry, and
+// [Clock.Before] compares the result with the coarse time. If the expiry is nearer, [Clock.Exact]
+// decides. So an expiry is exact, unless the process is stopped, or its timers are starved, for
+// longer than Slack minus [Grain]. Then a reader may find an entry alive after its expiry.
+//
+// # Goroutines and timers
+//
+// There is no goroutine. A tick is a callback of one timer. It arms the timer again only if the
+// coarse time was used since the last tick. Otherwise the clock comes to rest. At rest the coarse
+// time is later than every expiry but [Never]. So Before is false, and Exact arms the timer
+// again. [Clock.Stop] ends the ticks for good.
+//
+// The timer is made by the first call of Exact that arms it. So a clock that is used in a bubble
+// of testing/synctest belongs to that bubble, and follows its time.
+//
+// # Invariants
+//
+//   - The coarse time is never later than the real time, except at rest.
+//   - The timer is armed exactly if the clock is not at rest, except while a tick runs.
+//   - A stopped clock is at rest.
+//
+// The package knows nothing of entries: a time is a number of nanoseconds since a clock was made.
+// All of it is in this file.
 package coarse
 
 import (
@@ -22,19 +40,20 @@ import (
 // Grain is the time between two ticks.
 const Grain = 20 * time.Millisecond
 
-// Slack is how far away an expiry must be for the coarse time to be trusted: one Grain between ticks, the
-// rest for ticks that come late on a busy machine.
+// Slack says when the coarse time is trusted: for an expiry that is more than Slack after it. One
+// Grain of Slack is the time between ticks. The rest is for ticks that come late on a busy
+// machine.
 const Slack = 5 * Grain
 
-// Never is the expiry of what does not expire, and its own [Sure].
+// Never is the expiry of an entry that does not expire. Sure(Never) is Never.
 const Never = math.MaxInt64
 
-// atRest is the coarse time while the clock is not armed: later than every expiry but Never, so that only
-// what never expires is certainly alive.
+// atRest is the coarse time while the timer is not armed. It is later than every expiry but
+// Never, so only an entry that never expires is certainly alive.
 const atRest = Never - 1
 
-// Sure returns the time until which something that ends at expiry is certainly alive by the coarse time. Times
-// are in nanoseconds of one Clock.
+// Sure returns the time for [Clock.Before]: as long as the coarse time is before it, the real
+// time is before expiry. Both are in nanoseconds of the same Clock.
 func Sure(expiry int64) int64 {
 	if expiry == Never {
 		return Never
@@ -50,41 +69,42 @@ func Expiry(sure int64) int64 {
 	return sure + int64(Slack)
 }
 
-// A Clock counts nanoseconds since it was made. It is safe for concurrent use. A stopped Clock stays exact
-// and merely loses its cheap way.
+// A Clock counts nanoseconds since it was made. It is safe for concurrent use. A stopped Clock
+// stays exact, but it has no coarse time any more.
 type Clock struct {
-	now  atomic.Int64 // time of the last tick, or atRest
+	now  atomic.Int64 // the coarse time: that of the last tick, or atRest
 	read atomic.Bool  // the coarse time was used since the last tick
-	base time.Time
+	base time.Time    // when the clock was made; never changes
 
-	mu      sync.Mutex // guards the fields below, and now's changes
+	mu      sync.Mutex // guards the fields below, and changes to now
 	timer   *time.Timer
 	stopped bool
 }
 
-// New returns a clock at rest that reads zero now.
+// New returns a Clock at rest. Its time is zero now.
 func New() *Clock {
 	c := &Clock{base: time.Now()}
 	c.now.Store(atRest)
 	return c
 }
 
-// Before reports whether the present is certainly before sure (see [Sure]). False means: ask [Clock.Exact].
+// Before reports whether an expiry is certainly in the future. sure is [Sure] of the expiry. If
+// Before returns false, [Clock.Exact] has the answer.
 func (c *Clock) Before(sure int64) bool {
 	if c.now.Load() >= sure {
 		return false
 	}
-	if !c.read.Load() { // look first: a store on every hit would take the line from the other cores
+	if !c.read.Load() { // a store on every hit would take the cache line from the other cores
 		c.read.Store(true)
 	}
 	return true
 }
 
-// Now returns the exact time and leaves the coarse one alone. Writers use it.
+// Now returns the exact time. It does not arm the timer. Writers use it.
 func (c *Clock) Now() int64 { return int64(time.Since(c.base)) }
 
-// Exact returns the exact time for a reader whose Before was false, and sees to it that the next reader may
-// have the coarse one.
+// Exact returns the exact time, for a reader to whom Before has returned false. At rest it arms
+// the timer, unless the Clock is stopped, so that later readers have the coarse time.
 func (c *Clock) Exact() int64 {
 	if c.now.Load() == atRest {
 		c.arm()
@@ -92,10 +112,11 @@ func (c *Clock) Exact() int64 {
 	return c.Now()
 }
 
-// Time returns the wall-clock time of the clock's instant t, as it was when the clock was made plus t.
+// Time returns the wall-clock time of t: that when the clock was made, plus t. So later changes
+// of the wall clock do not count.
 func (c *Clock) Time(t int64) time.Time { return c.base.Add(time.Duration(t)) }
 
-// Stop ends the ticks for good.
+// Stop ends the ticks for good. It may be called more than once.
 func (c *Clock) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,6 +127,7 @@ func (c *Clock) Stop() {
 	}
 }
 
+// arm sets the coarse time and arms the timer, if the clock is at rest and not stopped.
 func (c *Clock) arm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,6 +143,7 @@ func (c *Clock) arm() {
 	}
 }
 
+// tick is the callback of the timer. It may run after Stop has returned; it has no effect then.
 func (c *Clock) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

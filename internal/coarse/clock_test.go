@@ -13,22 +13,24 @@ import (
 	"pgregory.net/rapid"
 )
 
-// alive is how the tier asks: cheaply if that is certain, else exactly.
+// alive asks as the tier does: first the coarse clock, then the exact one.
 func alive(c *Clock, expiry int64) bool {
 	return c.Before(Sure(expiry)) || expiry == Never || c.Exact() < expiry
 }
 
-// armed reports whether the clock's timer is to fire, and undoes that.
+// armed reports whether the timer of c was armed. It stops the timer.
 func armed(c *Clock) bool { return c.timer != nil && c.timer.Stop() }
 
+// resting reports whether c is at rest.
 func resting(c *Clock) bool { return c.now.Load() == atRest }
 
-// use makes the clock tick.
+// use arms the timer of c.
 func use(c *Clock) { c.Exact() }
 
+// far is an expiry that no test reaches.
 const far = int64(1000 * time.Hour)
 
-func TestANewClockIsAtRestAndReadsZero(t *testing.T) {
+func TestNewClockIsAtRestAndReadsZero(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		if now := c.Now(); now != 0 {
@@ -39,21 +41,21 @@ func TestANewClockIsAtRestAndReadsZero(t *testing.T) {
 			t.Errorf("Now() = %d; want an hour", now)
 		}
 		if !resting(c) || armed(c) {
-			t.Error("a clock ticks that nobody has used")
+			t.Error("an unused clock ticks")
 		}
 	})
 }
 
-func TestAtRestOnlyWhatNeverExpiresIsCertainlyAlive(t *testing.T) {
+func TestAtRestOnlyNeverIsCertainlyAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		for _, expiry := range []int64{0, 1, far, Never - 1, Never - int64(Slack)} {
 			if c.Before(Sure(expiry)) {
-				t.Errorf("Before(Sure(%d)) = true at rest", expiry)
+				t.Errorf("Before(Sure(%d)) = true at rest; want false", expiry)
 			}
 		}
 		if !c.Before(Sure(Never)) {
-			t.Error("Before(Never) = false")
+			t.Error("Before(Sure(Never)) = false; want true")
 		}
 		if !resting(c) || armed(c) {
 			t.Error("Before has armed the clock")
@@ -61,7 +63,7 @@ func TestAtRestOnlyWhatNeverExpiresIsCertainlyAlive(t *testing.T) {
 	})
 }
 
-func TestTheFirstUseArms(t *testing.T) {
+func TestFirstUseArms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		time.Sleep(time.Minute)
@@ -81,10 +83,10 @@ func TestTheFirstUseArms(t *testing.T) {
 	})
 }
 
-func TestAGrainWithoutUseDisarms(t *testing.T) {
+func TestGrainWithoutUseBringsTheClockToRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
-		for range 3 { // once more after each rest
+		for range 3 { // the clock can be used again after each rest
 			use(c)
 			time.Sleep(2*Grain - 1)
 			if resting(c) {
@@ -92,45 +94,46 @@ func TestAGrainWithoutUseDisarms(t *testing.T) {
 			}
 			time.Sleep(2 * time.Nanosecond)
 			if !resting(c) || armed(c) {
-				t.Fatal("ticks on after a grain without use")
+				t.Fatal("not at rest after a grain without use")
 			}
 			time.Sleep(time.Hour)
 			if !resting(c) || armed(c) {
-				t.Fatal("ticks again, unused")
+				t.Fatal("not at rest an hour later, though unused")
 			}
 		}
 	})
 }
 
-func TestAUsedClockTicksOn(t *testing.T) {
+func TestUsedClockTicksOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		use(c)
 		for i := range 1000 {
 			time.Sleep(Grain)
-			synctest.Wait() // the tick comes at this very moment
+			synctest.Wait() // for the tick of this moment
 			if !c.Before(Sure(far)) {
-				t.Fatalf("at rest after %d grains, though used in every one", i+1)
+				t.Fatalf("at rest after %d grains, though used in each", i+1)
 			}
 			if lag := c.Now() - c.now.Load(); lag != 0 {
-				t.Fatalf("the coarse time is %v behind at a tick", time.Duration(lag))
+				t.Fatalf("the coarse time is %v late at a tick; want 0", time.Duration(lag))
 			}
 		}
 	})
 }
 
-// What never expires needs no clock: reading it keeps one that ticks alive, but starts none.
-func TestReadingWhatNeverExpiresDoesNotArm(t *testing.T) {
+// An entry that never expires needs no clock. Reading it keeps a ticking clock from coming to
+// rest, but does not arm one at rest.
+func TestReadingAnEntryThatNeverExpiresDoesNotArm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		for range 10 {
 			if !alive(c, Never) {
-				t.Fatal("what never expires has expired")
+				t.Fatal("alive(Never) = false")
 			}
 			time.Sleep(Grain)
 		}
 		if !resting(c) || armed(c) {
-			t.Error("reading what never expires has armed the clock")
+			t.Error("reading an entry that never expires has armed the clock")
 		}
 	})
 }
@@ -141,28 +144,34 @@ func TestBeforeIsStrict(t *testing.T) {
 		time.Sleep(time.Second)
 		now := c.Exact()
 		if c.Before(now) || !c.Before(now+1) {
-			t.Errorf("at a tick, Before(now), Before(now+1) = %v, %v; want false, true", c.Before(now), c.Before(now+1))
+			t.Errorf("at a tick, Before(now), Before(now+1) = %v, %v; want false, true",
+				c.Before(now), c.Before(now+1))
 		}
 	})
 }
 
 func TestBoundariesAreExact(t *testing.T) {
-	lives := []time.Duration{1, Grain - 1, Grain, Grain + 1, Slack - 1, Slack, Slack + 1, Slack + Grain, time.Second, 24 * time.Hour}
+	lives := []time.Duration{
+		1, Grain - 1, Grain, Grain + 1,
+		Slack - 1, Slack, Slack + 1, Slack + Grain,
+		time.Second, 24 * time.Hour,
+	}
 	for _, life := range lives {
-		for _, reads := range []int{0, 1, 7, 100} { // on the way, so that the clock ticks or rests
+		for _, reads := range []int{0, 1, 7, 100} { // before the expiry, so that the clock ticks or rests
 			synctest.Test(t, func(t *testing.T) {
 				c := New()
 				time.Sleep(12345678)
 				expiry := c.Now() + int64(life)
 				for range reads {
 					if !alive(c, expiry) {
-						t.Fatalf("life %v: dead %v too early", life, time.Duration(expiry-c.Now()))
+						t.Fatalf("life %v: not alive %v before the expiry",
+							life, time.Duration(expiry-c.Now()))
 					}
 					time.Sleep(time.Duration(expiry-c.Now()) / 3)
 				}
 				time.Sleep(time.Duration(expiry-c.Now()) - 1)
 				if !alive(c, expiry) {
-					t.Fatalf("life %v: dead a nanosecond too early", life)
+					t.Fatalf("life %v: not alive a nanosecond before the expiry", life)
 				}
 				time.Sleep(1 * time.Nanosecond)
 				if alive(c, expiry) {
@@ -173,28 +182,29 @@ func TestBoundariesAreExact(t *testing.T) {
 	}
 }
 
-// A tick that is late by as much as Slack leaves room for is no harm.
-func TestALateTickIsNotTrustedTooLong(t *testing.T) {
+// A tick that is late by no more than Slack minus Grain does no harm.
+func TestLateTickIsNotTrustedTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		use(c)
-		if !c.timer.Stop() { // stands for a timer that the machine is too busy to run
+		if !c.timer.Stop() { // like a timer whose callback the machine is too busy to run
 			t.Fatal("not armed")
 		}
 		tick := c.Now()
 		time.Sleep(Slack - 1)
 		for expiry := tick; expiry < tick+2*int64(Slack); expiry += int64(time.Millisecond) {
 			if c.Before(Sure(expiry)) && c.Now() >= expiry {
-				t.Errorf("%v after the last tick: certainly alive, though dead for %v", Slack-1, time.Duration(c.Now()-expiry))
+				t.Errorf("%v after the last tick: Before = true, %v after the expiry",
+					Slack-1, time.Duration(c.Now()-expiry))
 			}
 		}
 		if !c.Before(Sure(c.Now() + int64(Slack))) {
-			t.Error("not certainly alive, though a tick that late still says so")
+			t.Error("Before = false for an expiry that is Slack away; want true")
 		}
 	})
 }
 
-func TestAStoppedClockStaysExact(t *testing.T) {
+func TestStoppedClockStaysExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, c := range map[string]*Clock{"unused": New(), "used": New()} {
 			if name == "used" {
@@ -204,7 +214,8 @@ func TestAStoppedClockStaysExact(t *testing.T) {
 			c.Stop()
 			expiry := c.Now() + int64(time.Second)
 			if !alive(c, expiry) || c.Before(Sure(expiry)) {
-				t.Errorf("%s: a stopped clock does not take the exact way", name)
+				t.Errorf("%s: a stopped clock has a coarse time, or alive is false before the expiry",
+					name)
 			}
 			if !resting(c) || armed(c) {
 				t.Errorf("%s: a stopped clock ticks", name)
@@ -220,15 +231,15 @@ func TestAStoppedClockStaysExact(t *testing.T) {
 	})
 }
 
-// A tick may have begun when Stop is called.
-func TestATickAfterStopDoesNothing(t *testing.T) {
+// A tick may have begun before Stop is called.
+func TestTickAfterStopDoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		use(c)
 		c.Stop()
 		c.tick()
 		if !resting(c) || armed(c) {
-			t.Error("a tick that came after Stop has armed the clock")
+			t.Error("a tick after Stop has armed the clock")
 		}
 	})
 }
@@ -268,19 +279,20 @@ func TestTimeIsTheWallClock(t *testing.T) {
 func TestExpiryUndoesSure(t *testing.T) {
 	for _, expiry := range []int64{math.MinInt64 + int64(Slack), -1, 0, 1, far, Never - 1, Never} {
 		if got := Expiry(Sure(expiry)); got != expiry {
-			t.Errorf("Expiry(Sure(%d)) = %d", expiry, got)
+			t.Errorf("Expiry(Sure(%d)) = %d; want the same", expiry, got)
 		}
 	}
 	if Sure(Never) != Never {
 		t.Errorf("Sure(Never) = %d; want Never", Sure(Never))
 	}
 	if Slack < 2*Grain {
-		t.Errorf("Slack = %v; even a tick on time is a Grain old, and another may be due: want 2×%v", Slack, Grain)
+		t.Errorf("Slack = %v; want at least 2×%v: the last tick may be a Grain old, and the next one late",
+			Slack, Grain)
 	}
 }
 
-// A clock that has come to rest holds nothing and is held by nothing.
-func TestAClockAtRestIsGarbage(t *testing.T) {
+// A clock that has come to rest is garbage when nobody uses it: its timer does not hold it.
+func TestUnusedClockAtRestIsGarbage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		use(c)
@@ -290,23 +302,24 @@ func TestAClockAtRestIsGarbage(t *testing.T) {
 		c = nil //nolint:ineffassign // nobody holds it any more
 		runtime.GC()
 		if w.Value() != nil {
-			t.Error("a clock that nobody uses is kept alive")
+			t.Error("a clock at rest is kept alive")
 		}
 	})
 }
 
-// The law: what is said to be certainly alive is alive, whoever read what before, and whenever. And the clock is worth
-// having: what was read within the last grain, and is far from its end, is certainly alive.
+// The law: if Before says that an expiry is in the future, it is, whatever was read before. And
+// the clock is useful: if the coarse time was used within the last grain, Before is true for an
+// expiry that is far enough away.
 func TestCertainlyAliveIsAlive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
 			clocks := []*Clock{New()}
-			used := map[*Clock]int64{} // when last
+			used := map[*Clock]int64{} // the time of the last use
 			pick := func(t *rapid.T) *Clock { return rapid.SampledFrom(clocks).Draw(t, "clock") }
 			t.Repeat(map[string]func(*rapid.T){
 				"new": func(t *rapid.T) {
 					if len(clocks) == 3 {
-						t.Skip("enough")
+						t.Skip("there are enough clocks")
 					}
 					clocks = append(clocks, New())
 				},
@@ -329,11 +342,13 @@ func TestCertainlyAliveIsAlive(t *testing.T) {
 					expiry := now + int64(someTime(t)) - int64(Slack)
 					sure := c.Before(Sure(expiry))
 					if sure && now >= expiry-int64(Slack)+int64(Grain) {
-						t.Fatalf("certainly alive %v before the end, by a tick that is more than a grain old", time.Duration(expiry-now))
+						t.Fatalf("Before = true %v before the expiry; the last tick is more than a grain old",
+							time.Duration(expiry-now))
 					}
 					last, ok := used[c]
 					if !sure && ok && now-last < int64(Grain) && expiry-now > int64(Slack+Grain) {
-						t.Fatalf("not certainly alive %v before the end, %v after the last use", time.Duration(expiry-now), time.Duration(now-last))
+						t.Fatalf("Before = false %v before the expiry, %v after the last use",
+							time.Duration(expiry-now), time.Duration(now-last))
 					}
 					if sure {
 						used[c] = now
@@ -342,7 +357,8 @@ func TestCertainlyAliveIsAlive(t *testing.T) {
 				"": func(t *rapid.T) {
 					for _, c := range clocks {
 						if now := c.now.Load(); now != atRest && (now > c.Now() || c.Now()-now > int64(Grain)) {
-							t.Fatalf("the coarse time is %d at %d", now, c.Now())
+							t.Fatalf("the coarse time is %d at %d; want at most a grain before",
+								now, c.Now())
 						}
 					}
 				},
@@ -351,14 +367,17 @@ func TestCertainlyAliveIsAlive(t *testing.T) {
 	})
 }
 
-// someTime draws durations around those that matter.
+// someTime draws a duration close to one that matters.
 func someTime(t *rapid.T) time.Duration {
-	around := rapid.SampledFrom([]time.Duration{0, Grain, 2 * Grain, Slack - Grain, Slack, Slack + Grain, 2 * Slack, time.Hour}).Draw(t, "around")
+	around := rapid.SampledFrom([]time.Duration{
+		0, Grain, 2 * Grain, Slack - Grain, Slack, Slack + Grain, 2 * Slack, time.Hour,
+	}).Draw(t, "around")
 	off := rapid.SampledFrom([]time.Duration{-1, 0, 1, time.Millisecond, Grain / 2}).Draw(t, "off")
 	return max(1, around+off)
 }
 
-// Many readers at once, each at its own pace, in a time that stands still while they run: boundaries stay exact.
+// Many readers read at the same time, each at its own pace. The time of the bubble stands still
+// while they run, so they can tell exactly whether an entry is alive.
 func TestManyReadersAgreeOnTheBoundary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
@@ -370,7 +389,8 @@ func TestManyReadersAgreeOnTheBoundary(t *testing.T) {
 					before := c.Now()
 					ok := alive(c, expiry)
 					if want := before < expiry; ok != want {
-						t.Errorf("alive = %v, %v before the end", ok, time.Duration(expiry-before))
+						t.Errorf("alive = %v, %v before the expiry",
+							ok, time.Duration(expiry-before))
 						return
 					}
 					if !ok {

@@ -2,20 +2,26 @@ package flight
 
 import "sync"
 
-// A Link is a flight within whose function a caller runs: what the function's context carries. nil means within none.
+// A Link says that a caller runs within a fetch. The context that the fetch function gets carries
+// it. A nil Link stands for a caller that runs within none.
 type Link struct {
-	Flight Node  // a *Flight, of any Group
-	Up     *Link // the flight within whose function that one began, or nil
+	Flight Node  // the flight of that fetch: a *Flight, of any Group
+	Up     *Link // the fetch within which that one was begun, or nil
 }
 
-// A Node is a *Flight, whatever its types.
+// A Node is a *Flight of any types.
 type Node interface {
 	isOver() bool
 	isFor(shard, key any) bool
 }
 
-func (f *Flight[K, J]) isFor(shard, key any) bool { return any(f.shard) == shard && any(f.Key) == key }
+// isFor reports whether f is a flight of key in that shard.
+func (f *Flight[K, J]) isFor(shard, key any) bool {
+	return any(f.shard) == shard && any(f.Key) == key
+}
 
+// isOver reports whether f is over. It needs no lock of a shard, so it may be asked about flights
+// of any shard and any Group.
 func (f *Flight[K, J]) isOver() bool {
 	select {
 	case <-f.done:
@@ -25,16 +31,18 @@ func (f *Flight[K, J]) isOver() bool {
 	}
 }
 
-// graph says which flights cannot end before which others: a function waits for the flights it asks for, and a forced flight
-// that has not started for the one that runs. It spans all Groups, since functions ask other loaders. It is used only by
-// callers within a function and for waiting flights, so most misses never come here.
+// graph says which flights cannot end before which others. A fetch waits for the flights that its
+// function asks for. A waiting flight waits for the forced one before it. The graph spans all
+// Groups of the process, because a fetch function may ask other loaders. Only callers within a
+// fetch and waiting flights use it, so most misses never lock it.
 var graph = struct {
-	sync.Mutex // guards the field below; taken after a shard's
-	on         map[Node][]Node
+	sync.Mutex // guards the field below; locked after the mutex of a shard
+
+	on map[Node][]Node // the waits of a flight, an element for each; no slice is empty
 }{on: make(map[Node][]Node)}
 
-// wait notes that the function the caller runs in waits for f. It returns false, and notes nothing, if f waits for that
-// function, directly or through others.
+// wait notes that the fetch of l waits for f. It notes nothing and returns false if f waits for
+// that fetch, directly or through others.
 func (l *Link) wait(f Node) bool {
 	if l == nil {
 		return true
@@ -48,7 +56,7 @@ func (l *Link) wait(f Node) bool {
 	return true
 }
 
-// isFor reports whether the caller runs in a flight of the key, at any depth.
+// isFor reports whether the caller runs within a fetch of key, at any depth.
 func (l *Link) isFor(shard, key any) bool {
 	for ; l != nil; l = l.Up {
 		if l.Flight.isFor(shard, key) {
@@ -58,7 +66,8 @@ func (l *Link) isFor(shard, key any) bool {
 	return false
 }
 
-// waitBehind is wait for a new flight f that starts when forced has ended.
+// waitBehind is wait for a new flight f whose fetch starts when forced is over. It notes that f
+// waits for forced too, also if l is nil.
 func (l *Link) waitBehind(f, forced Node) bool {
 	graph.Lock()
 	defer graph.Unlock()
@@ -72,18 +81,18 @@ func (l *Link) waitBehind(f, forced Node) bool {
 	return true
 }
 
-// Waited takes back what Join noted for this caller's wait for f.
+// Waited takes back the wait for f that Join or Share noted for this caller. l may be nil.
 func (l *Link) Waited(f Node) {
 	if l != nil {
 		forget(l.Flight, f)
 	}
 }
 
-// forget takes back one wait.
-func forget(who, f Node) {
+// forget takes back one wait of waiter for f.
+func forget(waiter, f Node) {
 	graph.Lock()
 	defer graph.Unlock()
-	on := graph.on[who]
+	on := graph.on[waiter]
 	for i, g := range on {
 		if g == f {
 			on[i] = on[len(on)-1]
@@ -93,14 +102,15 @@ func forget(who, f Node) {
 		}
 	}
 	if len(on) == 0 {
-		delete(graph.on, who)
+		delete(graph.on, waiter)
 		return
 	}
-	graph.on[who] = on
+	graph.on[waiter] = on
 }
 
-// leads reports whether f is, or waits for, the flight to. seen are flights that do not. One that is over waits for nothing,
-// though its function may, for nobody.
+// leads reports whether f is to, or waits for it. A flight that is over waits for nothing, though
+// its fetch may run on for nobody. seen holds the flights that were searched in vain. Without it,
+// the search would follow every path through the graph.
 func leads(f, to Node, seen map[Node]bool) bool {
 	if f == to {
 		return true

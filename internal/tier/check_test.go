@@ -8,7 +8,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
-// What the tests know of how the tier is used is here, and of how it is made: the rest is about behaviour.
+// This file knows how a Tier is used and what it is made of. The other files test behaviour.
 
 type (
 	intTier  = Tier[int, int]
@@ -19,7 +19,7 @@ func newTier(capacity int) *intTier { return New[int, int](capacity, false, fals
 
 func newTextTier(capacity int) *intTier { return New[int, int](capacity, true, false, coarse.New()) }
 
-// An extra is what the tests give a Detail.
+// An extra holds what the tests put into a Detail.
 type extra struct {
 	Life time.Duration
 	None error
@@ -27,7 +27,8 @@ type extra struct {
 	Tags []Tag
 }
 
-// entryOf makes an entry that expires at expiry and has d, if that is anything at all.
+// entryOf returns an entry that expires at expiry. It has a Detail with d in it, unless d is
+// zero.
 func entryOf[K comparable, V any](t *Tier[K, V], key Key[K], value V, expiry int64, d extra) *Entry[K, V] {
 	e := t.NewEntry(&key, t.clock.Now(), d.Life != 0 || d.None != nil || d.Nil || d.Tags != nil)
 	e.Value = value
@@ -43,12 +44,12 @@ func store[K comparable, V any](t *Tier[K, V], key Key[K], e *Entry[K, V]) {
 	t.Put(&key, e, t.clock.Now())
 }
 
-// put stores what never expires.
+// put stores an entry that never expires.
 func put[K comparable, V any](t *Tier[K, V], key K, value V) *Entry[K, V] {
 	return putFor(t, key, value, 0)
 }
 
-// putFor stores what expires after life, or never.
+// putFor stores an entry that expires after life, or never if life is 0.
 func putFor[K comparable, V any](t *Tier[K, V], key K, value V, life time.Duration) *Entry[K, V] {
 	expiry := int64(coarse.Never)
 	if life > 0 {
@@ -71,7 +72,7 @@ func remove[K comparable, V any](t *Tier[K, V], key K) bool {
 	return t.Delete(&k)
 }
 
-// keyOf returns the key that an entry was stored under.
+// keyOf returns the Key that e was stored under.
 func keyOf[K comparable, V any](t *Tier[K, V], e *Entry[K, V]) Key[K] {
 	if t.text {
 		return t.Text(e.Detail().Text)
@@ -79,27 +80,28 @@ func keyOf[K comparable, V any](t *Tier[K, V], e *Entry[K, V]) Key[K] {
 	return t.Plain(e.Key)
 }
 
-// armed reports whether the janitor's timer will fire, and stops it.
+// armed reports whether the timer of the janitor was armed. It stops the timer.
 func armed[K comparable, V any](t *Tier[K, V]) bool {
 	return t.janitor.timer != nil && t.janitor.timer.Stop()
 }
 
-// A fault is the first thing that is wrong.
+// A fault holds the first thing that is wrong, or nil.
 type fault struct{ err error }
 
+// unless sets the fault if ok is false, and nothing was wrong before.
 func (f *fault) unless(ok bool, format string, args ...any) {
 	if !ok && f.err == nil {
 		f.err = fmt.Errorf(format, args...)
 	}
 }
 
-// check walks all that a tier is made of and returns where its parts disagree. Nobody may be using the tier.
+// check walks through all parts of t and returns where they disagree. Nobody may use t meanwhile.
 func check[K comparable, V any](t *Tier[K, V]) error {
 	capacity, expiring := 0, int64(coarse.Never)
 	for i, s := range t.stripes {
 		f := new(fault)
 		s.mu.Lock()
-		f.unless(s.table == &t.tables[i], "the table is another stripe's")
+		f.unless(s.table == &t.tables[i], "the stripe has the table of another")
 		entries := checkTable(f, t, i)
 		checkRings(f, s, entries)
 		expiring = min(expiring, checkRoster(f, s, entries))
@@ -110,12 +112,12 @@ func check[K comparable, V any](t *Tier[K, V]) error {
 		capacity += s.policy.capacity
 	}
 	if n := t.Len(); n > capacity {
-		return fmt.Errorf("Len() = %d, over the capacity of %d", n, capacity)
+		return fmt.Errorf("Len() = %d; the capacity is %d", n, capacity)
 	}
 	return checkJanitor(&t.janitor, expiring)
 }
 
-// checkTable returns the entries in stripe i's table.
+// checkTable checks the table of stripe i, and returns the entries in it.
 func checkTable[K comparable, V any](f *fault, t *Tier[K, V], i int) map[*Entry[K, V]]bool {
 	table := t.stripes[i].table.Load()
 	entries := map[*Entry[K, V]]bool{}
@@ -123,26 +125,34 @@ func checkTable[K comparable, V any](f *fault, t *Tier[K, V], i int) map[*Entry[
 		for b := &table.buckets[at]; b != nil; b = b.more.Load() {
 			for lane := range lanes {
 				e, tag := b.entry[lane].Load(), b.tags.Load()>>(8*lane)&0xff
-				f.unless((e != nil) == (tag != 0), "lane %d of bucket %d has tag %x and entry %p", lane, at, tag, e)
+				f.unless((e != nil) == (tag != 0),
+					"lane %d of bucket %d has tag %x and entry %p; want both or neither", lane, at, tag, e)
 				if e == nil {
 					continue
 				}
 				f.unless(!entries[e], "an entry is in the table twice")
 				entries[e] = true
 				key := keyOf(t, e)
-				f.unless(t.index(&key) == uint64(i), "key %v is of stripe %d", key, t.index(&key))
-				f.unless(key.Hash&table.mask == uint64(at), "key %v is in bucket %d of %d", key, at, len(table.buckets))
-				f.unless(tag == tagOf(key.Hash), "key %v has tag %x; want %x", key, tag, tagOf(key.Hash))
-				f.unless(e.hash == uint32(key.Hash), "key %v has hash %x; want %x", key, e.hash, uint32(key.Hash))
-				f.unless(find(t, key) == e, "key %v is not found", key)
+				f.unless(t.index(&key) == uint64(i),
+					"key %v belongs in stripe %d", key, t.index(&key))
+				f.unless(key.Hash&table.mask == uint64(at),
+					"key %v is in the wrong bucket, %d of %d", key, at, len(table.buckets))
+				f.unless(tag == tagOf(key.Hash),
+					"key %v has tag %x; want %x", key, tag, tagOf(key.Hash))
+				f.unless(e.hash == uint32(key.Hash),
+					"key %v has hash %x; want %x", key, e.hash, uint32(key.Hash))
+				f.unless(find(t, key) == e, "Find(%v) does not return the entry in the table", key)
 			}
 		}
 	}
-	f.unless(len(entries) == table.n, "the table counts %d entries and has %d", table.n, len(entries))
-	f.unless(len(table.buckets) == int(table.mask)+1, "%d buckets with mask %x", len(table.buckets), table.mask)
+	f.unless(len(entries) == table.n,
+		"the table has %d entries and counts %d", len(entries), table.n)
+	f.unless(len(table.buckets) == int(table.mask)+1,
+		"%d buckets with mask %x", len(table.buckets), table.mask)
 	return entries
 }
 
+// checkRings checks that every entry is in one ring, and that the policy's numbers are right.
 func checkRings[K comparable, V any](f *fault, s *stripe[K, V], entries map[*Entry[K, V]]bool) {
 	p := &s.policy
 	left := len(entries)
@@ -150,61 +160,69 @@ func checkRings[K comparable, V any](f *fault, s *stripe[K, V], entries map[*Ent
 	for _, r := range []*ring[K, V]{&p.window, &p.main} {
 		n := 0
 		for e := r.root.next; e != &r.root && n <= left; e = e.next {
-			f.unless(entries[e], "ring %x has an entry that is not in the table", r.mark)
-			f.unless(e.ring() == r.mark, "an entry of ring %x says that it is in %x", r.mark, e.ring())
-			f.unless(e.next.prev == e && e.prev.next == e, "the links of ring %x disagree", r.mark)
+			f.unless(entries[e], "ring %x has an entry that is not in the table", r.flag)
+			f.unless(e.ring() == r.flag, "an entry of ring %x has the flag of %x", r.flag, e.ring())
+			f.unless(e.next.prev == e && e.prev.next == e, "the links of ring %x disagree", r.flag)
 			hand = hand || r == &p.main && e == p.hand
 			n++
 		}
-		f.unless(n == r.n, "ring %x counts %d entries and has %d", r.mark, r.n, n)
+		f.unless(n == r.n, "ring %x has %d entries and counts %d", r.flag, n, r.n)
 		left -= n
 	}
 	f.unless(left == 0, "%d entries of the table are in no ring", left)
 	f.unless(hand, "the hand is not in the main ring")
-	f.unless(p.window.n+p.main.n <= p.capacity, "%d entries; the capacity is %d", p.window.n+p.main.n, p.capacity)
-	f.unless(p.wmin <= p.wmax && p.wmax <= p.wtop, "the window's size %d is not within %d and %d", p.wmax, p.wmin, p.wtop)
-	f.unless(p.window.n <= p.wtop, "%d entries in the window; its most is %d", p.window.n, p.wtop)
-	f.unless(p.gone == nil, "an evicted entry was forgotten")
+	f.unless(p.window.n+p.main.n <= p.capacity,
+		"%d entries in the rings; the capacity is %d", p.window.n+p.main.n, p.capacity)
+	f.unless(p.wmin <= p.wmax && p.wmax <= p.wtop,
+		"wmax = %d; want it between %d and %d", p.wmax, p.wmin, p.wtop)
+	f.unless(p.window.n <= p.wtop, "%d entries in the window; want at most %d", p.window.n, p.wtop)
+	f.unless(p.gone == nil, "an evicted entry is left in gone")
 }
 
-// checkRoster returns when the first of the entries expires.
+// checkRoster checks that the roster lists the entries that expire. It returns the first expiry.
 func checkRoster[K comparable, V any](f *fault, s *stripe[K, V], entries map[*Entry[K, V]]bool) int64 {
 	r := &s.roster
 	n, first := 0, int64(coarse.Never)
 	for e := range entries {
 		slot := e.slot()
 		if e.Expiry() == coarse.Never {
-			f.unless(slot < 0, "an entry that never expires has slot %d of the roster", slot)
+			f.unless(slot < 0, "an entry that never expires is listed, in slot %d", slot)
 			continue
 		}
-		if f.unless(slot >= 0 && slot < len(r.chunks)*chunkSize, "an entry that expires has slot %d", slot); f.err != nil {
+		f.unless(slot >= 0 && slot < len(r.chunks)*chunkSize,
+			"an entry that expires is not listed, or in slot %d, which does not exist", slot)
+		if f.err != nil {
 			break
 		}
 		n++
 		c, at := r.at(slot)
 		f.unless(at.entry == e, "slot %d has another entry", slot)
-		f.unless(at.due <= e.Expiry(), "slot %d is due at %d; the entry expires at %d", slot, at.due, e.Expiry())
-		f.unless(c.soonest <= at.due && r.soonest <= at.due, "due at %d; the first is said to be due at %d, in its chunk %d", at.due, r.soonest, c.soonest)
+		f.unless(at.due <= e.Expiry(),
+			"slot %d is due at %d; the entry expires at %d", slot, at.due, e.Expiry())
+		f.unless(c.soonest <= at.due && r.soonest <= at.due,
+			"an entry is due at %d; the soonest of the roster is %d, that of its chunk %d",
+			at.due, r.soonest, c.soonest)
 		first = min(first, e.Expiry())
 	}
 	f.unless(n == r.n, "%d entries expire; the roster counts %d", n, r.n)
 	free := 0
 	for slot := r.free; slot >= 0 && free <= len(r.chunks)*chunkSize; free++ {
 		_, at := r.at(slot)
-		f.unless(at.entry == nil, "slot %d is free and taken", slot)
+		f.unless(at.entry == nil, "slot %d is in the list of free slots and has an entry", slot)
 		slot = int(at.due)
 	}
-	f.unless(free+n == len(r.chunks)*chunkSize, "%d slots are free and %d taken of %d", free, n, len(r.chunks)*chunkSize)
+	f.unless(free+n == len(r.chunks)*chunkSize,
+		"%d slots are free and %d have entries, of %d", free, n, len(r.chunks)*chunkSize)
 	return first
 }
 
-// checkJanitor checks that the timer is set for the first expiry.
+// checkJanitor checks that the timer fires early enough for the first expiry.
 func checkJanitor[K comparable, V any](j *janitor[K, V], first int64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	fires := j.fires.Load()
 	if !j.stopped && first != coarse.Never && fires > max(first, j.earliest) {
-		return fmt.Errorf("an entry expires at %d and the janitor comes at %d", first, fires)
+		return fmt.Errorf("an entry expires at %d, but the timer fires at %d", first, fires)
 	}
 	return nil
 }

@@ -7,67 +7,76 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
-// An Entry is one value in memory. All of it is fixed once it is in a tier, but for the touch bit, the expiry, which
-// Touch and readers of a sliding entry move, what it slides to, and the links, which belong to the stripe's mutex.
+// An Entry is one value in memory.
 //
-// The fields a hit reads come first: they share a cache line with the beginning of the value. An int64 key
-// with a value of 64 bytes makes 112 bytes, which is a size class of its own.
+// Once it is in a Tier, only these parts of it change. Readers set the seen bit, and extend the
+// expiry of an entry that slides. Touch changes the expiry and the Life. The links and the other
+// state bits change under the mutex of the stripe.
+//
+// The fields that a hit reads come first. They share a cache line with the beginning of the
+// value. An entry with an int64 key and a value of 64 bytes has 112 bytes, which is a size class
+// of its own.
 type Entry[K comparable, V any] struct {
-	Key     K            // the zero K in a tier keyed by text
-	sure    atomic.Int64 // until when it is certainly alive: coarse.Sure of the expiry
+	Key     K            // the zero K in a Tier keyed by text
+	sure    atomic.Int64 // coarse.Sure of the expiry: by the coarse clock, e is alive before it
 	state   atomic.Uint32
-	hash    uint32 // low half of the key's hash: its bucket, its place in the sketch, its ghost
-	next    *Entry[K, V]
+	hash    uint32       // low half of the key's hash; chooses bucket, sketch counters and ghost
+	next    *Entry[K, V] // the links: neighbours in a ring; next links evicted entries too
 	prev    *Entry[K, V]
-	Created int64 // when the fetch began, or Set was called: time of the tier's clock
+	Created int64 // when the fetch or the Set began, in nanoseconds of the Tier's clock
 	Value   V
 }
 
-// The state of an entry: flags, the ring it is in, and its number in the roster (0 = none, else slot+1).
-// Readers only ever set seen; everything else changes under the stripe's mutex by load and store, so a seen
-// set in between may be lost, which costs one second chance and nothing else.
+// The state of an entry holds flags, the ring that the entry is in, and its slot in the roster
+// plus one, or 0 if it has none. Readers set seen and nothing else. All the rest changes under
+// the mutex of the stripe, by a load and a store. If a reader sets seen between these two, that
+// is lost. Then the entry misses one second chance; there is no other harm.
 const (
-	seen    uint32 = 1 << iota // read since the hand last came by
-	checked                    // a hit has to look at the Detail: not for the short way
-	tailed                     // allocated with a Detail behind it
+	seen    uint32 = 1 << iota // read since the policy last cleared the bit
+	checked                    // a hit must look at the Detail: Hit and HitAt leave e alone
+	tailed                     // e was allocated with a Detail behind it; never changes
 	inWindow
 	inMain
 	slotShift = iota
 
 	ringMask = inWindow | inMain
 	slotMask = ^uint32(1<<slotShift - 1)
-	maxSlots = 1<<(32-slotShift) - 2 // a newcomer is listed before another goes
+
+	// maxSlots is the largest capacity of a stripe. The state has room for one slot more, because
+	// a new entry is listed before another one goes.
+	maxSlots = 1<<(32-slotShift) - 2
 )
 
-// A Detail is what only some entries have. It lies behind the entry in one allocation, so that the others do
-// not pay for it.
+// A Detail holds what only some entries have. It lies behind the entry, in the same allocation,
+// so the other entries do not pay for it. Only Life changes once the entry is in a Tier.
 type Detail struct {
-	Text string       // the key, in a tier keyed by text
-	Life atomic.Int64 // sliding: every use extends the entry to so many nanoseconds; 0 = not sliding. Touch may change it.
-	None error        // not nil: the key is known not to exist, and this is what readers get
+	Text string       // the key, in a Tier keyed by text
+	Life atomic.Int64 // if > 0 the entry slides: a use extends its life to so many nanoseconds
+	None error        // if not nil, the key is known not to exist, and readers get this error
 	Nil  bool         // the value is a nil pointer or a nil interface
 	Tags []Tag
 }
 
-// A Tag is the generation of a label that an entry was stored under.
+// A Tag is the generation that a label had when an entry was stored under it.
 type Tag struct {
 	Label *Label
 	Gen   uint64
 }
 
-// A Label is the cell of one tag: entries stored under an older generation than its present one are invalid.
+// A Label holds the present generation of a tag by name. An entry stored under an earlier
+// generation is not current.
 type Label struct {
 	Name string
 	gen  atomic.Uint64
 }
 
-// Tag returns the label's present generation.
+// Tag returns the present generation of the label.
 func (l *Label) Tag() Tag { return Tag{l, l.gen.Load()} }
 
-// Advance makes every entry invalid that holds an earlier generation.
+// Advance begins a new generation: entries stored before are not current any more.
 func (l *Label) Advance() { l.gen.Add(1) }
 
-// Current reports whether no tag's label has advanced since the tag was taken.
+// Current reports whether no label has advanced since its tag was taken.
 func Current(tags []Tag) bool {
 	for _, t := range tags {
 		if t.Label.gen.Load() != t.Gen {
@@ -77,15 +86,16 @@ func Current(tags []Tag) bool {
 	return true
 }
 
-// tailedEntry is how an entry with a Detail is allocated. The Entry comes first: its address is the address
-// of the whole.
+// A tailedEntry is an entry with a Detail, as it is allocated. The Entry comes first, so its
+// address is the address of the whole.
 type tailedEntry[K comparable, V any] struct {
 	Entry[K, V]
 	Detail
 }
 
-// NewEntry returns an entry for key, with a Detail if detailed is set. The caller sets its Value, what is in the Detail,
-// and when it expires, before it is Put.
+// NewEntry returns an entry for key, which is not in the Tier yet. It has a Detail if detailed is
+// set or the Tier is keyed by text. Before the entry is put, the caller sets its Value, the
+// fields of the Detail and the expiry.
 func (t *Tier[K, V]) NewEntry(key *Key[K], created int64, detailed bool) *Entry[K, V] {
 	var e *Entry[K, V]
 	if detailed || t.text {
@@ -100,57 +110,64 @@ func (t *Tier[K, V]) NewEntry(key *Key[K], created int64, detailed bool) *Entry[
 	return e
 }
 
-// ExpireAt sets when the entry ends, in nanoseconds of the tier's clock, or coarse.Never. The caller has it for itself, or
-// holds the stripe's mutex and lists it anew.
+// ExpireAt sets the expiry, in nanoseconds of the Tier's clock; coarse.Never is none. Nobody else
+// may have the entry yet. Or the caller holds the mutex of the stripe, and lists the entry anew
+// in the roster.
 func (e *Entry[K, V]) ExpireAt(expiry int64) { e.sure.Store(coarse.Sure(expiry)) }
 
-// check notes for the hits to come whether they have to look at the Detail.
+// check sets the checked bit if hits must look at the Detail. It never clears the bit.
 func (e *Entry[K, V]) check() {
 	if d := e.Detail(); d != nil && (d.Life.Load() > 0 || d.None != nil || len(d.Tags) > 0) {
 		e.state.Store(e.state.Load() | checked)
 	}
 }
 
-// Detail returns what the entry has beyond a plain one, or nil.
+// Detail returns the Detail of the entry, or nil if it has none.
 func (e *Entry[K, V]) Detail() *Detail {
 	if e.state.Load()&tailed == 0 {
 		return nil
 	}
-	// Safe: a tailed entry is the first field of a tailedEntry, and a pointer to the inside of an
-	// allocation keeps the whole of it.
+	// This is safe: e is the first field of a tailedEntry, and a pointer into an allocation keeps
+	// the whole allocation alive.
 	return &(*tailedEntry[K, V])(unsafe.Pointer(e)).Detail
 }
 
-// Expiry returns when the entry ends, in nanoseconds of the tier's clock, or coarse.Never.
+// Expiry returns the expiry, in nanoseconds of the Tier's clock, or coarse.Never. The entry is
+// not alive at its expiry.
 func (e *Entry[K, V]) Expiry() int64 { return coarse.Expiry(e.sure.Load()) }
 
-// Current reports whether none of the entry's tags has been deleted since it was stored.
+// Current reports whether no tag of the entry has advanced since the entry was stored.
 func (e *Entry[K, V]) Current() bool {
 	d := e.Detail()
 	return d == nil || Current(d.Tags)
 }
 
-// Use marks the entry as used, which spares it when the eviction hand comes by.
+// Use sets the seen bit. The policy spares the entry the next time it would evict it.
 func (e *Entry[K, V]) Use() {
 	if e.state.Load()&seen == 0 {
 		e.state.Or(seen)
 	}
 }
 
-// Slide extends a sliding entry that is used at now, if at least an eighth of its lifetime has passed since it was last
-// extended.
+// Slide extends the entry, which slides, for a use at now: its expiry becomes now plus its Life.
+// It does so only if at least an eighth of the Life has passed since the last extension, and the
+// entry has not expired.
 func (e *Entry[K, V]) Slide(now int64) {
 	for {
 		sure := e.sure.Load()
-		life := e.Detail().Life.Load() // after sure: Touch sets it before
+		// Touch stores Life and then sure, so this loads them the other way round. If sure is the
+		// new one, so is life. If sure is the old one, Touch stores the new one before the swap,
+		// which then fails, or after the swap, and overwrites its result.
+		life := e.Detail().Life.Load()
 		end := coarse.Expiry(sure)
-		if now < end-life+life/8 || now >= end || e.sure.CompareAndSwap(sure, coarse.Sure(now+life)) {
+		if now < end-life+life/8 || now >= end ||
+			e.sure.CompareAndSwap(sure, coarse.Sure(now+life)) {
 			return
 		}
 	}
 }
 
-// is reports whether the entry is the one for key.
+// is reports whether the key of e is key.
 func (e *Entry[K, V]) is(key *Key[K]) bool {
 	if e.state.Load()&tailed != 0 {
 		if d := e.Detail(); d.Text != key.Text {
@@ -160,11 +177,13 @@ func (e *Entry[K, V]) is(key *Key[K]) bool {
 	return e.Key == key.K
 }
 
+// dead reports whether e has expired at now.
 func (e *Entry[K, V]) dead(now int64) bool { return now >= e.Expiry() }
 
+// ring returns the ring that e is in: inWindow, inMain or 0.
 func (e *Entry[K, V]) ring() uint32 { return e.state.Load() & ringMask }
 
-// slot returns the entry's place in the roster, or -1.
+// slot returns the slot of e in the roster, or -1.
 func (e *Entry[K, V]) slot() int { return int(e.state.Load()>>slotShift) - 1 }
 
 func (e *Entry[K, V]) setRing(r uint32) { e.state.Store(e.state.Load()&^ringMask | r) }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestGhostTellsOnceWhichRingItLeft(t *testing.T) {
+func TestGhostIsTakenOnce(t *testing.T) {
 	g := newGhosts(1000)
 	g.put(1, ghostWindow)
 	g.put(2, ghostMain)
@@ -14,24 +14,25 @@ func TestGhostTellsOnceWhichRingItLeft(t *testing.T) {
 			t.Errorf("take(%d) = %d; want %d", hash, got, want)
 		}
 		if got := g.take(hash); got != noGhost {
-			t.Errorf("take(%d) again = %d; want none", hash, got)
+			t.Errorf("a second take(%d) = %d; want none", hash, got)
 		}
 	}
 }
 
-// A ghost counts while no more than a fifth of the capacity have followed it out of its own ring.
-func TestGhostsAgeByTheirOwnListOnly(t *testing.T) {
-	for _, start := range []uint32{0, 1<<31 - 20} { // the numbers of evictions begin again
+// A ghost counts as long as no more evictions from its own ring have followed than a fifth of the
+// capacity.
+func TestGhostsAgeByEvictionsFromTheirOwnRing(t *testing.T) {
+	for _, start := range []uint32{0, 1<<31 - 20} { // from the second, the numbers of evictions overflow
 		g := newGhosts(100)
 		g.seq = [2]uint32{start, start}
 		keep := int(g.keep)
 		if keep != 20 {
-			t.Fatalf("ghosts of 100 entries keep %d", keep)
+			t.Fatalf("newGhosts(100).keep = %d; want 20", keep)
 		}
 		for _, followers := range []int{keep, keep + 1} {
 			g.put(7, ghostMain)
 			for i := range followers {
-				g.seq[ghostMain] = (g.seq[ghostMain] + 1) & (1<<31 - 1) // as put does, but in no bucket
+				g.seq[ghostMain] = (g.seq[ghostMain] + 1) & (1<<31 - 1) // as put does, but without a slot
 				g.put(uint32(1000+i), ghostWindow)
 				g.take(uint32(1000 + i))
 			}
@@ -40,17 +41,18 @@ func TestGhostsAgeByTheirOwnListOnly(t *testing.T) {
 				want = noGhost
 			}
 			if got != want {
-				t.Errorf("take after %d evictions of its list = %d; want %d", followers, got, want)
+				t.Errorf("take after %d evictions from its ring = %d; want %d",
+					followers, got, want)
 			}
 		}
 	}
 }
 
-func TestGhostsOfAFullBucketPushOutTheOldest(t *testing.T) {
+func TestFullBucketForgetsTheOldestGhost(t *testing.T) {
 	g := newGhosts(2) // one bucket
 	g.keep = 100
 	if len(g.slots) != 4 {
-		t.Fatalf("%d slots", len(g.slots))
+		t.Fatalf("%d slots; want 4", len(g.slots))
 	}
 	for h := range uint32(6) {
 		g.put(h, ghostList(h&1))
@@ -66,7 +68,8 @@ func TestGhostsOfAFullBucketPushOutTheOldest(t *testing.T) {
 	}
 }
 
-// At their usual number, nearly all ghosts that count are there: on average, since where they lie is by chance.
+// Nearly all ghosts that count are remembered, at their usual number. Hashes choose their
+// buckets, so that holds on average.
 func TestGhostsAreRarelyForgotten(t *testing.T) {
 	for _, capacity := range []int{1, 4, 50, 1000, 10_000} {
 		rounds := 1 + 10_000/capacity
@@ -86,7 +89,8 @@ func TestGhostsAreRarelyForgotten(t *testing.T) {
 			limit += max(1, len(hashes)/5)
 		}
 		if lost > limit {
-			t.Errorf("capacity %d: %d ghosts are lost in %d rounds; want at most %d", capacity, lost, rounds, limit)
+			t.Errorf("capacity %d: %d ghosts were forgotten in %d rounds; want at most %d",
+				capacity, lost, rounds, limit)
 		}
 	}
 }
@@ -98,7 +102,7 @@ func TestZeroGhostsRememberNothing(t *testing.T) {
 	}
 }
 
-func TestNoHashIsAGhostBeforeItWasPut(t *testing.T) {
+func TestHashThatWasNotPutIsNoGhost(t *testing.T) {
 	g := newGhosts(10)
 	for _, hash := range []uint32{0, 1, 1 << 31} {
 		if got := g.take(hash); got != noGhost {
@@ -106,7 +110,7 @@ func TestNoHashIsAGhostBeforeItWasPut(t *testing.T) {
 		}
 		g.put(hash, ghostWindow)
 		if got := g.take(hash); got != ghostWindow {
-			t.Errorf("take(%d) = %d; want that it left the window", hash, got)
+			t.Errorf("take(%d) = %d; want the window", hash, got)
 		}
 	}
 }

@@ -7,21 +7,23 @@ import (
 	"unsafe"
 )
 
-// A Key is how the tier finds an entry: a plain K itself, or, where the tier is keyed by text, the zero K and
-// the text; and the hash of whichever counts.
+// A Key is a key together with its hash. In a Tier keyed by K it holds K and no Text. In a Tier
+// keyed by text it holds the Text and the zero K. Make it with [Tier.Plain] or [Tier.Text].
 type Key[K comparable] struct {
 	K    K
 	Text string
 	Hash uint64
 }
 
-// hasher hashes keys with a seed of its own, so that nobody outside can choose keys that collide.
+// A hasher hashes keys. Every hasher has a seed of its own, so nobody outside the process can
+// choose keys that collide.
 type hasher[K comparable] struct {
 	kind hashKind
-	mix  uint64
-	seed maphash.Seed
+	mix  uint64       // the seed for integers
+	seed maphash.Seed // the seed for all other keys
 }
 
+// A hashKind says how to hash keys of type K.
 type hashKind uint8
 
 const (
@@ -46,8 +48,8 @@ func newHasher[K comparable]() hasher[K] {
 	return h
 }
 
-// hash returns the hash of a plain key. Kinds are told apart by a field, not by type, since K may be a named
-// type; the conversions below are between types of one memory layout.
+// hash returns the hash of a K. It switches on a field and not on the type of key, because K may
+// be a named type. The conversions below are between types with the same memory layout.
 func (h *hasher[K]) hash(key K) uint64 {
 	switch p := unsafe.Pointer(&key); h.kind {
 	case hashInt64:
@@ -65,9 +67,11 @@ func (h *hasher[K]) hash(key K) uint64 {
 	}
 }
 
+// hashText returns the hash of a text.
 func (h *hasher[K]) hashText(text string) uint64 { return maphash.String(h.seed, text) }
 
-// mixInt folds the 128-bit product with an odd constant, twice, as wyhash does (Wang Yi, 2019).
+// mixInt multiplies by an odd constant and folds the 128-bit product, twice, as wyhash does (Wang
+// Yi, 2019).
 func mixInt(x uint64) uint64 {
 	hi, lo := bits.Mul64(x, 0x9e3779b97f4a7c15)
 	hi, lo = bits.Mul64(hi^lo, 0xd1b54a32d192ed03)

@@ -17,8 +17,8 @@ type (
 	}
 )
 
-// evenly fails if the hashes of n keys crowd into some of the places that bits of the hash choose: stripes, buckets,
-// tags, and the shards of flights. By chi-square, six standard deviations from what a random spread has.
+// evenly fails the test if the hashes of n keys are not spread evenly over the places that bits
+// of the hash choose: stripes, buckets, tags, sketch lines, and the shards of flights.
 func evenly[K comparable](t *testing.T, name string, n int, key func(int) K) {
 	t.Helper()
 	h := newHasher[K]()
@@ -29,10 +29,11 @@ func evenly[K comparable](t *testing.T, name string, n int, key func(int) K) {
 			t.Fatalf("%s: the hash of key %d is %x, then %x", name, i, hashes[i], again)
 		}
 	}
-	crowdless(t, name, hashes)
+	spreadEvenly(t, name, hashes)
 }
 
-func crowdless(t *testing.T, name string, hashes []uint64) {
+// spreadEvenly is evenly for given hashes.
+func spreadEvenly(t *testing.T, name string, hashes []uint64) {
 	t.Helper()
 	for place, bits := range map[string]struct {
 		shift uint
@@ -59,7 +60,8 @@ func crowdless(t *testing.T, name string, hashes []uint64) {
 	}
 }
 
-// chiSquare returns what the statistic exceeds once in a billion random spreads (Wilson and Hilferty, 1931).
+// chiSquare returns the value that the chi-square of a random spread exceeds once in a billion
+// times: six standard deviations (Wilson and Hilferty, 1931).
 func chiSquare(freedom float64) float64 {
 	v := 2 / (9 * freedom)
 	return freedom * math.Pow(1-v+6*math.Sqrt(v), 3)
@@ -89,10 +91,10 @@ func TestTextsSpreadEvenly(t *testing.T) {
 	for i := range hashes {
 		hashes[i] = h.hashText(fmt.Sprint("zodiac::users:", i))
 	}
-	crowdless(t, "text", hashes)
+	spreadEvenly(t, "text", hashes)
 }
 
-// All keys of a byte are few enough to be told apart.
+// There are so few keys of one byte that each must have a hash of its own.
 func TestSmallKeysDoNotCollide(t *testing.T) {
 	h, u := newHasher[int8](), newHasher[uint8]()
 	signed, unsigned := map[uint64]bool{}, map[uint64]bool{}
@@ -101,36 +103,38 @@ func TestSmallKeysDoNotCollide(t *testing.T) {
 		unsigned[u.hash(uint8(i))] = true
 	}
 	if len(signed) != 256 || len(unsigned) != 256 {
-		t.Errorf("256 keys have %d and %d hashes", len(signed), len(unsigned))
+		t.Errorf("256 keys have %d signed and %d unsigned hashes; want 256 each",
+			len(signed), len(unsigned))
 	}
 }
 
-// Nobody can prepare keys that collide.
-func TestEveryTierHashesWithASeedOfItsOwn(t *testing.T) {
+// Nobody outside the process can choose keys that collide.
+func TestEveryTierHasASeedOfItsOwn(t *testing.T) {
 	a, b := newTier(1), newTier(1)
 	if a.Plain(1).Hash == b.Plain(1).Hash || a.Text("a").Hash == b.Text("a").Hash {
-		t.Error("two tiers hash alike")
+		t.Error("two tiers give the same hash")
 	}
 	c, d := New[compound, int](1, false, false, a.clock), New[compound, int](1, false, false, a.clock)
 	if c.Plain(compound{}).Hash == d.Plain(compound{}).Hash {
-		t.Error("two tiers of structs hash alike")
+		t.Error("two tiers of structs give the same hash")
 	}
 }
 
-// Only the key's own bytes count, not what lies behind it.
-func TestHashesLookAtTheKeyOnly(t *testing.T) {
-	lookOnly[int8](t)
-	lookOnly[uint16](t)
-	lookOnly[int32](t)
-	lookOnly[int64](t)
+// Only the bytes of the key count, not the memory behind it.
+func TestHashDependsOnTheKeyOnly(t *testing.T) {
+	keyOnly[int8](t)
+	keyOnly[uint16](t)
+	keyOnly[int32](t)
+	keyOnly[int64](t)
 	text := "a key and more"
 	h := newHasher[string]()
 	if h.hash(text[:5]) != h.hash("a key") {
-		t.Error("one string has two hashes")
+		t.Error("two equal strings have different hashes")
 	}
 }
 
-func lookOnly[K int8 | uint16 | int32 | int64](t *testing.T) {
+// keyOnly fails the test if the hash of a K depends on its neighbours in memory.
+func keyOnly[K int8 | uint16 | int32 | int64](t *testing.T) {
 	h := newHasher[K]()
 	keys := [3]K{7, 7, 7}
 	want := h.hash(7)
@@ -142,7 +146,7 @@ func lookOnly[K int8 | uint16 | int32 | int64](t *testing.T) {
 	}
 }
 
-// hashBelow hashes keys[1] where the stack holds other things every time.
+// hashBelow hashes keys[1] at another depth of the stack for every depth.
 //
 //go:noinline
 func hashBelow[K comparable](h *hasher[K], keys [3]K, depth int) uint64 {

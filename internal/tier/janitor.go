@@ -10,26 +10,27 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
-// sweepPause is the least time between two sweeps.
+// sweepPause is the least time from one sweep to the next, in nanoseconds.
 const sweepPause = int64(time.Second)
 
-// A janitor takes out expired entries that nobody asks for, within a second of their expiry and a sweep's own
-// time. It is a timer, armed for the next expiry but at most once a second, while there are entries that
-// expire; it is no goroutine, and costs nothing otherwise. The timer holds the tier weakly: a tier nobody uses any
-// more is garbage, whatever its entries' expiries.
+// A janitor removes expired entries that nobody asks for, within a second of their expiry plus
+// the time of a sweep. It is not a goroutine but a timer. The timer is armed only while some
+// entry expires. It fires at the next expiry, but at most once a second. It holds the tier
+// weakly: a tier that nobody uses any more is garbage, whenever its entries expire.
 type janitor[K comparable, V any] struct {
 	tier     *Tier[K, V]
-	fires    atomic.Int64 // when the timer will fire; coarse.Never: not armed; sweeping: now
+	fires    atomic.Int64 // when the timer fires; coarse.Never while it is not armed; or sweeping
 	sweeping sync.Mutex   // held during a sweep, so that stop can wait for its end
-	rosters  atomic.Int32 // that list entries
+	rosters  atomic.Int32 // the number of rosters that list entries
 
-	mu       sync.Mutex // guards the fields below, and fires's changes
+	mu       sync.Mutex // guards the fields below, and changes to fires
 	timer    *time.Timer
-	earliest int64 // no sweep before
+	earliest int64 // the next sweep does not begin before
 	stopped  bool
 }
 
-// sweeping is earlier than every expiry: nobody arms a timer during a sweep, nor disarms it.
+// sweeping is the value of fires during a sweep. It is earlier than every expiry, so nobody arms
+// the timer then; used does not disarm it either.
 const sweeping = math.MinInt64
 
 func (j *janitor[K, V]) init(t *Tier[K, V]) {
@@ -37,8 +38,9 @@ func (j *janitor[K, V]) init(t *Tier[K, V]) {
 	j.fires.Store(coarse.Never)
 }
 
-// used takes down that a roster begins or ends to list entries, and disarms the timer when none does. The caller
-// holds the mutex of the roster's stripe.
+// used is called when a roster lists its first entry (listing) and when it has lost its last. It
+// counts those rosters, and disarms the timer when there are none. The caller holds the mutex of
+// the roster's stripe.
 func (j *janitor[K, V]) used(listing bool) {
 	if listing {
 		j.rosters.Add(1)
@@ -53,8 +55,10 @@ func (j *janitor[K, V]) used(listing bool) {
 	if was == sweeping || was == coarse.Never {
 		return
 	}
-	// Who lists an entry counts its roster first, and looks at fires after. Here it is the other way round: so either the
-	// count is seen below, or Never is seen there, and the timer armed again.
+	// A writer that lists an entry first counts its roster and then loads fires, in expect. Here
+	// the order is the opposite: first store fires, then load the count. So one of the two sees
+	// the other: this call sees the count and leaves the timer armed, or the writer sees Never
+	// and arms the timer again.
 	j.fires.Store(coarse.Never)
 	if j.rosters.Load() > 0 {
 		j.fires.Store(was)
@@ -63,7 +67,7 @@ func (j *janitor[K, V]) used(listing bool) {
 	j.timer.Stop()
 }
 
-// expect arms the timer, unless it fires early enough for something that expires then.
+// expect makes sure that the timer fires early enough for an entry that expires at expiry.
 func (j *janitor[K, V]) expect(expiry int64) {
 	if expiry >= j.fires.Load() {
 		return
@@ -73,6 +77,7 @@ func (j *janitor[K, V]) expect(expiry int64) {
 	j.armLocked(expiry)
 }
 
+// armLocked arms the timer for expiry, unless it fires before. The caller holds mu.
 func (j *janitor[K, V]) armLocked(expiry int64) {
 	at := max(expiry, j.earliest)
 	if j.stopped || at >= j.fires.Load() {
@@ -92,7 +97,7 @@ func (j *janitor[K, V]) armLocked(expiry int64) {
 	})
 }
 
-// sweep takes out everything that is dead now.
+// sweep removes all entries that have expired by now, and arms the timer for the next ones.
 func (j *janitor[K, V]) sweep() {
 	j.sweeping.Lock()
 	defer j.sweeping.Unlock()
@@ -103,8 +108,9 @@ func (j *janitor[K, V]) sweep() {
 	for _, s := range j.tier.stripes {
 		s.sweep(now)
 	}
-	// First let writers arm the timer again, then look what is due: an entry stored in between is seen by both,
-	// none by neither.
+	// First let writers arm the timer again, then look for the next expiry. An entry that is
+	// stored in between is seen by its writer and here. In the opposite order, neither might see
+	// it.
 	j.setFires(coarse.Never)
 	soonest := int64(coarse.Never)
 	for _, s := range j.tier.stripes {
@@ -113,6 +119,8 @@ func (j *janitor[K, V]) sweep() {
 	j.expect(soonest)
 }
 
+// begin keeps the timer from being armed during a sweep, and sets the earliest time of the next
+// one. It returns false if the janitor is stopped.
 func (j *janitor[K, V]) begin(now int64) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -121,13 +129,14 @@ func (j *janitor[K, V]) begin(now int64) bool {
 	return !j.stopped
 }
 
+// setFires stores fires.
 func (j *janitor[K, V]) setFires(at int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.fires.Store(at)
 }
 
-// stop ends the sweeps, and waits for one that runs.
+// stop ends the sweeps for good, and waits for one that runs.
 func (j *janitor[K, V]) stop() {
 	j.mu.Lock()
 	j.stopped = true
@@ -136,10 +145,12 @@ func (j *janitor[K, V]) stop() {
 	}
 	j.mu.Unlock()
 	j.sweeping.Lock()
-	defer j.sweeping.Unlock() // the one that ran has ended
+	defer j.sweeping.Unlock() // a sweep that ran has ended now
 }
 
-// sweep takes out the stripe's dead entries, in steps that let writers in between.
+// sweep removes the entries of the stripe that have expired at now. It does so in steps, so that
+// writers can lock the stripe in between. roster.soonest is Never at first. Each step lowers it,
+// and so does roster.add for an entry that is listed between two steps.
 func (s *stripe[K, V]) sweep(now int64) {
 	s.mu.Lock()
 	s.roster.soonest = coarse.Never
@@ -150,8 +161,9 @@ func (s *stripe[K, V]) sweep(now int64) {
 	}
 }
 
-// sweepStep sweeps a few chunks of the roster from number first on, under the mutex, and reports whether there are
-// others after them.
+// sweepStep sweeps at most sweepStep entries: some chunks of the roster, from chunk number first
+// on. It reports whether there are more chunks. dead is an empty slice to be used for the entries
+// found.
 func (s *stripe[K, V]) sweepStep(first int, now int64, dead []*Entry[K, V]) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,14 +180,16 @@ func (s *stripe[K, V]) sweepStep(first int, now int64, dead []*Entry[K, V]) (mor
 	return more
 }
 
+// soonest returns a time before which no entry of the stripe expires.
 func (s *stripe[K, V]) soonest() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.roster.soonest
 }
 
-// shrink replaces a table that has become far too large, if few entries are left. It finds them by the rings: the table
-// may have a million buckets.
+// shrink replaces the table by a smaller one, if few entries are left in a large one. It finds
+// the entries in the rings, because the table may have a million buckets. Nothing else makes a
+// table smaller, except that Clear begins with an empty one.
 func (s *stripe[K, V]) shrink() {
 	t := s.table.Load()
 	if t.n > sweepStep || len(t.buckets) <= minBuckets || t.n*8 > len(t.buckets)*lanes {

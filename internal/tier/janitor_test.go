@@ -2,23 +2,22 @@ package tier
 
 import (
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-	"weak"
 
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
-// sleepUntil sleeps until the tier's clock reads at, and what is due then has happened.
+// sleepUntil sleeps until the clock of t reads at, and waits until the timers of that moment have
+// done their work.
 func sleepUntil[K comparable, V any](t *Tier[K, V], at time.Duration) {
 	time.Sleep(at - time.Duration(t.clock.Now()))
 	synctest.Wait()
 }
 
-func TestAMillionExpiredEntriesGoWithoutARead(t *testing.T) {
+func TestSweepRemovesAMillionExpiredEntries(t *testing.T) {
 	n := 1_000_000
 	switch {
 	case testing.Short():
@@ -32,13 +31,13 @@ func TestAMillionExpiredEntriesGoWithoutARead(t *testing.T) {
 			putFor(tier, i, struct{}{}, time.Minute+time.Duration(i%1000)*time.Millisecond)
 		}
 		if got := tier.Len(); got != n {
-			t.Fatalf("Len() = %d; want %d", got, n)
+			t.Fatalf("Len() = %d after %d puts", got, n)
 		}
 		sleepUntil(tier, time.Minute-1)
 		if got := tier.Len(); got != n {
 			t.Fatalf("Len() = %d before the first expiry; want %d", got, n)
 		}
-		sleepUntil(tier, time.Minute+2*time.Second-time.Millisecond) // a second after the last
+		sleepUntil(tier, time.Minute+2*time.Second-time.Millisecond) // a second after the last expiry
 		if got := tier.Len(); got != 0 {
 			t.Errorf("Len() = %d a second after the last expiry; want 0", got)
 		}
@@ -50,7 +49,7 @@ func TestAMillionExpiredEntriesGoWithoutARead(t *testing.T) {
 		}
 		for i := range tier.stripes {
 			if b := len(tier.tables[i].Load().buckets); b != minBuckets {
-				t.Errorf("an empty table has %d buckets", b)
+				t.Errorf("an empty table has %d buckets after a sweep", b)
 			}
 			if c := len(tier.stripes[i].roster.chunks); c != 0 {
 				t.Errorf("an empty roster has %d chunks", c)
@@ -59,8 +58,8 @@ func TestAMillionExpiredEntriesGoWithoutARead(t *testing.T) {
 	})
 }
 
-// However much is due, writers get the mutex in between.
-func TestAStepOfASweepIsSmall(t *testing.T) {
+// However many entries are due, the janitor releases the mutex after a limited number of them.
+func TestSweepStepIsSmall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := newTier(200_000)
 		for i := range 20_000 {
@@ -78,14 +77,15 @@ func TestAStepOfASweepIsSmall(t *testing.T) {
 			more = s.sweepStep(first, tier.clock.Now(), dead)
 			steps++
 			if gone := before - s.table.Load().n; gone > 1024 {
-				t.Fatalf("a step took out %d entries; want at most 1024", gone)
+				t.Fatalf("a step removed %d entries; want at most 1024", gone)
 			}
 			if looked := min(chunks-first, sweepStep/chunkSize) * chunkSize; looked > 1024 {
 				t.Fatalf("a step looked at %d entries; want at most 1024", looked)
 			}
 		}
 		if want := (all + 1023) / 1024; steps < want {
-			t.Errorf("%d entries were looked through in %d steps; want at least %d", all, steps, want)
+			t.Errorf("the janitor looked at %d entries in %d steps; want at least %d steps",
+				all, steps, want)
 		}
 		if err := check(tier); err != nil {
 			t.Error(err)
@@ -93,21 +93,22 @@ func TestAStepOfASweepIsSmall(t *testing.T) {
 		for i := range 20_000 {
 			key := tier.Plain(i)
 			if tier.index(&key) == 0 && find(tier, key) != nil {
-				t.Fatalf("key %d is still there", i)
+				t.Fatalf("key %d has expired and is still there", i)
 			}
 			if find(tier, tier.Plain(100_000+i)) == nil {
-				t.Fatalf("key %d is gone, which has not expired", 100_000+i)
+				t.Fatalf("key %d has not expired and is gone", 100_000+i)
 			}
 		}
 	})
 }
 
-// The steps that sweep makes of a stripe leave no chunk out and end, also if everything goes on the way.
-func TestASweepLooksAtEveryChunk(t *testing.T) {
+// The steps of a sweep leave no chunk of a stripe out, and they end, even if all entries are
+// removed on the way.
+func TestSweepLooksAtEveryChunk(t *testing.T) {
 	for _, n := range []int{0, 1, chunkSize, sweepStep - 1, sweepStep, sweepStep + 1, 3 * sweepStep} {
 		synctest.Test(t, func(t *testing.T) {
 			tier := newTier(1)
-			onePolicy(tier).init(1 << 20) // a stripe larger than the first of a tier
+			onePolicy(tier).init(1 << 20) // a stripe larger than those of a tier
 			s := tier.stripes[0]
 			live := 0
 			for i := range n {
@@ -130,8 +131,8 @@ func TestASweepLooksAtEveryChunk(t *testing.T) {
 	}
 }
 
-func TestWhatExpiresSoonerAndCameLaterIsNotKeptWaiting(t *testing.T) {
-	for stripe := range uint64(manyStripes) { // the entries are in one, and the others have nothing to do
+func TestTimerFiresForTheSoonestExpiry(t *testing.T) {
+	for stripe := range uint64(manyStripes) { // all entries are in this stripe
 		synctest.Test(t, func(t *testing.T) {
 			tier := newTier(10_000)
 			last := 0
@@ -152,7 +153,7 @@ func TestWhatExpiresSoonerAndCameLaterIsNotKeptWaiting(t *testing.T) {
 				left int
 			}{
 				{5*time.Second - 1, 4},
-				{5 * time.Second, 3}, // the janitor had nothing to do before: it comes on time
+				{5 * time.Second, 3}, // the first sweep is on time
 				{10*time.Second - 1, 3},
 				{10 * time.Second, 2},
 				{20 * time.Second, 1},
@@ -170,11 +171,11 @@ func TestWhatExpiresSoonerAndCameLaterIsNotKeptWaiting(t *testing.T) {
 	}
 }
 
-// sweeps counts the sweeps of a tier while time goes by in steps.
+// sweeps counts the sweeps of a tier. count must be called between any two sweeps.
 type sweeps struct {
 	tier *intTier
 	n    int
-	last int64 // when the last one was, plus a second
+	last int64 // the time of the last sweep plus a second
 }
 
 func (s *sweeps) count() {
@@ -186,52 +187,55 @@ func (s *sweeps) count() {
 	}
 }
 
-func TestTheJanitorComesOnlyWhenSomethingIsDue(t *testing.T) {
+func TestJanitorSweepsOnlyWhenAnEntryIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := newTier(10_000)
 		for i := range 1000 {
 			putFor(tier, i, i, time.Duration(1+i%3)*time.Hour)
 		}
 		putFor(tier, 1000, 1, time.Second)
-		e := slidingEntry(tier, time.Hour) // key 1 again
+		e := slidingEntry(tier, time.Hour) // it replaces key 1
 		s := &sweeps{tier: tier}
 		for m := range 4 * 60 {
 			sleepUntil(tier, time.Duration(m+1)*time.Minute)
 			s.count()
 			if m == 29 {
-				e.Slide(tier.clock.Exact()) // the janitor finds out when it comes for it
+				e.Slide(tier.clock.Exact()) // the roster learns of it in a sweep
 			}
 		}
-		if want := 5; s.n != want { // after a second, one, one and a half, two and three hours
+		if want := 5; s.n != want { // after 1 s, 1 h, 1.5 h, 2 h and 3 h
 			t.Errorf("%d sweeps; want %d", s.n, want)
 		}
 	})
 }
 
-func TestTheJanitorComesAtMostOnceASecond(t *testing.T) {
+func TestJanitorSweepsAtMostOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := newTier(10_000)
 		for i := range 2000 {
-			putFor(tier, i, i, time.Duration(i)*5*time.Millisecond+1) // ten seconds of them
+			putFor(tier, i, i, time.Duration(i)*5*time.Millisecond+1) // all within ten seconds
 		}
 		s := &sweeps{tier: tier}
 		for range 11_000 {
 			time.Sleep(time.Millisecond)
 			last := s.last
 			if s.count(); last != 0 && s.last != last && s.last < last+int64(time.Second) {
-				t.Errorf("a sweep at %v, another at %v", time.Duration(last)-time.Second, time.Duration(s.last)-time.Second)
+				t.Errorf("sweeps at %v and at %v; want a second between them",
+					time.Duration(last)-time.Second, time.Duration(s.last)-time.Second)
 			}
-			if i := int(tier.clock.Now()-int64(time.Second)) / int(5*time.Millisecond); i >= 0 && i < 2000 && find(tier, tier.Plain(i)) != nil {
-				t.Fatalf("entry %d is there more than a second after its expiry", i)
+			i := int(tier.clock.Now()-int64(time.Second)) / int(5*time.Millisecond)
+			if i >= 0 && i < 2000 && find(tier, tier.Plain(i)) != nil {
+				t.Fatalf("key %d is there more than a second after its expiry", i)
 			}
 		}
 		if tier.Len() != 0 || s.n < 10 || s.n > 12 {
-			t.Errorf("%d entries are left after %d sweeps; want none after about eleven", tier.Len(), s.n)
+			t.Errorf("%d entries are left after %d sweeps; want none after 10 to 12",
+				tier.Len(), s.n)
 		}
 	})
 }
 
-func TestASweepSparesWhatSlid(t *testing.T) {
+func TestSweepSparesAnEntryThatSlid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := newTier(100)
 		e := slidingEntry(tier, 10*time.Second)
@@ -240,7 +244,7 @@ func TestASweepSparesWhatSlid(t *testing.T) {
 		e.Slide(tier.clock.Exact())
 		sleepUntil(tier, 11*time.Second)
 		if n := tier.Len(); n != 1 || find(tier, tier.Plain(1)) != e {
-			t.Fatalf("%d entries are left; want the one that slid", n)
+			t.Fatalf("%d entries are left; want only the one that slid", n)
 		}
 		sleepUntil(tier, 16*time.Second-1)
 		if find(tier, tier.Plain(1)) != e {
@@ -248,13 +252,15 @@ func TestASweepSparesWhatSlid(t *testing.T) {
 		}
 		sleepUntil(tier, 17*time.Second)
 		if tier.Len() != 0 || armed(tier) {
-			t.Errorf("%d entries are left a second after their expiry", tier.Len())
+			t.Errorf("%d entries, or an armed timer, are left a second after the last expiry",
+				tier.Len())
 		}
 	})
 }
 
-// An entry stored while the janitor is at work, or that it has just looked past, is not forgotten.
-func TestTheJanitorForgetsNothingThatIsStoredMeanwhile(t *testing.T) {
+// An entry that is stored during a sweep is swept in time, even if the sweep has just passed its
+// chunk.
+func TestEntriesStoredDuringASweepAreSweptInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tier := newTier(100_000)
 		var writers sync.WaitGroup
@@ -272,7 +278,7 @@ func TestTheJanitorForgetsNothingThatIsStoredMeanwhile(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		if n := tier.Len(); n != 0 || armed(tier) {
-			t.Errorf("%d entries are left a second after their expiry", n)
+			t.Errorf("%d entries, or an armed timer, are left a second after the last expiry", n)
 		}
 		if err := check(tier); err != nil {
 			t.Error(err)
@@ -280,16 +286,16 @@ func TestTheJanitorForgetsNothingThatIsStoredMeanwhile(t *testing.T) {
 	})
 }
 
-func TestATierOfWhatNeverExpiresHasNoTimer(t *testing.T) {
+func TestTierWithoutExpiriesHasNoTimer(t *testing.T) {
 	tier := newTier(100)
 	fill(tier, 1, 200)
 	hit(tier, 150)
 	if tier.janitor.timer != nil {
-		t.Error("a timer was made")
+		t.Error("a tier of entries that never expire has a timer")
 	}
 }
 
-func TestNothingIsArmedOnceAllIsGone(t *testing.T) {
+func TestTimerIsNotArmedWithoutExpiries(t *testing.T) {
 	for name, empty := range map[string]func(*intTier){
 		"deleted":  func(tier *intTier) { remove(tier, 1) },
 		"cleared":  func(tier *intTier) { tier.Clear() },
@@ -302,91 +308,24 @@ func TestNothingIsArmedOnceAllIsGone(t *testing.T) {
 				putFor(tier, 1, 1, 10*time.Second)
 				empty(tier)
 				if name != "expired" && armed(tier) {
-					t.Error("the timer is still armed though nothing will expire")
+					t.Error("the timer is armed, though no entry expires")
 				}
 				sleepUntil(tier, 10*time.Second)
 				if armed(tier) {
-					t.Error("the timer is armed though nothing will expire")
+					t.Error("the timer is armed ten seconds later, though no entry expires")
 				}
-				putFor(tier, 1, 1, 10*time.Second) // and is armed again
+				putFor(tier, 1, 1, 10*time.Second) // arms the timer again
 				sleepUntil(tier, 20*time.Second)
 				if tier.Len() != 0 || armed(tier) {
-					t.Errorf("%d entries are left", tier.Len())
+					t.Errorf("%d entries, or an armed timer, are left after the second expiry",
+						tier.Len())
 				}
 			})
 		})
 	}
 }
 
-// Nobody closes every cache: one that is not used any more is garbage, whatever its timers wait for.
-func TestATierNobodyUsesIsGarbage(t *testing.T) {
-	tier := newTier(10_000)
-	for i := range 1000 {
-		putFor(tier, i, i, time.Hour)
-		hit(tier, i)
-	}
-	e := find(tier, tier.Plain(1))
-	timer, tierGone, entryGone := tier.janitor.timer, weak.Make(tier), weak.Make(e)
-	if timer == nil {
-		t.Fatal("not armed")
-	}
-	runtime.KeepAlive(e)
-	tier, e = nil, nil //nolint:ineffassign // nobody holds them any more
-	runtime.GC()
-	if tierGone.Value() != nil || entryGone.Value() != nil {
-		t.Error("the armed timer keeps the tier and its entries alive")
-	}
-	if !timer.Stop() {
-		t.Error("the timer was not armed")
-	}
-}
-
-func TestATimerThatOutlivesItsTierDoesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tier := newTier(10)
-		putFor(tier, 1, 1, time.Hour)
-		gone := weak.Make(tier)
-		tier = nil //nolint:ineffassign // nobody holds it any more
-		runtime.GC()
-		if gone.Value() != nil {
-			t.Error("the armed timer keeps the tier alive")
-		}
-		time.Sleep(2 * time.Hour)
-	})
-}
-
-// An entry that somebody holds keeps no other alive.
-func TestAHeldEntryKeepsNoOthersAlive(t *testing.T) {
-	for name, empty := range map[string]func(*intTier){
-		"cleared": func(tier *intTier) { tier.Clear() },
-		"closed":  func(tier *intTier) { tier.Close() },
-		"deleted": func(tier *intTier) { remove(tier, 1) },
-		"evicted": func(tier *intTier) {
-			for i := 10; find(tier, tier.Plain(1)) != nil; i++ {
-				put(tier, i, i)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tier := newTier(4)
-			held := put(tier, 1, 1)
-			other := weak.Make(put(tier, 2, 2)) // its neighbour
-			put(tier, 3, 3)
-			empty(tier)
-			if find(tier, tier.Plain(1)) != nil {
-				t.Fatal("the held entry is still there")
-			}
-			tier = nil
-			runtime.GC()
-			if other.Value() != nil {
-				t.Error("an entry that is out of the tier keeps another alive")
-			}
-			runtime.KeepAlive(held)
-		})
-	}
-}
-
-func TestCloseEndsASweepThatRuns(t *testing.T) {
+func TestCloseEndsARunningSweep(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
 			tier := newTier(100_000)
@@ -406,24 +345,24 @@ func TestCloseEndsASweepThatRuns(t *testing.T) {
 				time.Sleep(time.Second)
 				tier.Close()
 				if n := tier.Len(); n != 0 {
-					t.Errorf("%d entries in a closed tier", n)
+					t.Errorf("Len() = %d after Close", n)
 				}
 			})
 			all.Wait()
 			synctest.Wait()
 			if tier.Len() != 0 || armed(tier) {
-				t.Errorf("%d entries, or a timer, after Close", tier.Len())
+				t.Errorf("%d entries, or an armed timer, are left after Close", tier.Len())
 			}
 			before := tier.janitor.fires.Load()
 			time.Sleep(time.Minute)
 			if after := tier.janitor.fires.Load(); after != before {
-				t.Error("the janitor of a closed tier was at work")
+				t.Error("the janitor of a closed tier has armed its timer or swept")
 			}
 		})
 	}
 }
 
-func TestAFarTooLargeTableShrinks(t *testing.T) {
+func TestSweepShrinksALargeTable(t *testing.T) {
 	for _, left := range []int{1, 24, 47, 95, 190} {
 		synctest.Test(t, func(t *testing.T) {
 			tier := newTier(1000)
@@ -439,11 +378,12 @@ func TestAFarTooLargeTableShrinks(t *testing.T) {
 			table := tier.tables[0].Load()
 			places := len(table.buckets) * lanes
 			if table.n != left || places > max(4*left, minBuckets*lanes) || table.n*4 > places*3 {
-				t.Errorf("%d entries in %d buckets; want %d in about twice as many places", table.n, len(table.buckets), left)
+				t.Errorf("%d entries in %d buckets; want %d entries in at most four times as many lanes",
+					table.n, len(table.buckets), left)
 			}
 			for i := range left {
 				if hit(tier, i) == nil {
-					t.Errorf("key %d is lost", i)
+					t.Errorf("key %d, which has not expired, is gone", i)
 				}
 			}
 			if err := check(tier); err != nil {

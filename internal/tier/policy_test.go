@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// keysOf returns the keys of a ring from its head, the youngest, to its tail.
+// keysOf returns the keys of a ring, from the youngest to the oldest.
 func keysOf(r *ring[int, int]) (keys []int) {
 	for e := r.root.next; e != &r.root; e = e.next {
 		keys = append(keys, e.Key)
@@ -19,15 +19,15 @@ func keysOf(r *ring[int, int]) (keys []int) {
 // onePolicy returns the policy of a tier with one stripe.
 func onePolicy(t *intTier) *policy[int, int] { return &t.stripes[0].policy }
 
-// fill puts keys from first to last, each for ever.
+// fill puts the keys from first to last. They never expire.
 func fill(t *intTier, first, last int) {
 	for i := first; i <= last; i++ {
 		put(t, i, i)
 	}
 }
 
-// full returns a full tier whose keys, from 1 on, were all asked for once, and whose sketch is so large that
-// no two of them collide.
+// full returns a full tier with the keys from 1 on. Each was asked for once. The sketch is so
+// large that no two of them collide in it.
 func full(capacity int) (*intTier, *policy[int, int]) {
 	t := newTier(capacity)
 	p := onePolicy(t)
@@ -36,6 +36,7 @@ func full(capacity int) (*intTier, *policy[int, int]) {
 	return t, p
 }
 
+// want compares the keys of what with the wanted ones.
 func want(t *testing.T, what string, got []int, want ...int) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -43,11 +44,11 @@ func want(t *testing.T, what string, got []int, want ...int) {
 	}
 }
 
-func TestNewcomersPassThroughTheWindow(t *testing.T) {
+func TestNewEntriesPassThroughTheWindow(t *testing.T) {
 	tier, p := full(5) // a window of one
 	want(t, "the window", keysOf(&p.window), 5)
 	want(t, "main", keysOf(&p.main), 4, 3, 2, 1)
-	put(tier, 6, 6) // 5 is asked for no more often than the victim, 1
+	put(tier, 6, 6) // 5 was not asked for more often than the victim, 1
 	want(t, "the window", keysOf(&p.window), 6)
 	want(t, "main", keysOf(&p.main), 4, 3, 2, 1)
 	if evicted, expired, _ := tier.Stats(); evicted != 1 || expired != 0 || hit(tier, 5) != nil {
@@ -55,22 +56,22 @@ func TestNewcomersPassThroughTheWindow(t *testing.T) {
 	}
 }
 
-func TestAnEntryUsedInTheWindowGoesRoundOnceMore(t *testing.T) {
+func TestEntryUsedInTheWindowGoesRoundOnceMore(t *testing.T) {
 	tier, p := full(40) // a window of two
 	want(t, "the window", keysOf(&p.window), 40, 39)
 	hit(tier, 39)
 	put(tier, 41, 41)
-	want(t, "the window", keysOf(&p.window), 39, 41) // 40, which nobody used, had to go
+	want(t, "the window", keysOf(&p.window), 39, 41) // 40 was not used and is gone
 	put(tier, 42, 42)
 	want(t, "the window", keysOf(&p.window), 42, 39)
-	put(tier, 43, 43) // the use counts once; it counts in the sketch, too, so 39 wins a place in main
+	put(tier, 43, 43) // the use spared 39 once, and counts in the sketch, so 39 wins a place in main
 	want(t, "the window", keysOf(&p.window), 43, 42)
 	if e := find(tier, tier.Plain(39)); e == nil || e.ring() != inMain {
-		t.Errorf("39, which was used, has not gone on to main: %v", e)
+		t.Errorf("the entry of 39, which was used, is %v; want one in main", e)
 	}
 }
 
-func TestWhatIsAskedForMoreOftenTakesTheVictimsPlace(t *testing.T) {
+func TestEntryAskedForMoreOftenTakesThePlaceOfTheVictim(t *testing.T) {
 	tier, p := full(5)
 	k := tier.Plain(5)
 	for range 3 {
@@ -79,14 +80,14 @@ func TestWhatIsAskedForMoreOftenTakesTheVictimsPlace(t *testing.T) {
 	put(tier, 6, 6)
 	want(t, "main", keysOf(&p.main), 5, 4, 3, 2)
 	if hit(tier, 1) != nil {
-		t.Error("the victim is still there")
+		t.Error("the victim is still in the tier")
 	}
 	if got := p.ghosts.take(uint32(tier.Plain(1).Hash)); got != ghostMain {
-		t.Errorf("the victim's ghost is %d; want that it left main", got)
+		t.Errorf("the ghost of the victim is %d; want that of main", got)
 	}
 }
 
-func TestTheHandSparesWhatWasUsedOnce(t *testing.T) {
+func TestHandSparesUsedEntriesOnce(t *testing.T) {
 	tier, p := full(5)
 	for _, i := range []int{1, 3} {
 		hit(tier, i)
@@ -94,9 +95,9 @@ func TestTheHandSparesWhatWasUsedOnce(t *testing.T) {
 	if v := p.victim(); v.Key != 2 {
 		t.Errorf("the victim is %d; want 2, as 1 was used", v.Key)
 	}
-	for i, want := range map[int]uint64{1: 2, 2: 1, 3: 1, 4: 1} { // the sketch hears of 3's use when the hand comes by
+	for i, want := range map[int]uint64{1: 2, 2: 1, 3: 1, 4: 1} { // the hand has not passed 3 yet
 		if got := p.sketch.get(uint32(tier.Plain(i).Hash)); got != want {
-			t.Errorf("key %d counts as used %d times; want %d", i, got, want)
+			t.Errorf("the sketch counts key %d %d times; want %d", i, got, want)
 		}
 	}
 	if v := p.victim(); v.Key != 2 {
@@ -112,15 +113,15 @@ func TestTheHandSparesWhatWasUsedOnce(t *testing.T) {
 	}
 }
 
-func TestAnEntryThatIsReplacedKeepsItsPlaceAndCountsAsUsed(t *testing.T) {
+func TestReplacingEntryTakesThePlaceAndCountsAsUsed(t *testing.T) {
 	tier, p := full(5)
 	if v := p.victim(); v.Key != 1 {
 		t.Fatalf("the victim is %d; want 1", v.Key)
 	}
-	e := put(tier, 1, 10) // the hand was there
+	e := put(tier, 1, 10) // the hand points to the old entry
 	want(t, "main", keysOf(&p.main), 4, 3, 2, 1)
 	if p.hand != e || !e.wasSeen() || e.ring() != inMain {
-		t.Error("the new entry has not taken the old one's place")
+		t.Error("the new entry is not in the place of the old one")
 	}
 	put(tier, 5, 50)
 	want(t, "the window", keysOf(&p.window), 5)
@@ -129,7 +130,7 @@ func TestAnEntryThatIsReplacedKeepsItsPlaceAndCountsAsUsed(t *testing.T) {
 	}
 }
 
-func TestTheHandIsNeverLeftOnWhatIsGone(t *testing.T) {
+func TestHandLeavesAnEntryThatIsRemoved(t *testing.T) {
 	tier, p := full(5)
 	for _, i := range []int{1, 2, 3, 4} {
 		if v := p.victim(); v.Key != i {
@@ -141,7 +142,7 @@ func TestTheHandIsNeverLeftOnWhatIsGone(t *testing.T) {
 		}
 	}
 	if p.hand != &p.main.root {
-		t.Error("the hand is not at rest in an empty ring")
+		t.Error("the hand does not point to the root of an empty ring")
 	}
 }
 
@@ -151,22 +152,23 @@ func TestDeletedEntriesLeaveNoGhost(t *testing.T) {
 		fill(tier, 1, 4)
 		putFor(tier, 5, 5, time.Second)
 		remove(tier, 1)
-		time.Sleep(2 * time.Second) // the janitor takes 5
+		time.Sleep(2 * time.Second) // the janitor removes 5
 		if tier.Len() != 3 || onePolicy(tier).ghosts.slots != nil {
-			t.Errorf("%d entries; a ghost of what was not evicted: %v", tier.Len(), onePolicy(tier).ghosts.slots)
+			t.Errorf("%d entries and ghosts %v; want 3 and none",
+				tier.Len(), onePolicy(tier).ghosts.slots)
 		}
 	})
 }
 
-// What has expired, but was not swept yet, is no rival for what lives.
-func TestTheDeadGoFirstWithoutContestOrGhost(t *testing.T) {
+// An expired entry that has not been swept yet makes room before any entry that is alive.
+func TestExpiredEntriesGoFirstWithoutContestOrGhost(t *testing.T) {
 	for _, used := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			tier := newTier(5)
 			p := onePolicy(tier)
-			putFor(tier, 1, 1, time.Second) // will be the victim
+			putFor(tier, 1, 1, time.Second) // the victim later
 			fill(tier, 2, 4)
-			putFor(tier, 5, 5, time.Second) // the window's oldest
+			putFor(tier, 5, 5, time.Second) // the oldest of the window
 			if used {
 				hit(tier, 1)
 				hit(tier, 5)
@@ -181,20 +183,21 @@ func TestTheDeadGoFirstWithoutContestOrGhost(t *testing.T) {
 			want(t, "main", keysOf(&p.main), 4, 3, 2, 1) // 5 made room
 			put(tier, 7, 7)
 			want(t, "the window", keysOf(&p.window), 7)
-			want(t, "main", keysOf(&p.main), 6, 4, 3, 2) // 1 made room, popular as it was
+			want(t, "main", keysOf(&p.main), 6, 4, 3, 2) // 1 made room, although it was popular
 			if evicted, expired, _ := tier.Stats(); evicted != 0 || expired != 2 || p.ghosts.slots != nil {
-				t.Errorf("%d evicted, %d expired, ghosts %v; want 0, 2, none", evicted, expired, p.ghosts.slots)
+				t.Errorf("%d evicted, %d expired, ghosts %v; want 0, 2, none",
+					evicted, expired, p.ghosts.slots)
 			}
 		})
 	}
 }
 
-func TestWindowGrowsAndShrinksByTheGhostsItMeets(t *testing.T) {
+func TestGhostsChangeTheSizeOfTheWindow(t *testing.T) {
 	tier := newTier(1000)
 	p := onePolicy(tier)
 	fill(tier, 1, 1000)
 	if p.wmin != 10 || p.wmax != 50 || p.wtop != 950 {
-		t.Fatalf("the window's size is %d, within %d and %d; want 50, 10, 950", p.wmax, p.wmin, p.wtop)
+		t.Fatalf("wmax, wmin, wtop = %d, %d, %d; want 50, 10, 950", p.wmax, p.wmin, p.wtop)
 	}
 	key := 1000
 	meet := func(list ghostList) {
@@ -207,26 +210,26 @@ func TestWindowGrowsAndShrinksByTheGhostsItMeets(t *testing.T) {
 		meet(ghostWindow)
 	}
 	if p.wmax != p.wtop {
-		t.Errorf("after 2000 entries came back that the window had lost, its size is %d; want %d", p.wmax, p.wtop)
+		t.Errorf("wmax = %d after 2000 ghosts of the window; want %d", p.wmax, p.wtop)
 	}
 	meet(ghostMain)
 	if p.wmax != p.wtop-1 {
-		t.Errorf("after one came back that main had lost, the window's size is %d; want %d", p.wmax, p.wtop-1)
+		t.Errorf("wmax = %d after a ghost of main; want %d", p.wmax, p.wtop-1)
 	}
 	for range 2000 {
 		meet(ghostMain)
 	}
 	if p.wmax != p.wmin {
-		t.Errorf("after 2000 came back that main had lost, the window's size is %d; want %d", p.wmax, p.wmin)
+		t.Errorf("wmax = %d after 2000 ghosts of main; want %d", p.wmax, p.wmin)
 	}
 	if err := check(tier); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestWhatComesBackAndIsWorthMoreGoesStraightToMain(t *testing.T) {
+func TestEntryThatComesBackMayGoStraightToMain(t *testing.T) {
 	tier, p := full(5)
-	put(tier, 6, 6) // 5 leaves the window
+	put(tier, 6, 6) // evicts 5 from the window
 	for range 3 {
 		p.sketch.add(uint32(tier.Plain(5).Hash))
 	}
@@ -235,21 +238,22 @@ func TestWhatComesBackAndIsWorthMoreGoesStraightToMain(t *testing.T) {
 	want(t, "main", keysOf(&p.main), 5, 4, 3, 2)
 }
 
-// Who collides with popular keys in the sketch cannot keep others out for ever: one in 128 gets in all the same.
-func TestLuckLetsSomeInWhomTheSketchRefuses(t *testing.T) {
+// Keys that collide with popular keys in the sketch cannot keep others out for ever: one in 128
+// gets in.
+func TestLuckLetsInOneOf128(t *testing.T) {
 	const rounds = 128 * 100
 	if n := ties(t, rounds, 6, true); n < 50 || n > 170 {
-		t.Errorf("%d of %d ties were won by luck; want about one in 128", n, rounds)
+		t.Errorf("new entries won %d of %d ties by luck; want about one in 128", n, rounds)
 	}
 	if n := ties(t, rounds, 5, true); n != 0 {
-		t.Errorf("%d ties were won by luck of what is hardly ever asked for; want none", n)
+		t.Errorf("new entries that were asked for 5 times won %d ties by luck; want none", n)
 	}
 	if n := ties(t, rounds, 15, false); n != 0 {
-		t.Errorf("%d ties were won without luck; want none", n)
+		t.Errorf("new entries won %d ties without luck; want none", n)
 	}
 }
 
-// ties returns how many of so many contests a newcomer wins when all keys are asked for equally often.
+// ties returns how many of the rounds a new entry wins if all keys were asked for equally often.
 func ties(t *testing.T, rounds int, often uint64, luck bool) (won int) {
 	t.Helper()
 	tier := newTier(5)
@@ -263,26 +267,26 @@ func ties(t *testing.T, rounds int, often uint64, luck bool) (won int) {
 		v := p.victim()
 		if p.contest(e, luck) {
 			won++
-			p.main.push(v) // back again
+			p.main.push(v) // undo the eviction
 			p.gone = nil
 		}
 	}
 	return won
 }
 
-func TestASmallTierPaysForNoSketch(t *testing.T) {
+func TestSmallTierHasNoSketch(t *testing.T) {
 	tier := newTier(1000)
 	fill(tier, 1, 499)
 	if p := onePolicy(tier); p.sketch.words != nil || p.ghosts.slots != nil {
-		t.Error("a tier that is not half full has a sketch, or ghosts")
+		t.Error("a tier that is not half full has a sketch or ghosts")
 	}
 	fill(tier, 500, 1000)
 	if p := onePolicy(tier); p.sketch.words == nil || p.ghosts.slots != nil {
-		t.Error("a full tier has no sketch, or has ghosts though nothing was evicted")
+		t.Error("a full tier has no sketch, or it has ghosts, though nothing was evicted")
 	}
 }
 
-// ratioOf returns the share of hits that a tier of 1000 entries has on a trace.
+// ratioOf returns the hit ratio of a tier of 1000 entries on a trace.
 func ratioOf(trace []int) float64 {
 	tier := newTier(1000)
 	hits := 0
@@ -296,8 +300,9 @@ func ratioOf(trace []int) float64 {
 	return float64(hits) / float64(len(trace))
 }
 
-// The bounds lie between what the policy reaches (it chooses at random now and then, and hashes with a random seed)
-// and what LRU does.
+// The bounds lie below the hit ratios that the policy reaches. Those differ a little, because the
+// hash has a random seed and a few choices are random. Where LRU is worse, the bounds are above
+// its ratio.
 func TestHitRatioOnKnownTraces(t *testing.T) {
 	const n = 200_000
 	r := rand.New(rand.NewPCG(1, 2))

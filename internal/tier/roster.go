@@ -2,35 +2,41 @@ package tier
 
 import "github.com/zodiac-go/zodiac/internal/coarse"
 
-// chunkSize is how many entries one chunk of a roster lists.
+// chunkSize is the number of entries that one chunk of a roster lists.
 const chunkSize = 128
 
-// A roster lists the entries that expire, for the janitor. Its chunks hold expiries side by side, so looking for the
-// due ones among a million reads 16 MB in order instead of a million entries all over the heap. An expiry listed may
-// be too early, where an entry slid since; never too late.
+// A roster lists the entries of a stripe that expire, for the janitor. Its chunks hold expiries
+// side by side. So a sweep of a million entries reads 16 MB in order, and not a million entries
+// all over the heap. A listed expiry may be too early, because the entry has slid since. It is
+// never too late.
 type roster[K comparable, V any] struct {
 	chunks  []*chunk[K, V]
-	free    int // first free slot, linked through due; -1 = none
-	n       int
-	soonest int64 // no entry is due before; a sweep brings it up to date
-	used    func(bool)
+	free    int   // the first free slot, -1 if there is none; free slots are linked through due
+	n       int   // the number of entries
+	soonest int64 // except during a sweep, no entry is due before; may be too early
+	used    func(listing bool)
 }
 
+// A chunk holds the slots from chunkSize times its number on.
 type chunk[K comparable, V any] struct {
-	soonest int64 // no entry of the chunk is due before
+	soonest int64 // no entry of the chunk is due before; may be too early
 	slots   [chunkSize]rosterSlot[K, V]
 }
 
+// A rosterSlot lists one entry, or is free.
 type rosterSlot[K comparable, V any] struct {
-	entry *Entry[K, V] // nil: free
-	due   int64        // of a free slot: the next free one
+	entry *Entry[K, V] // nil if the slot is free
+	due   int64        // the listed expiry; in a free slot, the next free slot or -1
 }
 
-// init makes an empty roster; used is told when it begins to list entries, and when it ends.
-func (r *roster[K, V]) init(used func(bool)) {
+// init makes r an empty roster. From then on it calls used(true) when it lists its first entry,
+// and used(false) when it has lost its last.
+func (r *roster[K, V]) init(used func(listing bool)) {
 	*r = roster[K, V]{free: -1, soonest: coarse.Never, used: used}
 }
 
+// reset removes all entries from the list, and gives the chunks back. It leaves the entries
+// alone.
 func (r *roster[K, V]) reset() {
 	if r.n > 0 {
 		r.used(false)
@@ -38,7 +44,7 @@ func (r *roster[K, V]) reset() {
 	r.init(r.used)
 }
 
-// add lists e, if it ever expires.
+// add lists e, if it expires. e is not listed.
 func (r *roster[K, V]) add(e *Entry[K, V]) {
 	due := e.Expiry()
 	if due == coarse.Never {
@@ -58,7 +64,7 @@ func (r *roster[K, V]) add(e *Entry[K, V]) {
 	}
 }
 
-// remove takes e off the list, if it is on it.
+// remove takes e off the list, if it is listed.
 func (r *roster[K, V]) remove(e *Entry[K, V]) {
 	slot := e.slot()
 	if slot < 0 {
@@ -75,11 +81,13 @@ func (r *roster[K, V]) remove(e *Entry[K, V]) {
 	r.n--
 }
 
+// at returns a slot by number, and its chunk.
 func (r *roster[K, V]) at(slot int) (*chunk[K, V], *rosterSlot[K, V]) {
 	c := r.chunks[slot/chunkSize]
 	return c, &c.slots[slot%chunkSize]
 }
 
+// grow adds a chunk of free slots. There is no other free slot.
 func (r *roster[K, V]) grow() {
 	first := len(r.chunks) * chunkSize
 	c := &chunk[K, V]{soonest: coarse.Never}
@@ -91,8 +99,9 @@ func (r *roster[K, V]) grow() {
 	r.free = first
 }
 
-// due appends the entries of chunk number ci that are dead at now, and brings the expiries of those that slid
-// up to date.
+// due appends to dead the entries of chunk number ci that have expired at now. If the listed
+// expiry of an entry is due but the entry has slid, due lists its present expiry. It brings both
+// soonest up to date.
 func (r *roster[K, V]) due(ci int, now int64, dead []*Entry[K, V]) []*Entry[K, V] {
 	c := r.chunks[ci]
 	if c.soonest <= now {
@@ -102,6 +111,7 @@ func (r *roster[K, V]) due(ci int, now int64, dead []*Entry[K, V]) []*Entry[K, V
 	return dead
 }
 
+// collect is due for a chunk that may have due entries.
 func (c *chunk[K, V]) collect(now int64, dead []*Entry[K, V]) []*Entry[K, V] {
 	c.soonest = coarse.Never
 	for i := range c.slots {

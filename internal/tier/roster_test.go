@@ -7,6 +7,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 )
 
+// expiring returns an entry that expires at at.
 func expiring(at int64) *intEntry {
 	e := new(intEntry)
 	e.ExpireAt(at)
@@ -19,7 +20,7 @@ func newRoster() *roster[int, int] {
 	return r
 }
 
-// all returns what is due in any chunk.
+// all returns the entries that are due, of all chunks.
 func (r *roster[K, V]) all(now int64) (dead []*Entry[K, V]) {
 	for i := range r.chunks {
 		dead = r.due(i, now, dead)
@@ -27,17 +28,17 @@ func (r *roster[K, V]) all(now int64) (dead []*Entry[K, V]) {
 	return dead
 }
 
-func TestRosterListsOnlyWhatExpires(t *testing.T) {
+func TestRosterListsOnlyEntriesThatExpire(t *testing.T) {
 	r := newRoster()
 	e := expiring(coarse.Never)
 	r.add(e)
 	r.remove(e)
 	if r.n != 0 || len(r.chunks) != 0 || e.slot() != -1 {
-		t.Errorf("an entry that never expires is on the list, at %d", e.slot())
+		t.Errorf("an entry that never expires is listed, in slot %d", e.slot())
 	}
 }
 
-func TestRosterFindsWhatIsDueAndNothingElse(t *testing.T) {
+func TestRosterFindsTheEntriesThatAreDue(t *testing.T) {
 	r := newRoster()
 	random := rand.New(rand.NewPCG(1, 2))
 	on := map[*intEntry]bool{}
@@ -50,7 +51,7 @@ func TestRosterFindsWhatIsDueAndNothingElse(t *testing.T) {
 		default:
 			for e := range on {
 				r.remove(e)
-				r.remove(e) // harmless
+				r.remove(e) // has no effect
 				delete(on, e)
 				break
 			}
@@ -60,7 +61,8 @@ func TestRosterFindsWhatIsDueAndNothingElse(t *testing.T) {
 		r.soonest = coarse.Never // as a sweep does
 		for _, e := range r.all(now) {
 			if !on[e] || e.Expiry() > now {
-				t.Fatalf("at %d: an entry is due that expires at %d, on the list: %v", now, e.Expiry(), on[e])
+				t.Fatalf("at %d: an entry is due that expires at %d; listed: %v",
+					now, e.Expiry(), on[e])
 			}
 			r.remove(e)
 			delete(on, e)
@@ -68,17 +70,18 @@ func TestRosterFindsWhatIsDueAndNothingElse(t *testing.T) {
 		first := int64(coarse.Never)
 		for e := range on {
 			if e.Expiry() <= now {
-				t.Fatalf("at %d: missed an entry that expired at %d", now, e.Expiry())
+				t.Fatalf("at %d: due has missed an entry that expired at %d", now, e.Expiry())
 			}
 			first = min(first, e.Expiry())
 		}
 		if r.soonest != first || r.n != len(on) {
-			t.Fatalf("at %d: the next of %d is due at %d; want %d at %d", now, r.n, r.soonest, len(on), first)
+			t.Fatalf("at %d: the roster has %d entries, the soonest due at %d; want %d, at %d",
+				now, r.n, r.soonest, len(on), first)
 		}
 	}
 }
 
-func TestRosterUsesItsPlacesAgain(t *testing.T) {
+func TestRosterReusesItsSlots(t *testing.T) {
 	r := newRoster()
 	var on []*intEntry
 	for range 100 * chunkSize {
@@ -92,17 +95,17 @@ func TestRosterUsesItsPlacesAgain(t *testing.T) {
 		}
 	}
 	if len(r.chunks) != 1 {
-		t.Errorf("%d entries in %d chunks; want 1", len(on), len(r.chunks))
+		t.Errorf("%d entries in %d chunks; want 1 chunk", len(on), len(r.chunks))
 	}
 	for _, e := range on {
 		r.remove(e)
 	}
 	if len(r.chunks) != 0 {
-		t.Errorf("an empty roster keeps %d chunks", len(r.chunks))
+		t.Errorf("an empty roster has %d chunks; want none", len(r.chunks))
 	}
 }
 
-func TestAnEntryThatSlidIsDueLater(t *testing.T) {
+func TestEntryThatSlidIsDueLater(t *testing.T) {
 	r := newRoster()
 	e, other := expiring(100), expiring(500)
 	r.add(e)
@@ -110,9 +113,10 @@ func TestAnEntryThatSlidIsDueLater(t *testing.T) {
 	e.ExpireAt(300) // as Slide does
 	r.soonest = coarse.Never
 	if dead := r.all(200); len(dead) != 0 || r.soonest != 300 {
-		t.Errorf("%d entries are due at 200, the next at %d; want none, and 300", len(dead), r.soonest)
+		t.Errorf("%d entries are due at 200, the soonest at %d; want none, and 300",
+			len(dead), r.soonest)
 	}
 	if dead := r.all(300); len(dead) != 1 || dead[0] != e {
-		t.Errorf("%d entries are due at 300; want the one that slid", len(dead))
+		t.Errorf("%d entries are due at 300; want only the one that slid", len(dead))
 	}
 }

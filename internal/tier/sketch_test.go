@@ -18,7 +18,7 @@ func TestSketchCountsUpToFifteen(t *testing.T) {
 	}
 }
 
-// Saturated counters leave their neighbours in the word alone.
+// Full counters do not overflow into their neighbours in the word.
 func TestSketchIsNeverTooLow(t *testing.T) {
 	for _, capacity := range []int{1, 2, 8, 100, 1000} {
 		s := newSketch(capacity)
@@ -54,13 +54,14 @@ func TestSketchIsRarelyTooHigh(t *testing.T) {
 	}
 }
 
-// Every capacity has a line of counters, and as many lines as hashes can reach.
-func TestSketchUsesAllOfItself(t *testing.T) {
+// Every sketch has at least one line, and hashes reach all its counters.
+func TestSketchUsesAllItsCounters(t *testing.T) {
 	for _, capacity := range []int{1, 9, 64, 1000} {
 		s := newSketch(capacity)
 		s.limit = 1 << 30
 		if n := len(s.words); n < 8 || n < capacity || n > max(8, 2*capacity) || n&(n-1) != 0 {
-			t.Errorf("a sketch for %d entries has %d words", capacity, n)
+			t.Errorf("a sketch for %d entries has %d words; want a power of two, not too small or large",
+				capacity, n)
 		}
 		for range 200 * len(s.words) {
 			s.add(rand.Uint32())
@@ -68,14 +69,15 @@ func TestSketchUsesAllOfItself(t *testing.T) {
 		for i, w := range s.words {
 			for shift := 0; shift < 64; shift += 4 {
 				if w>>shift&15 == 0 {
-					t.Fatalf("capacity %d: counter %d of word %d is never used", capacity, shift/4, i)
+					t.Fatalf("capacity %d: counter %d of word %d is never used",
+						capacity, shift/4, i)
 				}
 			}
 		}
 	}
 }
 
-func TestSketchHalvesAllCountersAtAStroke(t *testing.T) {
+func TestSketchHalvesAllCounters(t *testing.T) {
 	s := newSketch(100)
 	for n := range uint32(15) {
 		for range n + 1 {
@@ -94,7 +96,7 @@ func TestSketchHalvesAllCountersAtAStroke(t *testing.T) {
 		}
 	}
 	if s.n != counted/2 {
-		t.Errorf("%d additions are %d after halving", counted, s.n)
+		t.Errorf("n = %[2]d after halving; before, it was %[1]d", counted, s.n)
 	}
 }
 
@@ -115,7 +117,7 @@ func TestSketchAgesAfterTenTimesTheCapacity(t *testing.T) {
 		t.Errorf("get = %d after the counters halved; want 7", got)
 	}
 	if s.n != 5*capacity {
-		t.Errorf("%d additions are left until they halve again", s.limit-s.n)
+		t.Errorf("%d additions are left until the counters halve again; want 500", s.limit-s.n)
 	}
 }
 

@@ -9,17 +9,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// hashed makes a key whose hash the test chooses.
+// hashed returns a Key with a hash that the test chooses.
 func hashed(key int, hash uint64) Key[int] { return Key[int]{K: key, Hash: hash} }
 
 func tableEntry(k Key[int]) *intEntry { return &intEntry{Key: k.K, hash: uint32(k.Hash), Value: k.K} }
 
-// The law: a table is a map, however its hashes collide.
-func TestTableAgreesWithAMapWhateverCollides(t *testing.T) {
+// The law: a table behaves like a map, however the hashes collide.
+func TestTableAgreesWithAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := newTable[int, int](minBuckets)
 		want := map[Key[int]]*intEntry{}
-		// Few buckets, fewer tags: some keys share all of the hash.
+		// The hashes choose few buckets and fewer tags. Some keys have the same hash.
 		hashes := rapid.SampledFrom([]uint64{0, 1, 5, 1 << 31, 1 << 57, 1<<57 | 1, 1<<63 | 1<<57, ^uint64(0)})
 		key := func(t *rapid.T) Key[int] {
 			h := hashes.Draw(t, "hash")
@@ -29,7 +29,7 @@ func TestTableAgreesWithAMapWhateverCollides(t *testing.T) {
 			"insert": func(t *rapid.T) {
 				k := key(t)
 				if want[k] != nil {
-					t.Skip("there already")
+					t.Skip("the key is in the table")
 				}
 				want[k] = tableEntry(k)
 				table.insert(want[k], tagOf(k.Hash))
@@ -42,7 +42,7 @@ func TestTableAgreesWithAMapWhateverCollides(t *testing.T) {
 					}
 					delete(want, k)
 				} else if table.remove(tableEntry(k)) {
-					t.Fatalf("remove(%v) = true of an entry that is not there", k)
+					t.Fatalf("remove(%v) = true for an entry that is not in the table", k)
 				}
 			},
 			"resize": func(t *rapid.T) {
@@ -57,6 +57,7 @@ func TestTableAgreesWithAMapWhateverCollides(t *testing.T) {
 	})
 }
 
+// sameTable returns how the table differs from want, or "".
 func sameTable(table *table[int, int], want map[Key[int]]*intEntry) string {
 	for k, e := range want {
 		if table.find(k.Hash, k.K) != e {
@@ -68,7 +69,7 @@ func sameTable(table *table[int, int], want map[Key[int]]*intEntry) string {
 		}
 		other := hashed(k.K+1_000_000, k.Hash) // the same bucket and tag
 		if _, _, e := table.place(&other); e != nil || table.find(other.Hash, other.K) != nil {
-			return "found a key that is not there"
+			return "find or place returns an entry for a key that is not in the table"
 		}
 	}
 	n := 0
@@ -80,7 +81,7 @@ func sameTable(table *table[int, int], want map[Key[int]]*intEntry) string {
 		}
 	})
 	if n != len(want) || table.n != n {
-		return "each, or the count, disagrees"
+		return "each or n disagrees with the map"
 	}
 	return ""
 }
@@ -88,7 +89,7 @@ func sameTable(table *table[int, int], want map[Key[int]]*intEntry) string {
 func TestMatchFindsEveryLane(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 100_000 {
-		tags := r.Uint64() | highs*uint64(r.IntN(2)) // taken lanes only, or any
+		tags := r.Uint64() | highs*uint64(r.IntN(2)) // with every lane taken, or any
 		if r.IntN(2) == 0 {
 			tags &= laneSet
 		}
@@ -99,7 +100,7 @@ func TestMatchFindsEveryLane(t *testing.T) {
 		}
 		set := match(tags, tag)
 		if set&^(highs&laneSet) != 0 {
-			t.Fatalf("match(%x, %x) = %x, which has bits that are no lanes", tags, tag, set)
+			t.Fatalf("match(%x, %x) = %x; want only the high bits of lanes", tags, tag, set)
 		}
 		for lane := range lanes {
 			if tags>>(8*lane)&0xff == tag && set>>(8*lane)&0x80 == 0 {
@@ -109,7 +110,7 @@ func TestMatchFindsEveryLane(t *testing.T) {
 	}
 }
 
-func TestATagIsNeverThatOfAnEmptyLane(t *testing.T) {
+func TestTagIsNeverThatOfAnEmptyLane(t *testing.T) {
 	for _, hash := range []uint64{0, 1, 1 << 57, 1<<57 - 1, ^uint64(0)} {
 		if tag := tagOf(hash); tag < 0x80 || tag > 0xff {
 			t.Errorf("tagOf(%x) = %x; want a byte with its high bit set", hash, tag)
@@ -117,7 +118,8 @@ func TestATagIsNeverThatOfAnEmptyLane(t *testing.T) {
 	}
 }
 
-// A chain is as long as it must be, and its places are used again: however much comes and goes, it does not grow.
+// A chain of buckets is as long as its entries need. Free lanes are used again, so it does not
+// grow when entries come and go.
 func TestChurnDoesNotLengthenAChain(t *testing.T) {
 	table := newTable[int, int](minBuckets)
 	var there []*intEntry
@@ -137,26 +139,29 @@ func TestChurnDoesNotLengthenAChain(t *testing.T) {
 		n++
 	}
 	if n != 3 {
-		t.Errorf("%d entries in %d buckets of a chain; want 3", len(there), n)
+		t.Errorf("%d entries in a chain of %d buckets; want 3 buckets", len(there), n)
 	}
 }
 
-func TestATableThatFillsDoubles(t *testing.T) {
+func TestTableThatFillsDoubles(t *testing.T) {
 	tier := newTier(2000)
 	for i := range 2000 {
 		put(tier, i, i)
 		table := tier.tables[0].Load()
 		if places := len(table.buckets) * lanes; table.n*4 > places*3 {
-			t.Fatalf("%d entries in a table of %d places", table.n, places)
+			t.Fatalf("%d entries in a table of %d lanes; want at most three quarters",
+				table.n, places)
 		}
 		if most := 2 * minBuckets * lanes; table.n*4 < len(table.buckets)*lanes && len(table.buckets)*lanes > most {
-			t.Fatalf("%d entries make a table of %d buckets", table.n, len(table.buckets))
+			t.Fatalf("%d entries in a table of %d buckets; want fewer buckets",
+				table.n, len(table.buckets))
 		}
 	}
 }
 
-// Readers of one bucket, whose other lanes come and go and take over each other's places.
-func TestReadersOfACrowdedBucketMissNothing(t *testing.T) {
+// Readers look for keys that stay in one bucket, while the writer adds and removes other keys of
+// the same bucket, which reuse each other's lanes.
+func TestReadersOfACrowdedBucketMissNoKey(t *testing.T) {
 	var current atomic.Pointer[table[int, int]]
 	current.Store(newTable[int, int](minBuckets))
 	const stay = 4

@@ -1,20 +1,7 @@
-// Package tier is zodiac's memory: a bounded map of typed values whose hits take no lock, allocate nothing and
-// read no clock.
-//
-// The key's hash chooses one of up to 64 stripes. A stripe has a hash table, which readers search without
-// a lock, and under one mutex, which only writers take, the table's changes, the eviction policy (policy.go)
-// and the roster of entries that expire (roster.go). So a write is one critical section: when it ends, the
-// table, the rings and the count agree, and the tier is never over its capacity.
-//
-// Expired entries are taken out by a janitor (janitor.go), or by the policy when it meets one. Until then they
-// hold a place; [Tier.Alive] says that they are dead.
-//
-// No user code runs in this package but K's == and hash.
 package tier
 
 import (
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,28 +9,29 @@ import (
 )
 
 const (
-	manyStripes  = 16
-	minPerStripe = 512
-
+	// Up to manyStripes stripes have a capacity of at least minPerStripe entries each. If there
+	// are more, up to maxStripes, each has at least minPerStripeOfMany.
+	manyStripes        = 16
+	minPerStripe       = 512
 	maxStripes         = 64
 	minPerStripeOfMany = 8192
 
-	minBuckets    = 4
-	sweepStep     = 1024 // the most entries looked at under one mutex by the janitor
-	stripeBitsLow = 32   // the stripe is chosen by bits the tables do not use
+	minBuckets    = 4    // the size of an empty table
+	sweepStep     = 1024 // the most entries that the janitor looks at under one lock
+	stripeBitsLow = 32   // the lowest bit of a hash that chooses the stripe; no table uses it
 )
 
-// MaxCapacity is the largest capacity a tier can have.
+// MaxCapacity is the largest capacity that a Tier can have.
 const MaxCapacity = min(maxStripes*maxSlots, math.MaxInt)
 
-// A Tier is safe for concurrent use. Make it with New.
+// A Tier is a bounded map of entries. It is safe for concurrent use. Make it with [New].
 type Tier[K comparable, V any] struct {
-	// What a hit reads, and nothing that changes but by resizing.
+	// A hit reads these fields. Only tables changes, when a table is replaced.
 	tables [maxStripes]atomic.Pointer[table[K, V]]
-	mask   uint64
+	mask   uint64 // the number of stripes minus one
 	hasher hasher[K]
-	far    bool // Hit is not for this tier: it is long, or keyed by text
-	long   bool // HitAt is not for this tier either
+	noHit  bool // Hit finds nothing; = slow || text
+	slow   bool // HitAt finds nothing
 	text   bool // keyed by text
 	clock  *coarse.Clock
 
@@ -51,28 +39,23 @@ type Tier[K comparable, V any] struct {
 	janitor janitor[K, V]
 }
 
-// A stripe is a share of the keys.
-type stripe[K comparable, V any] struct {
-	mu      sync.Mutex // guards the fields below, all links of its entries, and changes to the table
-	table   *atomic.Pointer[table[K, V]]
-	policy  policy[K, V]
-	roster  roster[K, V]
-	closed  bool
-	evicted uint64
-	expired uint64
-	invalid uint64
-	_       [64]byte // keeps a neighbour's mutex off this cache line
-}
-
-// New returns a tier for at most capacity entries, keyed by text if text is set and by K itself if not. With long set,
-// every read takes the long way.
-func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock) *Tier[K, V] {
+// New returns an empty Tier for at most capacity entries, between 1 and MaxCapacity. If text is
+// set it is keyed by text, else by K itself. If slow is set, every read takes the slow path: Hit
+// and HitAt find nothing.
+func New[K comparable, V any](capacity int, text, slow bool, clock *coarse.Clock) *Tier[K, V] {
 	n := stripesFor(capacity)
-	t := &Tier[K, V]{mask: uint64(n - 1), hasher: newHasher[K](), far: text || long, long: long, text: text, clock: clock}
+	t := &Tier[K, V]{
+		mask:   uint64(n - 1),
+		hasher: newHasher[K](),
+		noHit:  text || slow,
+		slow:   slow,
+		text:   text,
+		clock:  clock,
+	}
 	for i := range n {
 		s := &stripe[K, V]{table: &t.tables[i]}
 		s.table.Store(newTable[K, V](minBuckets))
-		s.policy.init((capacity + i) / n) // the shares differ by at most one and add up
+		s.policy.init((capacity + i) / n) // the shares differ by at most one; their sum is capacity
 		s.roster.init(t.janitor.used)
 		t.stripes = append(t.stripes, s)
 	}
@@ -80,29 +63,32 @@ func New[K comparable, V any](capacity int, text, long bool, clock *coarse.Clock
 	return t
 }
 
-// stripesFor returns 1 for small capacities, else the largest power of two that leaves every stripe enough entries: 512 up
-// to 16 stripes, where the hit ratio does not notice yet, and 8,192 beyond, where more stripes only keep writers out of
-// each other's way.
+// stripesFor returns the number of stripes, a power of two. It is 1 for a small capacity, else
+// the largest that leaves every stripe enough entries. Up to 16 stripes, 512 entries are enough:
+// the hit ratio does not suffer. Beyond that it takes 8,192, because more stripes only keep
+// writers out of each other's way.
 func stripesFor(capacity int) int {
 	n := 1
-	for n < manyStripes && capacity/(2*n) >= minPerStripe || n < maxStripes && capacity/(2*n) >= minPerStripeOfMany {
+	for n < manyStripes && capacity/(2*n) >= minPerStripe ||
+		n < maxStripes && capacity/(2*n) >= minPerStripeOfMany {
 		n *= 2
 	}
 	return n
 }
 
-// Plain returns the Key of a K in a tier keyed by K.
+// Plain returns the Key for key in a Tier keyed by K.
 func (t *Tier[K, V]) Plain(key K) Key[K] { return Key[K]{K: key, Hash: t.hasher.hash(key)} }
 
-// Text returns the Key of a text in a tier keyed by text.
+// Text returns the Key for text in a Tier keyed by text.
 func (t *Tier[K, V]) Text(text string) Key[K] {
 	return Key[K]{Text: text, Hash: t.hasher.hashText(text)}
 }
 
-// Hit is the short way of a read: the entry of key, marked as used, if it is there, alive, and needs no further
-// look. Otherwise it returns nil, and whether there certainly was nothing of use.
+// Hit is the fast path of a read. If key has an entry that is alive and needs no further check,
+// Hit sets its seen bit and returns it. Otherwise it returns nil. Then absent reports whether key
+// certainly has no entry that is alive; if it is false, the caller has to take the slow path.
 func (t *Tier[K, V]) Hit(key K) (e *Entry[K, V], absent bool) {
-	if t.far {
+	if t.noHit {
 		return nil, false
 	}
 	h := t.hasher.hash(key)
@@ -122,34 +108,37 @@ func (t *Tier[K, V]) Hit(key K) (e *Entry[K, V], absent bool) {
 	return e, false
 }
 
-// HitAt is Hit by Key, for which it does not matter whether the tier is keyed by text.
+// HitAt is [Tier.Hit] for a Key, in a Tier keyed by text too. A nil result says nothing about
+// why.
 func (t *Tier[K, V]) HitAt(key *Key[K]) *Entry[K, V] {
 	e := t.Find(key)
-	if e == nil || t.long || e.state.Load()&checked != 0 || t.Expired(e) {
+	if e == nil || t.slow || e.state.Load()&checked != 0 || t.Expired(e) {
 		return nil
 	}
 	e.Use()
 	return e
 }
 
-// Find returns the entry of key, dead or alive, or nil.
+// Find returns the entry of key, alive or not, or nil. It does not count as a use.
 func (t *Tier[K, V]) Find(key *Key[K]) *Entry[K, V] {
 	_, _, e := t.tables[t.index(key)].Load().place(key)
 	return e
 }
 
-// Alive reports whether e has neither expired nor lost a tag.
+// Alive reports whether e is not nil, has not expired, and is current: see [Entry.Current].
 func (t *Tier[K, V]) Alive(e *Entry[K, V]) bool {
 	return e != nil && !t.Expired(e) && e.Current()
 }
 
-// Expired reports whether e is past its expiry.
+// Expired reports whether e has reached its expiry. It reads the real clock only if the coarse
+// clock cannot tell.
 func (t *Tier[K, V]) Expired(e *Entry[K, V]) bool {
 	sure := e.sure.Load()
 	return !t.clock.Before(sure) && sure != coarse.Never && t.clock.Exact() >= coarse.Expiry(sure)
 }
 
-// Slide extends a sliding entry that is used now. While the coarse clock says that it is too early, that is all it reads.
+// Slide extends e, which slides and is used now: see [Entry.Slide]. It reads the coarse clock
+// only, as long as that says that the next extension is not due.
 func (t *Tier[K, V]) Slide(e *Entry[K, V]) {
 	life := e.Detail().Life.Load()
 	if due := e.Expiry() - life + life/8; !t.clock.Before(coarse.Sure(due)) {
@@ -157,8 +146,11 @@ func (t *Tier[K, V]) Slide(e *Entry[K, V]) {
 	}
 }
 
-// Touch makes e end at expiry, and slide to slides if it has a Detail, if at now it is the entry of key, and alive.
-func (t *Tier[K, V]) Touch(key *Key[K], e *Entry[K, V], expiry int64, slides time.Duration, now int64) bool {
+// Touch changes the expiry of e to expiry and, if e has a Detail, its Life to slides. It returns
+// false and changes nothing if e is not the entry of key, or is not alive at now.
+func (t *Tier[K, V]) Touch(
+	key *Key[K], e *Entry[K, V], expiry int64, slides time.Duration, now int64,
+) bool {
 	if !t.stripe(key).touch(key, e, expiry, slides, now) {
 		return false
 	}
@@ -168,27 +160,12 @@ func (t *Tier[K, V]) Touch(key *Key[K], e *Entry[K, V], expiry int64, slides tim
 	return true
 }
 
-func (s *stripe[K, V]) touch(key *Key[K], e *Entry[K, V], expiry int64, slides time.Duration, now int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, _, there := s.table.Load().place(key); there != e || e.dead(now) || !e.Current() {
-		return false
-	}
-	s.roster.remove(e)
-	if d := e.Detail(); d != nil {
-		d.Life.Store(int64(slides))
-		e.check()
-	}
-	e.ExpireAt(expiry)
-	s.roster.add(e)
-	return true
-}
-
-// Put stores e at now in place of whatever its key has, and evicts other entries if there are too many. It does
-// nothing once the tier is closed.
+// Put stores e at the time now. It replaces the entry of key, or evicts other entries if there
+// are too many. It does nothing once the Tier is closed.
 func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) { t.Swap(key, nil, e, now) }
 
-// Swap is Put if old is still the entry of key, or nil; otherwise it changes nothing and returns false.
+// Swap is [Tier.Put] if old is nil or the entry of key. Otherwise, and once the Tier is closed,
+// it changes nothing and returns false.
 func (t *Tier[K, V]) Swap(key *Key[K], old, e *Entry[K, V], now int64) bool {
 	e.check()
 	if !t.stripe(key).put(key, old, e, now) {
@@ -200,65 +177,8 @@ func (t *Tier[K, V]) Swap(key *Key[K], old, e *Entry[K, V], now int64) bool {
 	return true
 }
 
-func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.table.Load()
-	s.policy.warm(t, uint32(key.Hash))
-	b, lane, old := t.place(key)
-	if s.closed || want != nil && want != old {
-		return false
-	}
-	if old != nil {
-		if old.dead(now) {
-			s.expired++
-		}
-		b.entry[lane].Store(e)
-		s.roster.remove(old)
-		s.policy.replace(old, e)
-		s.roster.add(e)
-		return true
-	}
-	if t.crowded() {
-		t = t.resized(2 * len(t.buckets))
-		s.table.Store(t)
-	}
-	t.insert(e, tagOf(key.Hash))
-	s.roster.add(e)
-	for out := s.policy.insert(e, now); out != nil; {
-		next := out.next
-		out.next = nil
-		s.bury(out, now)
-		out = next
-	}
-	return true
-}
-
-// bury takes an entry that the policy has evicted out of the table and the roster.
-func (s *stripe[K, V]) bury(e *Entry[K, V], now int64) {
-	s.table.Load().remove(e)
-	s.roster.remove(e)
-	switch {
-	case e.dead(now):
-		s.expired++
-	case !e.Current():
-		s.invalid++
-	default:
-		s.evicted++
-	}
-}
-
-// drop takes e out everywhere, unless something else took its place before. The caller holds mu.
-func (s *stripe[K, V]) drop(e *Entry[K, V]) bool {
-	if !s.table.Load().remove(e) {
-		return false
-	}
-	s.policy.remove(e)
-	s.roster.remove(e)
-	return true
-}
-
-// Delete takes out whatever key has, and reports whether it was alive.
+// Delete removes the entry of key, alive or not, and reports whether there was one that was
+// alive.
 func (t *Tier[K, V]) Delete(key *Key[K]) bool {
 	s := t.stripe(key)
 	s.mu.Lock()
@@ -267,7 +187,7 @@ func (t *Tier[K, V]) Delete(key *Key[K]) bool {
 	return e != nil && s.drop(e) && t.Alive(e)
 }
 
-// Remove takes e out, if it is still the entry of its key.
+// Remove removes e and returns true, if e is still the entry of key.
 func (t *Tier[K, V]) Remove(key *Key[K], e *Entry[K, V]) bool {
 	s := t.stripe(key)
 	s.mu.Lock()
@@ -275,7 +195,8 @@ func (t *Tier[K, V]) Remove(key *Key[K], e *Entry[K, V]) bool {
 	return s.drop(e)
 }
 
-// Clear takes all entries out and returns how many of them were alive.
+// Clear removes all entries and returns how many of them were alive. It clears one stripe after
+// the other.
 func (t *Tier[K, V]) Clear() int {
 	live := 0
 	for _, s := range t.stripes {
@@ -287,7 +208,8 @@ func (t *Tier[K, V]) Clear() int {
 	return live
 }
 
-// Close clears the tier and refuses every entry from now on. No timer is left.
+// Close removes all entries. From then on the Tier accepts none, and has no timer. Close waits
+// for a sweep of the janitor that runs.
 func (t *Tier[K, V]) Close() {
 	t.janitor.stop()
 	for _, s := range t.stripes {
@@ -299,16 +221,9 @@ func (t *Tier[K, V]) Close() {
 	}
 }
 
-// clear starts afresh and returns the table it had. The caller holds mu.
-func (s *stripe[K, V]) clear() *table[K, V] {
-	old := s.table.Swap(newTable[K, V](minBuckets))
-	s.policy.reset()
-	s.roster.reset()
-	return old
-}
-
-// release cuts the links of the entries in a table that is out of use, so that one that somebody holds keeps no others
-// alive, and returns how many are alive. Nobody else touches the links: who would, finds the entry in the table first.
+// release cuts the links of all entries of old, so that one that somebody holds keeps no others
+// alive. It returns how many are alive. old is out of use: a writer reaches the links of an entry
+// only after it has found the entry in the present table, so release needs no lock.
 func (t *Tier[K, V]) release(old *table[K, V]) (live int) {
 	old.each(func(e *Entry[K, V], _ uint64) {
 		e.next, e.prev = nil, nil
@@ -319,7 +234,8 @@ func (t *Tier[K, V]) release(old *table[K, V]) (live int) {
 	return live
 }
 
-// Len returns the number of entries, dead ones that nobody has met yet included.
+// Len returns the number of entries. It counts those that are not alive but have not been
+// removed.
 func (t *Tier[K, V]) Len() int {
 	n := 0
 	for _, s := range t.stripes {
@@ -330,7 +246,9 @@ func (t *Tier[K, V]) Len() int {
 	return n
 }
 
-// Stats returns how many live entries were evicted, and how many expired ones, and ones that had lost a tag, went instead.
+// Stats returns how many entries were evicted while they were alive, how many were swept,
+// replaced or evicted after they had expired, and how many were evicted after a tag of theirs had
+// advanced.
 func (t *Tier[K, V]) Stats() (evicted, expired, invalid uint64) {
 	for _, s := range t.stripes {
 		s.mu.Lock()
