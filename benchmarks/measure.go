@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/card"
 )
 
 // lifetime is the TTL of every entry: long enough that nothing expires while it is measured.
@@ -130,6 +132,8 @@ func (f figure) String() string {
 // short shows three digits or so.
 func short(v float64) string {
 	switch {
+	case v >= 1000:
+		return card.Count(int(math.Round(v)))
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
