@@ -4,9 +4,19 @@
 // budget of memory, where values must not be shared by pointer, and in tests: it needs no server, and under
 // testing/synctest its time is virtual.
 //
-//	store := memstore.New(memstore.WithCapacity(10_000))
-//	defer store.Close()
-//	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store))
+//	func main() {
+//		ctx := context.Background()
+//		store := memstore.New(memstore.WithCapacity(10_000))
+//		defer store.Close()
+//		users := zodiac.NewLoader(fetchUser,
+//			zodiac.WithName("users"), zodiac.WithStore(store), zodiac.WithTTL(60))
+//		defer users.Close(ctx)
+//		fmt.Println(users.Get(ctx, 42)) // user 42 <nil>
+//	}
+//
+//	func fetchUser(_ context.Context, id int64) (string, error) {
+//		return fmt.Sprint("user ", id), nil // stands for a slow call
+//	}
 //
 // It is also the reference implementation of [zodiac.Store], to be read beside that contract by those who write
 // another. What a Store keeps under a key is a cell: a record, or a lease, or both. See cell.go for what a cell means
