@@ -111,7 +111,7 @@ func Count(n int) string {
 // its own.
 func wrap(text string, letters int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == "":
 			line = word
