@@ -46,7 +46,8 @@ func times[R any](t *table, n int, what string, call func() (R, error)) time.Dur
 	})
 }
 
-// atOnce makes a call in n goroutines. It prints and returns the mean time from a call's start to its end.
+// atOnce makes a call in n goroutines. It prints and returns the mean time from a call's start to
+// its end.
 func atOnce[R any](t *table, n int, what string, call func() (R, error)) time.Duration {
 	return show(t, what+", "+commas(n)+" at once", func() (time.Duration, R, error) {
 		var wg sync.WaitGroup

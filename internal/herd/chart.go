@@ -76,10 +76,10 @@ var modeNotes = map[string]string{
 // chart draws the calls of the origin over time: a row per mode, all to one scale. A mode that did
 // not call the origin has no row.
 func (r *Report) chart() string {
-	modes := slices.DeleteFunc(r.modes(), func(m string) bool { return len(r.Results[m].Rate) == 0 })
+	modes := slices.DeleteFunc(r.modes(), func(m string) bool { return len(r.rate(m)) == 0 })
 	most := 1
 	for _, m := range modes {
-		most = max(most, slices.Max(r.Results[m].Rate))
+		most = max(most, slices.Max(r.rate(m)))
 	}
 	c := card.New(plotLeft+plotWidth+card.Margin, r.Scenario.Name+": calls of the origin over time",
 		r.Scenario.About, "Each bar is a tenth of a second. All rows have the same scale.")
@@ -93,14 +93,20 @@ func (r *Report) chart() string {
 	return c.SVG(y + footHeight)
 }
 
+// rate returns the calls in each tenth of a second of the run. What came after its end is left out.
+func (r *Report) rate(mode string) []int {
+	rate := r.Results[mode].Rate
+	return rate[:min(len(rate), int(r.Scenario.Duration/barTime))]
+}
+
 // row draws the row of a mode, which begins at y, and returns where it ends. The row has a line for
 // each step up to its highest bar, and is only as high as they need. The bars of the highest row of
 // all reach most.
 func (r *Report) row(c *card.Card, mode string, y, step, most int) (floor int) {
-	result := r.Results[mode]
+	result, rate := r.Results[mode], r.rate(mode)
 	upTo := func(n int) int { return (n + step - 1) / step * step }
 	high := float64(plotHeight) / float64(upTo(most)) // a call's
-	top := upTo(slices.Max(result.Rate))
+	top := upTo(slices.Max(rate))
 	texts := []string{mode, modeNotes[mode], count(result.Fetches) + " calls, peak " + count(result.PeakFetches) + "/s"}
 	floor = y + max(int(math.Ceil(high*float64(top))), len(texts)*lineHeight)
 	for i, text := range texts {
@@ -111,7 +117,6 @@ func (r *Report) row(c *card.Card, mode string, y, step, most int) (floor int) {
 		c.Draw(`<path class="%s" d="M%d %sh%d"/>`, gridClass(n), plotLeft, card.Number(at), plotWidth)
 		c.Text("note", "end", plotLeft-8, at+4, count(n))
 	}
-	rate := result.Rate[:min(len(result.Rate), int(r.Scenario.Duration/barTime))]
 	wide := plotWidth * barTime.Seconds() / r.Scenario.Duration.Seconds()
 	c.Draw(`<path class="%s" data-calls="%s" d="%s"/>`+"\n",
 		barClass(mode), strings.Trim(fmt.Sprint(rate), "[]"), barPath(rate, plotLeft, float64(floor), wide, high))
