@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/card"
 )
 
 // lifetime is the TTL of every entry. It is so long that no entry expires during a measurement.
@@ -138,6 +140,8 @@ func (f figure) String() string {
 // short formats v with two decimals below 10, one below 100, and none above.
 func short(v float64) string {
 	switch {
+	case v >= 1000:
+		return card.Count(int(math.Round(v)))
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:

@@ -248,7 +248,10 @@ func compare(trials []*trial, k, other int) comparison {
 
 // hitChart returns a chart with a panel for each trace: the mean hit ratio over the capacities.
 func hitChart(traces []trace, trials []*trial) chart {
-	c := chart{title: fmt.Sprintf("ratio: hits in percent, mean over capacities of %g to %g %% of the keys; longer is better", 100*shares[0], 100*shares[len(shares)-1])}
+	c := chart{
+		title: "ratio: hits in percent (points above otter)",
+		note:  fmt.Sprintf("The mean over capacities of %g to %g %% of the keys. Longer is better.", 100*shares[0], 100*shares[len(shares)-1]),
+	}
 	other := otherwise()
 	for i, tr := range traces {
 		mine := trials[i*len(shares) : (i+1)*len(shares)]

@@ -1,10 +1,25 @@
 // Package lease has guards for zodiac.WithGuard: rights to fetch a key that do not come from the
 // store that keeps its value.
 //
-//	users := zodiac.NewLoader(fetchUser,
-//		zodiac.WithStore(store),
-//		zodiac.WithGuard(lease.Redlock(a, b, c)), // three Redis servers that have nothing to do with each other
-//	)
+//	func main() {
+//		ctx := context.Background()
+//		store := redisstore.New(connect("store:6379"))
+//		defer store.Close()
+//		// Three Redis servers that have nothing to do with each other, nor with the store.
+//		guard := lease.Redlock(connect("node1:6379"), connect("node2:6379"), connect("node3:6379"))
+//		users := zodiac.NewLoader(fetchUser,
+//			zodiac.WithName("users"), zodiac.WithStore(store), zodiac.WithGuard(guard), zodiac.WithTTL(60))
+//		defer users.Close(ctx)
+//		fmt.Println(users.Get(ctx, 42)) // user 42 <nil>
+//	}
+//
+//	func connect(addr string) *redis.Client {
+//		return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+//	}
+//
+//	func fetchUser(_ context.Context, id int64) (string, error) {
+//		return fmt.Sprint("user ", id), nil // stands for a slow call
+//	}
 //
 // # Whether you need one
 //

@@ -5,9 +5,19 @@
 // share one budget of memory, where values must not be shared by pointer, and in tests. It needs no
 // server, and its time is virtual under testing/synctest.
 //
-//	store := memstore.New(memstore.WithCapacity(10_000))
-//	defer store.Close()
-//	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store))
+//	func main() {
+//		ctx := context.Background()
+//		store := memstore.New(memstore.WithCapacity(10_000))
+//		defer store.Close()
+//		users := zodiac.NewLoader(fetchUser,
+//			zodiac.WithName("users"), zodiac.WithStore(store), zodiac.WithTTL(60))
+//		defer users.Close(ctx)
+//		fmt.Println(users.Get(ctx, 42)) // user 42 <nil>
+//	}
+//
+//	func fetchUser(_ context.Context, id int64) (string, error) {
+//		return fmt.Sprint("user ", id), nil // stands for a slow call
+//	}
 //
 // # Capacity
 //

@@ -1,8 +1,21 @@
 // Package redisstore keeps zodiac's records in Redis 7.0 or later, alone, with Sentinel, or as a Cluster. Valkey should do, but is
 // not tested.
 //
-//	store := redisstore.New(redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true}))
-//	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(store), zodiac.WithTTL(60))
+//	func main() {
+//		ctx := context.Background()
+//		client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+//		defer client.Close()
+//		store := redisstore.New(client)
+//		defer store.Close()
+//		users := zodiac.NewLoader(fetchUser,
+//			zodiac.WithName("users"), zodiac.WithStore(store), zodiac.WithTTL(60))
+//		defer users.Close(ctx)
+//		fmt.Println(users.Get(ctx, 42)) // user 42 <nil>
+//	}
+//
+//	func fetchUser(_ context.Context, id int64) (string, error) {
+//		return fmt.Sprint("user ", id), nil // stands for a slow call
+//	}
 //
 // [Open] makes the client as well, from a URL.
 //

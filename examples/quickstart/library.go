@@ -18,18 +18,18 @@ import (
 
 // A Package is what the program wants to know about a package.
 type Package struct {
-	Exported int // types, functions and methods
+	Exported int // names of types, functions and methods
 	Lines    int
 }
 
 func (p Package) String() string {
-	return fmt.Sprintf("%s exported names, %s lines", commas(p.Exported), commas(p.Lines))
+	return fmt.Sprintf("%s names, %s lines", commas(p.Exported), commas(p.Lines))
 }
 
 // A library is the source of Go's standard library.
 type library struct {
 	src    string       // its directory
-	parsed atomic.Int64 // calls of Parse
+	parsed atomic.Int64 // calls of parse
 }
 
 func findLibrary(ctx context.Context) (*library, error) {
@@ -46,9 +46,9 @@ func findLibrary(ctx context.Context) (*library, error) {
 	return &library{src: src}, nil
 }
 
-// Parse reads and parses all of a package but its tests. It knows nothing of zodiac: it is a function like any that
-// asks a database or a server. Its error matches fs.ErrNotExist if there is no such package.
-func (l *library) Parse(ctx context.Context, path string) (Package, error) {
+// parse reads and parses all of a package but its tests. It knows nothing of zodiac. It might as
+// well ask a database or a server. Its error matches fs.ErrNotExist if there is no such package.
+func (l *library) parse(ctx context.Context, path string) (Package, error) {
 	l.parsed.Add(1)
 	dir := filepath.Join(l.src, filepath.FromSlash(path))
 	entries, err := os.ReadDir(dir)

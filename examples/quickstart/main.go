@@ -1,5 +1,6 @@
-// Command quickstart shows zodiac at work on input that every machine with Go has: the source of the standard library.
-// It caches a function that is slow for a reason, one that parses a package, and measures the difference.
+// Command quickstart shows zodiac at work on input that every machine with Go has: the source of
+// the standard library. It caches a slow function, one that parses a package, and measures the
+// difference.
 //
 //	go run ./examples/quickstart
 package main
@@ -11,7 +12,6 @@ import (
 	"io/fs"
 	"log"
 	"strings"
-	"sync"
 
 	"github.com/zodiac-go/zodiac"
 )
@@ -29,86 +29,71 @@ func run(ctx context.Context) error {
 		return err
 	}
 
-	// This is all it takes: packages.Get has the type of lib.Parse, func(context.Context, string) (Package, error).
-	packages := zodiac.NewLoader(lib.Parse,
+	// This is all it takes. packages.Get has the type of lib.parse:
+	// func(context.Context, string) (Package, error).
+	packages := zodiac.NewLoader(lib.parse,
 		zodiac.WithTTL(60),            // seconds
-		zodiac.NoneIf(fs.ErrNotExist), // "does not exist" is an answer, to be remembered like others
+		zodiac.NoneIf(fs.ErrNotExist), // "does not exist" is remembered too
 		zodiac.WithTagsFunc(tags),     // groups of entries, for DeleteTags
 	)
 
-	fmt.Printf("Parsing packages of %s, cached by zodiac.\n\n", lib.src)
-	fmt.Printf(row, "", "TIME", "PARSED", "RESULT")
+	fmt.Print("The function parse parses a package of Go's standard library and counts its\n" +
+		"exported names and its lines. It is slow, so zodiac caches its results.\n\n")
 	t := &table{parsed: &lib.parsed}
+	t.head()
 
-	// The first Get calls Parse. Those after it find the result in memory.
-	get := func() (any, error) { return packages.Get(ctx, "net/http") }
-	first := t.show("Get net/http", get)
-	second := t.show("Get net/http again", get)
-	many := t.show("Get net/http 100,000 times more", func() (any, error) {
-		for range 99_999 {
-			if _, err := packages.Get(ctx, "net/http"); err != nil {
-				return nil, err
-			}
-		}
-		return get()
-	})
-	t.note("  So the second Get is %s as fast as the first, and one of the 100,000, at %v, %s.\n",
-		times(first, second), short(many/100_000), times(first, many/100_000))
+	t.say("The first Get calls parse. Later ones find the result in memory.")
+	get := func() (Package, error) { return packages.Get(ctx, "net/http") }
+	slow := once(t, "Get net/http", get)
+	fast := times(t, 100_000, "Get net/http", get)
 
-	// Whoever asks for a key that is being fetched waits for that fetch, and shares its result.
-	t.show("1,000 goroutines Get go/types at once", func() (any, error) {
-		var wg sync.WaitGroup
-		errs := make([]error, 1000)
-		for i := range errs {
-			wg.Go(func() { _, errs[i] = packages.Get(ctx, "go/types") })
-		}
-		wg.Wait()
-		return "parsed for one, shared by all", errors.Join(errs...)
-	})
+	t.say("Callers that arrive while parse runs wait for its result and share it.")
+	atOnce(t, 1000, "Get go/types", func() (Package, error) { return packages.Get(ctx, "go/types") })
 
-	// An error named by NoneIf is remembered, and callers still see it: errors.Is(err, fs.ErrNotExist) holds as well.
-	missing := func() (any, error) {
-		p, err := packages.Get(ctx, "no/such/package")
+	// The error matches fs.ErrNotExist as well: it is the one that parse returned, wrapped.
+	t.say("An error named by NoneIf is remembered. Callers get it as zodiac.ErrNone.")
+	missing := func() (string, error) {
+		_, err := packages.Get(ctx, "no/such/package")
 		if errors.Is(err, zodiac.ErrNone) {
-			return err, nil // here, that is the result to show
+			return "zodiac.ErrNone", nil // here, that is the result to show
 		}
-		return p, err
+		return "", err
 	}
-	t.show("Get no/such/package", missing)
-	t.show("Get no/such/package again", missing)
+	once(t, "Get no/such/package", missing)
+	times(t, 1000, "Get no/such/package", missing)
 
-	// Refresh fetches even if there is an entry, and replaces it. It is Get(zodiac.Overwrite(ctx), key).
-	t.show("Refresh net/http", func() (any, error) {
-		return packages.Refresh(ctx, "net/http")
-	})
+	// It is the same as Get(zodiac.Overwrite(ctx), key).
+	t.say("Refresh calls parse even if there is a result in memory, and replaces it.")
+	once(t, "Refresh net/http", func() (Package, error) { return packages.Refresh(ctx, "net/http") })
 
-	// GetMany fetches only what is missing, several keys at a time. Here net/http is not.
-	getMany := func(paths ...string) (any, error) {
-		found, err := packages.GetMany(ctx, paths)
-		var total Package
-		for _, p := range found {
-			total.Exported += p.Exported
-			total.Lines += p.Lines
+	// Several keys are fetched at a time.
+	t.say("GetMany calls parse only for what is not in memory. Here net/http is.")
+	getMany := func(paths ...string) func() (Package, error) {
+		return func() (sum Package, err error) {
+			found, err := packages.GetMany(ctx, paths)
+			for _, p := range found {
+				sum.Exported += p.Exported
+				sum.Lines += p.Lines
+			}
+			return sum, err
 		}
-		return total, err
 	}
-	t.show("GetMany net/http net/url strings sort", func() (any, error) {
-		return getMany("net/http", "net/url", "strings", "sort")
-	})
+	once(t, "GetMany net/http net/url strings sort", getMany("net/http", "net/url", "strings", "sort"))
 
-	// Deleting a tag deletes all entries that have it, and no others.
-	t.show(`DeleteTags "net"`, func() (any, error) {
-		return "net/... is gone, the rest stays", packages.DeleteTags(ctx, "net")
-	})
-	t.show("GetMany net/http net/url", func() (any, error) { return getMany("net/http", "net/url") })
-	t.show("GetMany strings sort", func() (any, error) { return getMany("strings", "sort") })
-
-	s := packages.Stats()
-	t.note("\n%s Gets: %s answered from the cache, %d by a call of Parse, %d failed; %d entries in memory.\n",
-		commas(int(s.Gets)), commas(int(s.HitMemory+s.Shared)), s.Fetched, s.Failed, s.Size)
+	t.say("DeleteTags deletes all entries that have a tag, and no others.")
+	once(t, `DeleteTags "net"`, func() (string, error) { return "done", packages.DeleteTags(ctx, "net") })
+	once(t, "GetMany net/http net/url", getMany("net/http", "net/url"))
+	times(t, 1000, "GetMany strings sort", getMany("strings", "sort"))
 
 	// Close waits for fetches that still run, and stops the timers.
-	return errors.Join(t.err, packages.Close(ctx))
+	if err := errors.Join(t.err, packages.Close(ctx)); err != nil {
+		return err
+	}
+	s := packages.Stats()
+	fmt.Printf("\n%s Gets called parse %d times. A Get that found its result in memory took\n"+
+		"%v. The first Get took %v, some %s times as long.\n",
+		commas(int(s.Gets)), s.Fetched, short(fast), short(slow), commas(rounded(int(slow/max(fast, 1)))))
+	return nil
 }
 
 // tags puts a package into the group of its top directory: net/http and net/url into "net".

@@ -1,56 +1,100 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// row is the format of a line: what was done, how long it took, how many packages were parsed for it, the result.
-const row = "%-38s %8v %6v   %v\n"
+// row is the format of a line, which has at most 80 columns.
+const row = "%-39s %8v %6v  %v\n"
 
-// A table prints what the program does, line by line.
+// A table prints what the program does, call by call.
 type table struct {
-	parsed *atomic.Int64
-	err    error // the first; nothing is done after it
+	parsed *atomic.Int64 // calls of the parse function so far
+	err    error         // the first error; nothing is done after it
 }
 
-// show does one step, prints its line, and returns how long it took.
-func (t *table) show(what string, do func() (result any, err error)) time.Duration {
+func (t *table) head() {
+	fmt.Printf("%-39s %8v %6v\n", "", "TIME PER", "PARSE")
+	fmt.Printf(row, "CALL", "CALL", "CALLS", "RESULT")
+}
+
+// say prints a sentence about the calls that follow.
+func (t *table) say(text string) {
+	if t.err == nil {
+		fmt.Printf("\n%s\n", text)
+	}
+}
+
+// once makes a call, prints its line, and returns how long it took.
+func once[R any](t *table, what string, call func() (R, error)) time.Duration {
+	return show(t, what, func() (time.Duration, R, error) { return timed(call) })
+}
+
+// times makes a call n times, one after the other. It prints and returns the mean time.
+func times[R any](t *table, n int, what string, call func() (R, error)) time.Duration {
+	return show(t, what+", "+commas(n)+" times", func() (mean time.Duration, result R, err error) {
+		start := time.Now()
+		for i := 0; i < n && err == nil; i++ {
+			result, err = call()
+		}
+		return time.Since(start) / time.Duration(n), result, err
+	})
+}
+
+// atOnce makes a call in n goroutines. It prints and returns the mean time from a call's start to
+// its end.
+func atOnce[R any](t *table, n int, what string, call func() (R, error)) time.Duration {
+	return show(t, what+", "+commas(n)+" at once", func() (time.Duration, R, error) {
+		var wg sync.WaitGroup
+		took, results, errs := make([]time.Duration, n), make([]R, n), make([]error, n)
+		for i := range n {
+			wg.Go(func() { took[i], results[i], errs[i] = timed(call) })
+		}
+		wg.Wait()
+		var sum time.Duration
+		for _, d := range took {
+			sum += d
+		}
+		return sum / time.Duration(n), results[0], errors.Join(errs...)
+	})
+}
+
+// timed makes a call and returns how long it took beside its results.
+func timed[R any](call func() (R, error)) (took time.Duration, result R, err error) {
+	start := time.Now()
+	result, err = call()
+	return time.Since(start), result, err
+}
+
+// show makes the calls of a line and prints it.
+func show[R any](t *table, what string, do func() (mean time.Duration, result R, err error)) time.Duration {
 	if t.err != nil {
 		return 0
 	}
-	before, start := t.parsed.Load(), time.Now()
-	result, err := do()
-	took := time.Since(start)
+	before := t.parsed.Load()
+	mean, result, err := do()
 	if err != nil {
 		t.err = fmt.Errorf("%s: %w", what, err)
 		return 0
 	}
-	fmt.Printf(row, what, short(took), t.parsed.Load()-before, result)
-	return took
-}
-
-// note prints what there is to say about the steps before.
-func (t *table) note(format string, args ...any) {
-	if t.err == nil {
-		fmt.Printf(format, args...)
-	}
-}
-
-// times says how much less fast is than slow. Some clocks are too coarse to see a single hit: it counts as 1 ns.
-func times(slow, fast time.Duration) string {
-	return commas(int(slow/max(fast, 1))) + " times"
+	fmt.Printf(row, "  "+what, short(mean), t.parsed.Load()-before, result)
+	return mean
 }
 
 // short rounds d to three digits.
-func short(d time.Duration) time.Duration {
-	unit := time.Duration(1)
-	for d >= 1000*unit {
+func short(d time.Duration) time.Duration { return time.Duration(rounded(int(d))) }
+
+func rounded(n int) int {
+	unit := 1
+	for n >= 1000*unit {
 		unit *= 10
 	}
-	return d.Round(unit)
+	return (n + unit/2) / unit * unit
 }
 
 // commas writes n as 1,234,567.

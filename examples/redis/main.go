@@ -1,13 +1,15 @@
-// Command redis shows two instances of one program that share a cache in Redis: what one has fetched the other finds, both
-// wait for one fetch, and what one changes is gone for both.
+// Command redis shows two instances of one program that share a cache in Redis. When both want a
+// value, one of them fetches it. The other waits for that fetch. What one has fetched, both find in
+// Redis. What one deletes is gone for both.
 //
 //	go run ./examples/redis
 //	go run ./examples/redis -redis redis://localhost:6379
 //
-// Without -redis it starts a redis-server of its own, which goes with it. To play the instances yourself, start two, in two
-// terminals, and type "get apple" and "set apple 3":
+// Without -redis it starts a redis-server of its own and stops it at the end. To play the instances
+// yourself, start each in a terminal of its own and type "set apple 2" and "get apple":
 //
-//	go run ./examples/redis -redis redis://localhost:6379 -dir /tmp/prices -instance A
+//	go run ./examples/redis -redis redis://localhost:6379 -dir /tmp -instance A
+//	go run ./examples/redis -redis redis://localhost:6379 -dir /tmp -instance B
 package main
 
 import (
@@ -26,7 +28,7 @@ func main() {
 	log.SetFlags(0)
 	url := flag.String("redis", "", "`URL` of a Redis; by default, one is started")
 	dir := flag.String("dir", "", "`folder` of the prices; by default, a new one")
-	instance := flag.String("instance", "", "be the instance of this `name`, and do what is typed")
+	instance := flag.String("instance", "", "be the instance of this `name`, and carry out the input")
 	flag.Parse()
 	var err error
 	if *instance != "" {
@@ -70,24 +72,27 @@ func run(url, dir string, out io.Writer) (err error) {
 	return play(out, a, b)
 }
 
-// play is what happens.
+// play has the instances do something, step by step.
 func play(out io.Writer, a, b *instance) error {
 	s := &stage{out: out}
+	s.say("A and B are instances of one program. They share a cache in Redis.")
+	s.say(fmt.Sprintf("The price of an item is in a file that takes %v to read.", slow))
+	s.say("\nA sets the price of an apple to 2.")
 	s.tell("set apple 2", a)
-	s.say("Both ask for a price at once. One of them fetches it:")
+	s.say("\nBoth get it at the same time. One reads the file, and the other waits for it.")
 	s.tell("get apple", a, b)
-	s.say("From now on it is in Redis:")
+	s.say("\nB gets it again. Now it is in Redis.")
 	s.tell("get apple", b)
-	s.say("One changes the price, and deletes it from the cache. The other gets the new one:")
+	s.say("\nA sets the price to 3, which deletes it from Redis. B gets the new one.")
 	s.tell("set apple 3", a)
 	s.tell("get apple", b)
 	return s.err
 }
 
-// A stage shows what instances say.
+// A stage prints what happens.
 type stage struct {
 	out io.Writer
-	err error // the first; nothing is said after it
+	err error // the first error; nothing is printed after it
 }
 
 func (s *stage) say(text string) {
@@ -96,7 +101,7 @@ func (s *stage) say(text string) {
 	}
 }
 
-// tell tells instances the same at the same time. Each answers with a line.
+// tell sends a line to instances at the same time and prints the answer of each, a line too.
 func (s *stage) tell(line string, to ...*instance) {
 	for _, i := range to {
 		i.tell(line)
@@ -108,12 +113,13 @@ func (s *stage) tell(line string, to ...*instance) {
 	}
 }
 
-// serve is an instance: it does what its input says, line by line.
+// serve is an instance. It carries out its input line by line.
 func serve(ctx context.Context, name, url, dir string) error {
-	shop, err := newShop(url, dir)
+	shop, err := newShop(ctx, name, url, dir)
 	if err != nil {
 		return err
 	}
+	fmt.Printf("%s: ready\n", name)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		text, err := shop.do(ctx, in.Text())
 		if err != nil {

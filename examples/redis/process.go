@@ -18,6 +18,7 @@ type instance struct {
 	out *bufio.Reader
 }
 
+// startInstance returns when the instance is ready for its input.
 func startInstance(name, url, dir string) (*instance, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -33,7 +34,14 @@ func startInstance(name, url, dir string) (*instance, error) {
 		return nil, err
 	}
 	i.out = bufio.NewReader(out)
-	return i, i.cmd.Start()
+	if err := i.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := i.answer(); err != nil {
+		i.stop()
+		return nil, fmt.Errorf("instance %s has not started: %w", name, err)
+	}
+	return i, nil
 }
 
 func (i *instance) tell(line string) { _, _ = fmt.Fprintln(i.in, line) }
@@ -46,7 +54,7 @@ func (i *instance) stop() {
 	_ = i.cmd.Wait()
 }
 
-// A server is a redis-server that keeps nothing and listens on a socket in a folder.
+// A server is a redis-server that saves nothing and listens on a socket in a folder.
 type server struct {
 	url string
 	cmd *exec.Cmd

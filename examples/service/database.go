@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A database is slow, and stands for whatever you have.
+// A database stands for anything slow.
 type database struct {
 	mu    sync.Mutex // guards names
 	names map[int64]string

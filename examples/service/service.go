@@ -15,16 +15,16 @@ type User struct {
 	Name string
 }
 
-// ErrNoUser is what the database says of users that it does not have.
+// ErrNoUser is the database's error for a user that it does not have.
 var ErrNoUser = errors.New("no such user")
 
-// A Greeter needs users, and does not care where they come from: its field has the type of the slow function, which is also
-// that of a loader's Get.
+// A Greeter needs users and does not care where they come from. Its field has the type of the slow
+// function, which is also the type of a loader's Get.
 type Greeter struct {
 	lookup func(context.Context, int64) (User, error)
 }
 
-// Greet returns what to say to a user.
+// Greet returns the greeting of a user.
 func (g *Greeter) Greet(ctx context.Context, id int64) (string, error) {
 	u, err := g.lookup(ctx, id)
 	if errors.Is(err, ErrNoUser) {
@@ -35,7 +35,7 @@ func (g *Greeter) Greet(ctx context.Context, id int64) (string, error) {
 	return "Hello, " + u.Name, nil
 }
 
-// Accounts changes users, and so has to know that they are cached.
+// Accounts changes users, so it has to know that they are cached.
 type Accounts struct {
 	users *zodiac.Loader[int64, User]
 	save  func(ctx context.Context, id int64, name string) error
@@ -49,6 +49,7 @@ func (a *Accounts) Rename(ctx context.Context, id int64, name string) error {
 	if err := a.save(ctx, id, name); err != nil {
 		return fmt.Errorf("renaming user %d: %w", id, err)
 	}
-	_, err := a.users.Delete(ctx, id) // after the write: a fetch between the two would bring the old name
+	// Delete comes after the write: a fetch between the two would bring back the old name.
+	_, err := a.users.Delete(ctx, id)
 	return err
 }

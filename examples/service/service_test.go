@@ -8,7 +8,7 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// A fake stands for the database, and counts how often it is asked. It is a map: nothing in these tests waits.
+// A fake stands for the database and counts how often it is asked. It is a map, so no test waits.
 type fake struct {
 	names map[int64]string
 	asked int
@@ -46,7 +46,7 @@ func mustGreet(ctx context.Context, t *testing.T, g *Greeter, id int64, want str
 	}
 }
 
-// What a Greeter does with users has nothing to do with caching: any function of the type will do.
+// A Greeter knows nothing of caching: any function of the type will do.
 func TestGreeterTakesAnyFunction(t *testing.T) {
 	down := errors.New("down")
 	g := &Greeter{lookup: func(context.Context, int64) (User, error) { return User{}, down }}
@@ -59,7 +59,7 @@ func TestGreetAsksTheDatabaseOnce(t *testing.T) {
 	db, g, _ := newServices(t)
 	for range 3 {
 		mustGreet(t.Context(), t, g, 1, "Hello, Ada")
-		mustGreet(t.Context(), t, g, 2, "Hello, stranger") // is remembered as well
+		mustGreet(t.Context(), t, g, 2, "Hello, stranger") // remembered as well
 	}
 	if db.asked != 2 {
 		t.Errorf("the database was asked %d times; want once for each user", db.asked)
@@ -75,7 +75,8 @@ func TestRenameShowsAtOnce(t *testing.T) {
 	mustGreet(t.Context(), t, g, 1, "Hello, Grace")
 }
 
-// A test that wants no cache need not build one: Bypass calls the function, whatever is cached, and leaves that as it is.
+// A test that wants no cache can use Bypass. It calls the fetch function whatever is cached, and
+// leaves the cache as it is.
 func TestBypassAsksTheDatabase(t *testing.T) {
 	db, g, _ := newServices(t)
 	mustGreet(t.Context(), t, g, 1, "Hello, Ada")
@@ -84,7 +85,7 @@ func TestBypassAsksTheDatabase(t *testing.T) {
 	mustGreet(t.Context(), t, g, 1, "Hello, Ada")
 }
 
-// Overwrite asks the database too, and what it says replaces what is cached.
+// Overwrite asks the database too. The answer replaces the cached value.
 func TestOverwriteReplacesWhatIsCached(t *testing.T) {
 	db, g, _ := newServices(t)
 	mustGreet(t.Context(), t, g, 1, "Hello, Ada")

@@ -2,11 +2,14 @@ package herd
 
 import (
 	"fmt"
-	"html"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/card"
 )
 
 // WriteDocs writes the tables of the reports to herd.md in a folder, and the origin's load in those of several modes as a
@@ -45,67 +48,142 @@ answered a caller that waited for it had its value.
 
 `
 
-// Sizes in the SVG's own pixels.
+// Sizes of a chart in pixels.
 const (
-	margin    = 20
-	labels    = 110
-	plotWidth = 600
-	plotHigh  = 70
-	plotStep  = 92
-	headHigh  = 48
+	labelWidth = 196 // of the texts of a row
+	axisWidth  = 40  // of the figures at its vertical axis
+	plotLeft   = card.Margin + labelWidth + axisWidth
+	plotWidth  = 600
+	plotHeight = 72 // of the highest row
+	lineHeight = 17 // of the texts of a row
+	rowGap     = 26
+	footHeight = 60 // of the horizontal axis
 )
 
-// The chart brings its own background, so that it can be read wherever it is shown.
-const style = `<style>
-  .back { fill: #ffffff } text { font: 12px system-ui, sans-serif; fill: #24292f }
-  .title { font-size: 15px; font-weight: 600 } .mode { font-weight: 600 } .note { fill: #57606a }
-  .area { fill: #a8b3bf } .ours { fill: #0969da } .axis { stroke: #a8b3bf }
-  @media (prefers-color-scheme: dark) {
-    .back { fill: #0d1117 } text { fill: #e6edf3 } .note { fill: #9198a1 }
-    .area { fill: #3d4653 } .ours { fill: #4493f8 } .axis { stroke: #3d4653 }
-  }
-</style>
-`
+// barTime is the time that a bar stands for, as in Result.Rate.
+const barTime = 100 * time.Millisecond
 
-// chart draws the calls of the origin over time, a strip per mode, all to one scale.
-func (r *Report) chart() string {
-	most := 1
-	for _, m := range r.modes() {
-		for _, n := range r.Results[m].Rate {
-			most = max(most, n)
-		}
-	}
-	width, high := 2*margin+labels+plotWidth, headHigh+len(r.modes())*plotStep+margin
-	title := r.Scenario.Name + ": calls of the origin over time, in each tenth of a second"
-	var s strings.Builder
-	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img">`+"\n", width, high)
-	fmt.Fprintf(&s, "<title>%s</title>\n%s", html.EscapeString(title), style)
-	fmt.Fprintf(&s, `<rect class="back" width="%d" height="%d" rx="6"/>`+"\n", width, high)
-	fmt.Fprintf(&s, `<text class="title" x="%d" y="28">%s</text>`+"\n", margin, html.EscapeString(title))
-	for i, m := range r.modes() {
-		r.strip(&s, m, headHigh+i*plotStep, most)
-	}
-	return s.String() + "</svg>\n"
+// modeNotes say what a mode is.
+var modeNotes = map[string]string{
+	"zodiac":        "a Loader over Redis",
+	"zodiac-memory": "a Loader with memory too",
+	"direct":        "no cache",
+	"none":          "no coalescing",
+	"flight":        "one flight per process",
+	"redsync":       "under a redsync lock",
 }
 
-func (r *Report) strip(s *strings.Builder, mode string, y, most int) {
-	result := r.Results[mode]
-	class := "area"
+// chart draws the calls of the origin over time: a row per mode, all to one scale. A mode that did
+// not call the origin has no row.
+func (r *Report) chart() string {
+	modes := slices.DeleteFunc(r.modes(), func(m string) bool { return len(r.rate(m)) == 0 })
+	most := 1
+	for _, m := range modes {
+		most = max(most, slices.Max(r.rate(m)))
+	}
+	c := card.New(plotLeft+plotWidth+card.Margin, r.Scenario.Name+": calls of the origin over time",
+		r.Scenario.About, "Each bar is a tenth of a second. All rows have the same scale.")
+	y := c.Top() + 20
+	c.Text("note", "end", plotLeft-8, float64(y-14), "calls in 0.1 s")
+	for _, m := range modes {
+		y = r.row(c, m, y, tick(most, 3), most) + rowGap
+	}
+	y -= rowGap
+	r.timeAxis(c, y)
+	return c.SVG(y + footHeight)
+}
+
+// rate returns the calls in each tenth of a second of the run. What came after its end is left out.
+func (r *Report) rate(mode string) []int {
+	rate := r.Results[mode].Rate
+	return rate[:min(len(rate), int(r.Scenario.Duration/barTime))]
+}
+
+// row draws the row of a mode, which begins at y, and returns where it ends. The row has a line for
+// each step up to its highest bar, and is only as high as they need. The bars of the highest row of
+// all reach most.
+func (r *Report) row(c *card.Card, mode string, y, step, most int) (floor int) {
+	result, rate := r.Results[mode], r.rate(mode)
+	upTo := func(n int) int { return (n + step - 1) / step * step }
+	high := float64(plotHeight) / float64(upTo(most)) // a call's
+	top := upTo(slices.Max(rate))
+	texts := []string{mode, modeNotes[mode], count(result.Fetches) + " calls, peak " + count(result.PeakFetches) + "/s"}
+	floor = y + max(int(math.Ceil(high*float64(top))), len(texts)*lineHeight)
+	for i, text := range texts {
+		c.Text([]string{"name", "note", "note"}[i], "", card.Margin, float64(floor-lineHeight*(len(texts)-1-i)), text)
+	}
+	for n := 0; n <= top; n += step {
+		at := float64(floor) - high*float64(n)
+		c.Draw(`<path class="%s" d="M%d %sh%d"/>`, gridClass(n), plotLeft, card.Number(at), plotWidth)
+		c.Text("note", "end", plotLeft-8, at+4, count(n))
+	}
+	wide := plotWidth * barTime.Seconds() / r.Scenario.Duration.Seconds()
+	c.Draw(`<path class="%s" data-calls="%s" d="%s"/>`+"\n",
+		barClass(mode), strings.Trim(fmt.Sprint(rate), "[]"), barPath(rate, plotLeft, float64(floor), wide, high))
+	return floor
+}
+
+// leastHeight is that of a bar of a single call on a scale on which it would not show.
+const leastHeight = 1.5
+
+// barPath outlines bars for a rate, from x to the right, which stand on floor. A bar is so wide, and
+// a call so high. Bars that touch are one shape. There is no bar for 0.
+func barPath(rate []int, x, floor, wide, high float64) string {
+	var path strings.Builder
+	before := 0
+	for i, n := range append(slices.Clone(rate), 0) {
+		left := card.Number(x + wide*float64(i))
+		switch {
+		case before == 0 && n > 0:
+			fmt.Fprintf(&path, "M%s %s", left, card.Number(floor))
+		case before > 0:
+			fmt.Fprintf(&path, "H%s", left)
+		}
+		switch {
+		case n > 0:
+			fmt.Fprintf(&path, "V%s", card.Number(floor-max(leastHeight, high*float64(n))))
+		case before > 0:
+			fmt.Fprintf(&path, "V%sz", card.Number(floor))
+		}
+		before = n
+	}
+	return path.String()
+}
+
+// timeAxis draws the axis below the last row, which ends at y.
+func (r *Report) timeAxis(c *card.Card, y int) {
+	seconds := r.Scenario.Duration.Seconds()
+	step := tick(int(math.Ceil(seconds)), 10)
+	for s := 0; float64(s) <= seconds; s += step {
+		x := plotLeft + plotWidth*float64(s)/seconds
+		c.Draw(`<path class="axis" d="M%s %dv5"/>`, card.Number(x), y)
+		c.Text("note", "middle", x, float64(y+20), fmt.Sprint(s))
+	}
+	c.Text("note", "middle", plotLeft+plotWidth/2, float64(y+40), "time in s")
+}
+
+// tick returns the least of 1, 2, 5, 10, 20, 50 and so on that divides most into no more than that
+// many parts.
+func tick(most, parts int) int {
+	for unit := 1; ; unit *= 10 {
+		for _, n := range []int{unit, 2 * unit, 5 * unit} {
+			if n*parts >= most {
+				return n
+			}
+		}
+	}
+}
+
+func gridClass(n int) string {
+	if n == 0 {
+		return "axis"
+	}
+	return "grid"
+}
+
+func barClass(mode string) string {
 	if strings.HasPrefix(mode, "zodiac") {
-		class = "ours"
+		return "ours"
 	}
-	floor := y + plotHigh
-	fmt.Fprintf(s, `<text class="mode" x="%d" y="%d">%s</text>`, margin, y+20, html.EscapeString(mode))
-	fmt.Fprintf(s, `<text class="note" x="%d" y="%d">%s in all</text>`, margin, y+38, count(result.Fetches))
-	fmt.Fprintf(s, `<text class="note" x="%d" y="%d">peak %s/s</text>`+"\n", margin, y+56, count(result.PeakFetches))
-	tenths := int(r.Scenario.Duration / (100 * time.Millisecond))
-	step := float64(plotWidth) / float64(tenths)
-	fmt.Fprintf(s, `<path class="%s" d="M%d %d`, class, margin+labels, floor)
-	for i, n := range result.Rate[:min(tenths, len(result.Rate))] {
-		x := float64(margin+labels) + float64(i)*step
-		top := float64(floor) - float64(plotHigh)*float64(n)/float64(most)
-		fmt.Fprintf(s, "L%.1f %.1fH%.1f", x, top, x+step)
-	}
-	fmt.Fprintf(s, `L%d %dZ"/>`, margin+labels+plotWidth, floor)
-	fmt.Fprintf(s, `<path class="axis" d="M%d %dH%d"/>`+"\n", margin+labels, floor, margin+labels+plotWidth)
+	return "other"
 }

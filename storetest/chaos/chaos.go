@@ -1,12 +1,21 @@
 // Package chaos makes a [driver.Store] fail, stall and lose replies on demand. Tests use it to see
 // what a program does then.
 //
-//	faults := chaos.New(memstore.New())
-//	users := zodiac.NewLoader(fetchUser, zodiac.WithStore(faults.Store()))
+//	func main() {
+//		ctx := context.Background()
+//		faults := chaos.New(memstore.New())
+//		users := zodiac.NewLoader(fetchUser,
+//			zodiac.WithName("users"), zodiac.WithStore(faults.Store()), zodiac.WithTTL(60))
+//		defer users.Close(ctx)
 //
-//	faults.Fail(errors.New("connection refused")) // every operation, until Heal
-//	u, err := users.Get(ctx, 42)                  // fetched all the same
-//	faults.Heal()
+//		faults.Fail(errors.New("connection refused")) // every operation, until Heal
+//		fmt.Println(users.Get(ctx, 42))               // user 42 <nil>: fetched all the same
+//		faults.Heal()
+//	}
+//
+//	func fetchUser(_ context.Context, id int64) (string, error) {
+//		return fmt.Sprint("user ", id), nil // stands for a slow call
+//	}
 //
 // # Faults
 //
