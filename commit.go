@@ -8,7 +8,8 @@ import (
 
 // commit is the commit point of a flight: it stores the result, unless the flight was discarded or
 // the verdict is against it, and counts what became of it. It is called before the callers have
-// their outcome.
+// their outcome. In memory the key is locked from the seal, after which nobody joins, to the end of
+// the write; over a store the lease decides. The outcome is empty if the function was not called.
 func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.stored
@@ -16,6 +17,8 @@ func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome 
 	// caller who has set them.
 	private := r.err != nil && j.ctx.inner.has(noFetch)
 	switch {
+	case s != nil && !s.fetch.Called():
+		return ""
 	case r.err != nil && r.none == nil:
 		if c.failures != nil && !private && f.Kind != flight.Aside && r.stage == finished && !r.libraryError {
 			c.rememberError(f)
@@ -31,15 +34,7 @@ func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome 
 		return c.counted(j.outer, uncached, OutcomeUncached)
 	case s != nil:
 		return c.commitToStore(f)
-	default:
-		return c.commitToMemory(f)
-	}
-}
-
-func (c *engine[K, V]) commitToMemory(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
-	j := &f.Job
-	r := &j.result
-	if !c.flights.Seal(f) {
+	case !c.flights.Seal(f):
 		c.supersede(f)
 		return c.counted(j.outer, discarded, OutcomeDiscarded)
 	}
@@ -62,6 +57,7 @@ func (c *engine[K, V]) commitToMemory(f *flight.Flight[tier.Key[K], job[K, V]]) 
 	}
 }
 
+// commitToStore is the end of commit over a store.
 func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.stored

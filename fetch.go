@@ -90,34 +90,38 @@ const (
 // happens, gives the outcome to the callers.
 func (c *engine[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	defer c.finish(f)
-	r, s := &f.Job.result, f.Job.stored
-	if s != nil {
-		r.stage = inStore
-		if !s.fetch.Acquire() {
-			r.err, r.stage = c.acquireError(s.fetch.Err), finished
-			return
-		}
-		s.fetch.Watch()
-		r.stage = inFetch
+	if f.Job.stored != nil && !c.acquire(f) {
+		return
 	}
+	r := &f.Job.result
 	r.began = c.clock.Now()
 	if c.opts.fetchTimeout > 0 {
 		defer c.limit(f)()
 	}
 	c.call(f)
-	if s != nil && (r.err == nil || r.none != nil) {
+	if f.Job.stored != nil && (r.err == nil || r.none != nil) {
 		r.stage = inCodec
 		c.encodeResult(f)
 	}
 	r.stage = finished
 }
 
-// acquireError returns the callers' error of a flight whose function was not called.
-func (c *core) acquireError(err error) error {
-	if elsewhere, ok := errors.AsType[*remote.FailedElsewhere](err); ok {
-		return &RememberedError{errors.New(elsewhere.Text)}
+// acquire gets the right to call the function, over a store. It returns false if the function is not
+// called: the store has a record after all, or there is an error.
+func (c *engine[K, V]) acquire(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
+	r, s := &f.Job.result, f.Job.stored
+	r.stage = inStore
+	if s.fetch.Acquire() {
+		s.fetch.Watch()
+		r.stage = inFetch
+		return true
 	}
-	return c.storeError(err)
+	r.err = c.storeError(s.fetch.Err)
+	if elsewhere, ok := errors.AsType[*remote.FailedElsewhere](r.err); ok {
+		r.err = &RememberedError{errors.New(elsewhere.Text)}
+	}
+	r.stage = finished
+	return false
 }
 
 // limit ends the flight when its time is over, whether or not the function returns. It returns a
@@ -231,23 +235,11 @@ func (c *engine[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
 // finish ends a flight. It commits the result, gives the outcome to the callers, and starts the
 // flight that waits for the end of this one. No user's code runs here before all that is done.
 func (c *engine[K, V]) finish(f *flight.Flight[tier.Key[K], job[K, V]]) {
-	r, s := &f.Job.result, f.Job.stored
-	if r.stage != finished {
+	if r := &f.Job.result; r.stage != finished {
 		r.none, r.err = nil, c.panicked(r.stage.String(), recover())
 	}
-	var outcome Outcome // none if the function was not called
-	if s == nil || s.fetch.Called() {
-		outcome = c.commit(f)
-	}
-	err := r.err
-	if r.none != nil {
-		err = r.none
-	}
-	if s != nil {
-		s.fetch.Close()
-		err = s.fetch.Outcome(err)
-	}
-	if next := c.flights.Finish(f, err); next != nil {
+	outcome := c.commit(f)
+	if next := c.flights.Finish(f, f.Job.finish()); next != nil {
 		go c.run(next)
 	}
 	f.Job.ctx.Cancel()
@@ -256,6 +248,22 @@ func (c *engine[K, V]) finish(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		return
 	}
 	c.report(f, outcome)
+}
+
+// finish returns the callers' error of the job, and gives back the lease. It is not inlined: see
+// result.
+//
+//go:noinline
+func (j *job[K, V]) finish() error {
+	err := j.result.err
+	if j.result.none != nil {
+		err = j.result.none
+	}
+	if j.stored == nil {
+		return err
+	}
+	j.stored.fetch.Close()
+	return j.stored.fetch.Outcome(err)
 }
 
 // report tells about a fetch when nobody waits for it any more but Close. The Observer and the
