@@ -63,11 +63,11 @@ var epoch = time.Now()
 // errPanicked is the error of commands whose pipeline was ended by a panic in a hook of the client.
 var errPanicked = errors.New("redisstore: the pipeline was ended by a panic in a hook of the client")
 
-// processShared is process, but may send cmd in a pipeline with the commands of other callers. cmd
-// may then be carried out a second time after its first reply was lost, even after processShared
-// has returned.
+// processShared is process, but may send cmd in a pipeline with the commands of other callers. If
+// that pipeline fails, each caller sends its command again by itself, while the first copy may be
+// still on its way. So cmd must do no harm if it is carried out once more after its reply.
 //
-// If several callers get the same error, all but one get it as faults.Shared.
+// If several callers get the error of one pipeline, all but its sender get it as faults.Shared.
 func (s *Store) processShared(ctx context.Context, cmd redis.Cmder) error {
 	p := &s.pipelines
 	defer p.callers.Add(-1)

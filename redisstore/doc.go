@@ -31,13 +31,14 @@
 //
 // A hit is one command in one round trip. PTTL goes with it if the time left matters. A miss is
 // three round trips: the read, a script that takes the lease, and a script that stores the result
-// and ends the lease. docs/redis-frame.md describes the bytes.
+// and ends the lease. Before its first script, a Store asks for the server's version with INFO.
+// docs/redis-frame.md describes the bytes.
 //
 // At most four callers at a time send their own commands. When there are more, those that read
-// without needing the time left, and those that run the scripts of leases, share pipelines. A
-// shared pipeline runs under the values of one caller's context. If it fails, each of its callers
-// sends its command again by itself, unless too little time is left. All other writes are sent by
-// themselves, and so is everything on a Cluster.
+// without needing the time left, and those that run the scripts of leases, share pipelines of up to
+// 16 commands. A shared pipeline runs under the values and the deadline of one caller's context. If
+// it fails, each of its callers sends its command again by itself, unless too little time is left.
+// All other writes are sent by themselves, and so is everything on a Cluster.
 //
 // # The life of a lease
 //
@@ -51,7 +52,9 @@
 //
 // The script that ends a lease also publishes the wake-up, but only if an Acquire found the lease
 // taken before. On a Cluster the script only reports that a wake-up is due, and the Store publishes
-// it afterwards with SPUBLISH, which stays within one shard.
+// it afterwards with SPUBLISH, which stays within one shard. Nothing is published when a lease is
+// over at its deadline, is taken by Force, or is lost because another client has removed the key.
+// Then waiters notice when they ask again.
 //
 // A Store has at most one subscription, which serves all waiters and all subscribers. The Store
 // pings the server every 400 ms. The subscription is cut when its connection fails, when nothing
@@ -70,10 +73,10 @@
 // # Contexts
 //
 // If the server stalls, a command under a context with a deadline returns soon after the deadline.
-// If such a context is cancelled before, the command still returns only at the deadline. A command
-// under a context that can be cancelled but has no deadline costs a goroutine, and returns soon
-// after the cancellation. (A Loader gives each command a deadline, WithStoreTimeout. Once a command
-// has failed, the Loader itself returns to a caller whose context is cancelled.)
+// If such a context is cancelled before, the command may still return only at the deadline. A
+// command under a context that can be cancelled but has no deadline costs a goroutine, and returns
+// soon after the cancellation. (A Loader gives each command a deadline, WithStoreTimeout. Once a
+// command has failed, the Loader itself returns to a caller whose context is cancelled.)
 //
 // A client whose option ContextTimeoutEnabled is false ignores deadlines. For a *redis.Client, the
 // Store then sends its commands as if the option were true, on the same connections and through the

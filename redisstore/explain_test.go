@@ -6,6 +6,22 @@ import (
 	"testing"
 )
 
+func TestErrorOfTheServerIsExplainedOnce(t *testing.T) {
+	for _, h := range hints {
+		refused := serverError(h.word + " some text")
+		once := explain(refused)
+		if want := "redisstore: " + h.word + " some text (" + h.hint + ")"; once.Error() != want || !errors.Is(once, refused) {
+			t.Errorf("explain(%v) = %v; want %s", refused, once, want)
+		}
+		if again := explain(once); again.Error() != once.Error() {
+			t.Errorf("explain(%v) = %v; want no change", once, again)
+		}
+	}
+	if other := serverError("ERR some text"); explain(other).Error() != other.Error() {
+		t.Errorf("explain(%v) = %v; want no change", other, explain(other))
+	}
+}
+
 // The two texts are those of Redis 7.0 and of later releases.
 func TestDenialInAScriptIsExplainedOnce(t *testing.T) {
 	for _, text := range []string{
@@ -19,7 +35,7 @@ func TestDenialInAScriptIsExplainedOnce(t *testing.T) {
 			t.Errorf("explain(%s) = %v; want %s", text, once, want)
 		}
 		if again := explain(once); again.Error() != once.Error() {
-			t.Errorf("explain of an explained error = %v; want no change", again)
+			t.Errorf("explain(%v) = %v; want no change", once, again)
 		}
 	}
 }

@@ -15,15 +15,15 @@ import (
 type mux struct {
 	open func(context.Context) *redis.PubSub // Store.subscribe
 
-	mu          sync.Mutex // guards the fields below, and those of subscriptions that say so
-	waiters     map[string]map[chan struct{}]bool
-	subscribers map[*subscriber]*subscription
-	pending     int           // calls of addSubscriber that wait for a confirmation
-	current     *subscription // has not ended; nil = there is none
-	timer       *time.Timer   // ends current when it is idle, or starts the next one; nil = neither
+	mu          sync.Mutex                        // guards the fields below, and subscription.err
+	waiters     map[string]map[chan struct{}]bool // by key; no inner map is empty
+	subscribers map[*subscriber]*subscription     // with the subscription that each belongs to
+	pending     int                               // calls of addSubscriber that wait for a confirmation
+	current     *subscription                     // has not ended; nil = there is none
+	timer       *time.Timer                       // ends current when it is idle, or starts the next one; nil = neither
 	closed      bool
 
-	running sync.WaitGroup // goroutines of subscriptions
+	running sync.WaitGroup // of the goroutines of subscriptions
 }
 
 // A subscriber is a function that receives invalidations.
@@ -154,7 +154,7 @@ func (m *mux) stopTimerLocked() {
 }
 
 // retryLocked starts a subscription after retryTime for the waiters that remain. Subscribers have
-// to subscribe again, since they have missed invalidations.
+// to subscribe again, since they may have missed invalidations.
 func (m *mux) retryLocked() {
 	m.stopTimerLocked()
 	if len(m.waiters) == 0 || m.closed {

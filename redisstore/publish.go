@@ -18,7 +18,7 @@ func (s *Store) Wake(_ context.Context, key string) (<-chan struct{}, func()) {
 	return s.mux.addWaiter(key)
 }
 
-// subscribe begins to subscribe to the Store's channel. It does not wait for the server.
+// subscribe begins to subscribe to the Store's channel. It does not wait for the confirmation.
 func (s *Store) subscribe(ctx context.Context) *redis.PubSub {
 	if s.forEachMaster != nil {
 		return s.client.SSubscribe(ctx, s.channel)
@@ -58,8 +58,8 @@ func (s *Store) finishWake(ctx context.Context, key string, status any) {
 	}
 }
 
-// refused counts a wake-up that was not published, and logs the first one. err is nil if a script
-// found out.
+// refused counts a wake-up that was not published, and logs the first one. err is nil if it was a
+// script that could not publish.
 func (s *Store) refused(ctx context.Context, err error) {
 	s.wakesRefused.Add(1)
 	if s.logger == nil {

@@ -2,7 +2,8 @@
 // in common, so that a fault of the store is counted once.
 //
 // A store that sends the commands of several callers together returns the error to one caller as it
-// is, and to the others as a shared one. Whoever counts faults leaves shared errors out.
+// is, and to the others as a shared one. A caller that counts faults leaves shared errors
+// out.
 package faults
 
 import "errors"
