@@ -17,10 +17,11 @@ import (
 	"github.com/zodiac-go/zodiac/redisstore"
 )
 
-// filled returns a Store on a server that has n records of some 200 bytes, their keys, and the same bytes under bare keys.
-func filled(b *testing.B, n int, heeds bool) (s *redisstore.Store, keys, bare []string) {
+// filled returns a Store on a server with n records of some 200 bytes, the keys of the records, and
+// other keys that have the same bytes without a frame.
+func filled(b *testing.B, n int, deadlines bool) (s *redisstore.Store, keys, bare []string) {
 	b.Helper()
-	s = store(b, client(b, redistest.Start(b), func(o *redis.Options) { o.ContextTimeoutEnabled = heeds }))
+	s = store(b, client(b, redistest.Start(b), func(o *redis.Options) { o.ContextTimeoutEnabled = deadlines }))
 	ctx := b.Context()
 	records := map[string]driver.Record{}
 	p := s.Client().Pipeline()
@@ -39,7 +40,8 @@ func filled(b *testing.B, n int, heeds bool) (s *redisstore.Store, keys, bare []
 	return s, keys, bare
 }
 
-// compare runs two ways of doing one thing in turns, and reports how much longer the first takes, the median of many turns.
+// compare runs two ways of doing the same thing in turns, and reports how many times longer the
+// first takes: the median of many turns.
 func compare(b *testing.B, ours, bare func(context.Context)) {
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
@@ -63,13 +65,14 @@ func compare(b *testing.B, ours, bare func(context.Context)) {
 	}
 }
 
-// both runs a benchmark with a client that heeds contexts, as those of Open do, and with one that does not.
-func both(b *testing.B, run func(b *testing.B, heeds bool)) {
-	b.Run("client=heeding", func(b *testing.B) { run(b, true) })
-	b.Run("client=heedless", func(b *testing.B) { run(b, false) })
+// both runs a benchmark with a client that obeys deadlines, as the clients of Open do, and with a
+// default client.
+func both(b *testing.B, run func(b *testing.B, deadlines bool)) {
+	b.Run("client=deadlines", func(b *testing.B) { run(b, true) })
+	b.Run("client=default", func(b *testing.B) { run(b, false) })
 }
 
-// A value is what is decoded.
+// A value is what the data of a record is decoded to.
 type value struct {
 	ID    int64
 	Name  string
@@ -86,8 +89,8 @@ func decode(b *testing.B, data []byte, err error) {
 }
 
 func BenchmarkGetData(b *testing.B) {
-	both(b, func(b *testing.B, heeds bool) {
-		s, keys, bare := filled(b, 1, heeds)
+	both(b, func(b *testing.B, deadlines bool) {
+		s, keys, bare := filled(b, 1, deadlines)
 		compare(b, func(ctx context.Context) {
 			r, err := s.GetData(ctx, keys[0])
 			decode(b, r.Data, err)
@@ -99,8 +102,8 @@ func BenchmarkGetData(b *testing.B) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	both(b, func(b *testing.B, heeds bool) {
-		s, keys, bare := filled(b, 1, heeds)
+	both(b, func(b *testing.B, deadlines bool) {
+		s, keys, bare := filled(b, 1, deadlines)
 		compare(b, func(ctx context.Context) {
 			r, err := s.Get(ctx, keys[0])
 			decode(b, r.Data, err)
@@ -112,8 +115,8 @@ func BenchmarkGet(b *testing.B) {
 }
 
 func BenchmarkGetManyData(b *testing.B) {
-	both(b, func(b *testing.B, heeds bool) {
-		s, keys, bare := filled(b, 1000, heeds)
+	both(b, func(b *testing.B, deadlines bool) {
+		s, keys, bare := filled(b, 1000, deadlines)
 		compare(b, func(ctx context.Context) {
 			if _, errs := s.GetManyData(ctx, keys); errs[0] != nil {
 				b.Fatal(errs[0])
@@ -123,8 +126,8 @@ func BenchmarkGetManyData(b *testing.B) {
 }
 
 func BenchmarkGetMany(b *testing.B) {
-	both(b, func(b *testing.B, heeds bool) {
-		s, keys, bare := filled(b, 1000, heeds)
+	both(b, func(b *testing.B, deadlines bool) {
+		s, keys, bare := filled(b, 1000, deadlines)
 		compare(b, func(ctx context.Context) {
 			if _, errs := s.GetMany(ctx, keys); errs[0] != nil {
 				b.Fatal(errs[0])
@@ -133,7 +136,7 @@ func BenchmarkGetMany(b *testing.B) {
 	})
 }
 
-// pipelined is what one writes without a store.
+// pipelined reads keys in a pipeline of GETs, as a program without a Store would.
 func pipelined(ctx context.Context, b *testing.B, c redis.UniversalClient, keys []string) {
 	cmds := make([]*redis.StringCmd, len(keys))
 	p := c.Pipeline()
@@ -150,7 +153,8 @@ func pipelined(ctx context.Context, b *testing.B, c redis.UniversalClient, keys 
 	}
 }
 
-// The allocations of each way by itself.
+// BenchmarkAllocs measures the allocations of a read, which BenchmarkGet and BenchmarkGetData do
+// not report: they measure two reads together.
 func BenchmarkAllocs(b *testing.B) {
 	s, keys, bare := filled(b, 1, true)
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)

@@ -30,16 +30,18 @@ func TestCluster(t *testing.T) {
 	t.Run("Conformance", func(t *testing.T) { storetest.Run(t, func(t *testing.T) driver.Store { return open(t) }) })
 	t.Run("ClientOfOneNode", func(t *testing.T) {
 		s := redisstore.New(client(t, nodes[0], nil))
-		_, errs := s.GetMany(t.Context(), []string{"a", "b", "c", "d"}) // keys of all masters
+		_, errs := s.GetMany(t.Context(), []string{"a", "b", "c", "d"}) // each master has some
 		if err := errors.Join(errs...); !strings.Contains(err.Error(), "redis+cluster://") {
-			t.Errorf("GetMany = %v; want what client to use", err)
+			t.Errorf("GetMany = %v; want a hint at redis+cluster://", err)
 		}
 	})
 	t.Run("LeasesHoldWhileTheirSlotMoves", func(t *testing.T) { leasesHoldWhileTheirSlotMoves(t, nodes, open(t)) })
 }
 
-// leasesHoldWhileTheirSlotMoves has many goroutines take leases on keys of one slot while that goes round the masters. Under each
-// lease a counter is read and raised: if two had one lease, or a commit were lost, it would come out too small.
+// leasesHoldWhileTheirSlotMoves lets many goroutines take leases on keys of one slot while the slot
+// moves from master to master. Under each lease, a counter is read and incremented. If two
+// goroutines held a lease at the same time, or a commit were lost, a counter would be too small at
+// the end.
 func leasesHoldWhileTheirSlotMoves(t *testing.T, nodes redistest.Nodes, s *redisstore.Store) {
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -57,7 +59,7 @@ func leasesHoldWhileTheirSlotMoves(t *testing.T, nodes redistest.Nodes, s *redis
 					return
 				default:
 				}
-				if ok, err := raise(ctx, s, k, fmt.Sprintf("hammer-token-%d-%d", w, i)); err != nil {
+				if ok, err := increment(ctx, s, k, fmt.Sprintf("hammer-token-%d-%d", w, i)); err != nil {
 					t.Error(err)
 					return
 				} else if ok {
@@ -69,7 +71,7 @@ func leasesHoldWhileTheirSlotMoves(t *testing.T, nodes redistest.Nodes, s *redis
 	at := slot * 3 / 16384
 	for range 9 {
 		to := (at + 1) % 3
-		// A client follows three redirections, no slot that never rests.
+		// A client follows at most three redirections, so the slot has to stay for a while.
 		for done := commits[0].Load(); commits[0].Load() < done+20 && ctx.Err() == nil; {
 			time.Sleep(time.Millisecond)
 		}
@@ -84,13 +86,14 @@ func leasesHoldWhileTheirSlotMoves(t *testing.T, nodes redistest.Nodes, s *redis
 	for i := range commits {
 		r, err := s.Get(ctx, fmt.Sprintf("{hammer}:%d", i))
 		if want := fmt.Sprint(commits[i].Load()); string(r.Data) != want || want == "0" {
-			t.Errorf("counter %d = %q, %v; want the %s commits", i, r.Data, err, want)
+			t.Errorf("counter %d = %q, %v; want %s, one for each commit", i, r.Data, err, want)
 		}
 	}
 }
 
-// raise adds one to a record under a lease, and reports whether it did.
-func raise(ctx context.Context, s *redisstore.Store, k, token string) (bool, error) {
+// increment adds one to the number in a record, under a lease. It reports whether it got the lease
+// and the commit succeeded.
+func increment(ctx context.Context, s *redisstore.Store, k, token string) (bool, error) {
 	n := 0
 	r, err := s.Get(ctx, k)
 	switch {
@@ -108,7 +111,7 @@ func raise(ctx context.Context, s *redisstore.Store, k, token string) (bool, err
 	return s.Commit(ctx, k, c.Token, driver.Record{Data: fmt.Append(nil, n+1), TTL: driver.Forever})
 }
 
-func TestFailoverBySentinels(t *testing.T) {
+func TestFailoverWithSentinel(t *testing.T) {
 	t.Parallel()
 	w := redistest.Sentinel(t, 1)
 	s, err := redisstore.Open("redis+sentinel://" + w.Sentinels[0].Addr() + "?master_name=mymaster&addr=" +
@@ -120,7 +123,7 @@ func TestFailoverBySentinels(t *testing.T) {
 	must(t, s.Client().Do(ctx, "wait", 1, 5000).Err())
 	gap := gaps(t, s)
 	w.Master.Kill()
-	within(t, 2*time.Second, "gap", gap)
+	within(t, 2*time.Second, "Gap", gap)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		err := s.Set(ctx, key, minute("w"))
@@ -139,10 +142,11 @@ func TestFailoverBySentinels(t *testing.T) {
 	must(t, s.Publish(ctx, driver.Invalidation{Prefix: "a"}))
 	select {
 	case <-again:
-		t.Error("a gap after the failover")
+		t.Error("a Gap after the failover")
 	case <-time.After(100 * time.Millisecond):
 	}
-	if role := redis.NewClient(&redis.Options{Addr: w.Replicas[0].Addr()}).Do(ctx, "role").Val(); fmt.Sprint(role)[:7] != "[master" {
-		t.Errorf("the replica is %v; want master", role)
+	role := redis.NewClient(&redis.Options{Addr: w.Replicas[0].Addr()}).Do(ctx, "role").Val()
+	if fmt.Sprint(role)[:7] != "[master" {
+		t.Errorf("the role of the replica is %v; want master", role)
 	}
 }

@@ -1,79 +1,102 @@
 package redisstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
+
+// The texts of the package's own errors begin with this prefix, once.
+const errPrefix = "redisstore: "
 
 var (
 	errClosed = errors.New("redisstore: the store is closed")
-	errReply  = errors.New("redisstore: a reply is not what it should be")
-	errTTL    = errors.New("redisstore: a time to live under a millisecond")
-	errLease  = errors.New("redisstore: a lease for ever would outlive its holder; renew a shorter one")
+	errReply  = errors.New("redisstore: the server's reply has an unexpected form")
+	errTTL    = errors.New("redisstore: the time to live is less than a millisecond")
+	errLease  = errors.New("redisstore: a lease cannot last for ever, since it would outlive its holder; " +
+		"take a short one and renew it")
+
+	errClientCache = errors.New("redisstore: the client's own cache may return deleted records; " +
+		"leave out ClientSideCacheConfig, and use zodiac.WithMemory for memory in front of the store")
+	errClientReplicas = errors.New("redisstore: replicas may return deleted records; " +
+		"leave out ReadOnly, RouteByLatency and RouteRandomly")
 )
 
-// hints says what to do about what a server may answer, by the word it begins with.
-var hints = []struct{ word, hint string }{
-	{"READONLY", "this is a replica: give the address of the master, or use redis+sentinel://"},
-	{"NOPERM", "the user needs get, mget, pttl, time, scan, info, ping, eval, evalsha, getrange, setrange, set, strlen, del, pexpireat, " +
-		"persist, publish and subscribe (on Cluster spublish and ssubscribe), on the keys zodiac:* and the store's channel"},
+// A hintFor says what to do about errors of the server that begin with a word.
+type hintFor struct{ word, hint string }
+
+var hints = []hintFor{
+	{"READONLY", "this is a replica: use the address of the master, or redis+sentinel://"},
+	{"NOPERM", "the user needs get, mget, pttl, time, scan, info, ping, eval, evalsha, getrange, " +
+		"setrange, set, strlen, del, pexpireat, persist, publish and subscribe (on a Cluster " +
+		"spublish and ssubscribe), on the keys zodiac:* and the store's channel"},
 	{"NOAUTH", "give the client a user name and password"},
-	{"WRONGPASS", "user name or password are wrong"},
+	{"WRONGPASS", "the user name or the password is wrong"},
 	{"OOM", "the server is full: raise maxmemory, or set maxmemory-policy to volatile-lru or the like"},
-	{"LOADING", "the server is starting; it answers when it has read its data"},
-	{"MOVED", "another node of the cluster has the key: use a cluster client, or redis+cluster://, which follows up to max_redirects"},
-	{"CLUSTERDOWN", "the cluster has slots that no node serves"},
-	{"MISCONF", "the server cannot save to disk, and refuses writes"},
+	{"LOADING", "the server is still loading its data; try again later"},
+	{"MOVED", "another node of the Cluster has the key: use a cluster client, or " +
+		"redis+cluster://, which follows up to max_redirects"},
+	{"CLUSTERDOWN", "the Cluster has slots that no node serves"},
+	{"MISCONF", "the server cannot save to disk, so it refuses writes"},
 }
 
-// explain adds what to do to errors that need it. They stay what they are to errors.Is and errors.As.
+// explain adds a hint to an error of the server that has one. errors.Is and errors.As still find
+// the original. An error that was explained before is returned as it is.
 func explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
+	if strings.HasPrefix(text, errPrefix) {
+		return err
+	}
 	for _, h := range hints {
-		if strings.HasPrefix(text, h.word) || h.word == "NOPERM" && strings.Contains(text, "ACL failure in script") {
+		if strings.HasPrefix(text, h.word) || h.word == "NOPERM" && isDeniedInScript(text) {
 			return fmt.Errorf("redisstore: %w (%s)", err, h.hint)
 		}
 	}
 	return err
 }
 
-// ready checks once that the server is one whose scripts do what ours need: from Redis 7.0 on what a script has done reaches
-// replicas as it was done, not as what it would do there.
-func (s *Store) ready(ctx context.Context) error {
-	if s.closed.Load() {
-		return errClosed
-	}
-	if s.checked.Load() {
-		return nil
-	}
-	cmd := redis.NewStringCmd(ctx, "info", "server")
-	if err := s.process(ctx, cmd); err != nil {
-		if _, said := errors.AsType[redis.Error](err); !said || strings.HasPrefix(err.Error(), "LOADING") {
-			return explain(err)
-		}
-		s.checked.Store(true) // it does not tell
-		return nil
-	}
-	if version, ok := tooOld(cmd.Val()); ok {
-		return fmt.Errorf("redisstore: the server is Redis %s; it takes 7.0, or Valkey", version)
-	}
-	s.checked.Store(true)
-	return nil
+// isDeniedInScript reports whether the server refused a command of a script for lack of rights.
+// That error does not begin with NOPERM. Redis 7.0 words it in another way than later releases.
+func isDeniedInScript(text string) bool {
+	return strings.Contains(text, "ACL failure in script") ||
+		strings.Contains(text, "The user executing the script can't")
 }
 
-// tooOld returns the version that INFO tells if it is below 7.
-func tooOld(info string) (string, bool) {
-	_, rest, _ := strings.Cut(info, "redis_version:")
-	version, _, _ := strings.Cut(rest, "\r\n")
-	major, _, _ := strings.Cut(version, ".")
-	n, err := strconv.Atoi(major)
-	return version, err == nil && n < 7
+// A partialError says how many of several commands have failed, and why. errors.Is and errors.As
+// find each of the reasons.
+type partialError struct {
+	failed, all int
+	what        string  // what the commands were for: "keys"
+	reasons     []error // no two have the same text
 }
+
+// partial returns the error for errs, which come from some of n commands for what. It returns nil
+// if errs is empty. Reasons with the same text are kept once.
+func partial(what string, n int, errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	e := &partialError{failed: len(errs), all: n, what: what}
+	seen := map[string]bool{}
+	for _, err := range errs {
+		if !seen[err.Error()] {
+			seen[err.Error()] = true
+			e.reasons = append(e.reasons, err)
+		}
+	}
+	return e
+}
+
+// Error returns the reasons in one line, without the prefix that the line itself has.
+func (e *partialError) Error() string {
+	texts := make([]string, len(e.reasons))
+	for i, err := range e.reasons {
+		texts[i] = strings.TrimPrefix(err.Error(), errPrefix)
+	}
+	return fmt.Sprintf("redisstore: %d of %d %s failed: %s", e.failed, e.all, e.what, strings.Join(texts, "; "))
+}
+
+func (e *partialError) Unwrap() []error { return e.reasons }

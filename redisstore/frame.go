@@ -11,58 +11,76 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// The layout of a frame; docs/redis-frame.md tells what the fields mean, and lua/frame.lua is the other one that knows.
+// A key in Redis holds a frame of 64 bytes, and the data of the record after it. These are the
+// places of the frame's fields. docs/redis-frame.md says what the fields mean. lua/frame.lua is the
+// only other code that knows the layout.
 const (
 	frameSize  = 64
-	atFlags    = 1
-	atProducer = 24
-	atDies     = 46
-	atDeadline = 52
-	atLife     = 58
-	markFlag   = 4
-	idSize     = 22
-	digestSize = 12
-	nobody     = "                      "
-	foreign    = "z0" + nobody + "foreign---------------" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	atFlags    = 1  // one byte, '0' to '7'
+	atProducer = 24 // idSize bytes: the Version of the record
+	atDies     = 46 // six bytes, as are the next two: when the record ends, 0 = never
+	atDeadline = 52 // when the lease ends
+	atLife     = 58 // the time left when the record was written, touched or leased, 0 = for ever
+
+	tombstoneFlag = 4
+	idSize        = 22 // of a grant and of a producer
+	digestSize    = 12 // of the first part of a grant
+
+	// blankID stands for no lease, or for no record.
+	blankID = "                      "
+
+	// foreign is read in place of a value that has no frame: a record that never ends, without
+	// data. A Loader counts such a record as corrupt and overwrites it.
+	foreign = "z0" + blankID + "foreign---------------" +
+		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
-// number reads the six bytes at i.
+// number reads the six bytes at i, the highest first: milliseconds of the server's clock since
+// 1970, or a number of milliseconds.
 func number(frame string, i int) int64 {
 	return int64(frame[i])<<40 | int64(frame[i+1])<<32 | int64(frame[i+2])<<24 |
 		int64(frame[i+3])<<16 | int64(frame[i+4])<<8 | int64(frame[i+5])
 }
 
-// isFrame reports whether value has one of ours in front: then its numbers are less than 1 << 45, until the year 3084.
+// isFrame reports whether value begins with a frame. The numbers of a frame are below 1<<45, a time
+// in the year 3084, so the first byte of each is below 32. Text has no such bytes.
 func isFrame(value string) bool {
 	return len(value) >= frameSize && value[0] == 'z' && value[atFlags]&^7 == '0' &&
 		value[atDies]|value[atDeadline]|value[atLife] < 32
 }
 
-// isMark reports whether the frame's record is one that only those who ask for its lease may see.
-func isMark(frame string) bool { return (frame[atFlags]-'0')&markFlag != 0 }
+// isTombstone reports whether the record of the frame is a tombstone, which only Acquire returns.
+func isTombstone(frame string) bool { return (frame[atFlags]-'0')&tombstoneFlag != 0 }
 
+// producer returns the Version of the record, or blankID if there is no record.
 func producer(frame string) string { return frame[atProducer : atProducer+idSize] }
 
-// outlived reports whether the key may be there though its record is dead.
-func outlived(frame string) bool {
+// mayOutlive reports whether the key may still exist after its record has ended, because it has a
+// lease that ends later.
+func mayOutlive(frame string) bool {
 	dies := number(frame, atDies)
 	return 0 < dies && dies < number(frame, atDeadline)
 }
 
-// The answers of PTTL that are no time.
+// The replies of PTTL that are not times.
 const (
 	noKey    = -2
 	noExpiry = -1
 )
 
-// left returns the time left of a record whose key had pttl ms left before the frame was read. ok is false if it is dead.
+// timeLeft returns the time left of the record in frame. pttl is the reply of a PTTL that came
+// before the GET of the frame, in ms. ok is false if no time is left.
 //
-// If the record was written in between, or its life changed, it has all of it; else pttl is the key's, which ends at the later
-// of dies and deadline.
-func left(frame string, pttl int64) (d time.Duration, ok bool) {
+// The key ends at the later of dies and deadline. So the record's share of pttl is pttl less what
+// deadline is later than dies. The frame may be newer than pttl. If pttl is then too long, or
+// noKey, the record has just been written or given another life, and all of its life is left: life
+// is an upper limit. If pttl is then too short, so is the result, and serverClock.torn finds out.
+func timeLeft(frame string, pttl int64) (d time.Duration, ok bool) {
 	dies, life := number(frame, atDies), number(frame, atLife)
 	if pttl == noExpiry && dies != 0 {
-		return 0, false // somebody has made the key last longer than its record
+		// Somebody has made the key persistent, so it lasts longer than its record. Or the record
+		// never ended when PTTL ran, and does now; then the caller's second read finds it.
+		return 0, false
 	}
 	ms := int64(math.MaxInt64)
 	if pttl >= 0 {
@@ -77,11 +95,12 @@ func left(frame string, pttl int64) (d time.Duration, ok bool) {
 	if life != 0 {
 		ms = min(ms, life)
 	}
-	return span(ms), true
+	return duration(ms), true
 }
 
-// span returns ms as a duration. None is less than a millisecond, but not over.
-func span(ms int64) time.Duration {
+// duration returns ms as a Duration. 0 ms become a microsecond: less than a millisecond is left,
+// but the end has not come.
+func duration(ms int64) time.Duration {
 	switch {
 	case ms > math.MaxInt64/int64(time.Millisecond):
 		return driver.Forever
@@ -92,23 +111,27 @@ func span(ms int64) time.Duration {
 	}
 }
 
-// record returns the record in value, which has a frame. value is the caller's alone, and is from now on the record's.
+// record returns the record in value, which begins with a frame. Its Data is the memory of value,
+// so nothing else may use value afterwards.
 func record(value string, ttl time.Duration) driver.Record {
 	data := unsafe.Slice(unsafe.StringData(value), len(value))
 	return driver.Record{Data: data[frameSize:], TTL: ttl, Version: producer(value)}
 }
 
-// blob returns data with room for a frame in front: what a script is given, which then fills in the frame.
-func blob(data []byte) []byte {
+// withFrame returns data behind room for a frame. Scripts take data in this form and fill in the
+// frame.
+func withFrame(data []byte) []byte {
 	b := make([]byte, frameSize+len(data))
 	copy(b[frameSize:], data)
 	return b
 }
 
-// shortest is what a time to live of a millisecond or two becomes: the server counts whole ones, and of one the present is the last.
-const shortest = 2
+// minTTL is the shortest time to live that a script is given, in ms. The server counts whole
+// milliseconds, and the present one is the last of a key that has one left: with one millisecond, a
+// record would be gone as it is written.
+const minTTL = 2
 
-// milliseconds returns ttl as the scripts take it, where 0 is for ever.
+// milliseconds returns ttl in the form that scripts take, in which 0 means for ever.
 func milliseconds(ttl time.Duration) (int64, error) {
 	switch {
 	case ttl == driver.Forever:
@@ -116,11 +139,11 @@ func milliseconds(ttl time.Duration) (int64, error) {
 	case ttl < time.Millisecond:
 		return 0, errTTL
 	default:
-		return max(shortest, ttl.Milliseconds()), nil
+		return max(minTTL, ttl.Milliseconds()), nil
 	}
 }
 
-// leaseMilliseconds is milliseconds for a lease.
+// leaseMilliseconds is milliseconds for a lease, which must end.
 func leaseMilliseconds(p time.Duration) (int64, error) {
 	if p == driver.Forever {
 		return 0, errLease
@@ -128,11 +151,11 @@ func leaseMilliseconds(p time.Duration) (int64, error) {
 	return milliseconds(p)
 }
 
-// newID returns the id of a production that has no lease.
-func newID() string { return rand.Text()[:idSize] }
+// newVersion returns a Version for a record that is not stored under a lease.
+func newVersion() string { return rand.Text()[:idSize] }
 
-// digest returns the first part of every grant of an ask.
-func digest(asked string) string {
-	sum := sha256.Sum256([]byte(asked))
+// digest returns the first part of each grant that is given for the token of an Ask.
+func digest(token string) string {
+	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])[:digestSize]
 }

@@ -12,17 +12,18 @@ import (
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
-// The fields of docs/redis-frame.md, each by its place.
+// A frame is the fields of docs/redis-frame.md, in their order, and the payload.
 type frame struct {
 	format, flags, lease, producer string
 	dies, deadline, life           int64
 	payload                        string
 }
 
+// parse reads a frame without the help of the package.
 func parse(t *testing.T, value string) frame {
 	t.Helper()
 	if len(value) < 64 {
-		t.Fatalf("%q is no frame", value)
+		t.Fatalf("%q is too short for a frame", value)
 	}
 	number := func(s string) (n int64) {
 		for _, b := range []byte(s) {
@@ -36,7 +37,7 @@ func parse(t *testing.T, value string) frame {
 	}
 }
 
-const blank = "                      "
+const blank = "                      " // in place of a lease or a producer
 
 func TestFrameIsAsDocumented(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
@@ -60,18 +61,18 @@ func TestFrameIsAsDocumented(t *testing.T) {
 	must(t, err)
 	f := raw()
 	if d := time.Until(time.UnixMilli(f.dies)); d < 59*time.Second || d > 61*time.Second {
-		t.Errorf("dies in %v; want a minute", d)
+		t.Errorf("the record ends in %v; want a minute", d)
 	}
 	expect("Set", frame{"z", "0", blank, r.Version, f.dies, 0, 60_000, "v"})
 	if got := expiry(); got != f.dies-1 {
-		t.Errorf("the key ends at %d; want the ms before %d", got, f.dies)
+		t.Errorf("the key ends at %d; want a ms before dies, %d", got, f.dies)
 	}
 
 	c := acquire(t, s, driver.Ask{Seen: r.Version, Lease: time.Hour})
 	f = raw()
 	expect("Acquire", frame{"z", "0", c.Token[1:], r.Version, f.dies, f.deadline, 60_000, "v"})
 	if got := expiry(); got != f.deadline-1 || f.deadline < f.dies {
-		t.Errorf("the key ends at %d; want the ms before the deadline %d", got, f.deadline)
+		t.Errorf("the key ends at %d; want a ms before deadline, %d, which is after dies", got, f.deadline)
 	}
 	busy := acquire(t, s, driver.Ask{Token: asked + "2", Seen: r.Version})
 	if busy.Holder != c.Token[1:] {
@@ -83,42 +84,46 @@ func TestFrameIsAsDocumented(t *testing.T) {
 	}
 	expect("Clear", frame{"z", "3", c.Token[1:], blank, 0, f.deadline, 0, ""})
 	if ok, err := s.Commit(ctx, key, c.Token, minute("w")); ok || err != nil {
-		t.Errorf("Commit of a void lease = %v, %v; want false", ok, err)
+		t.Errorf("Commit under a revoked lease = %v, %v; want false", ok, err)
 	}
 	c = acquire(t, s, driver.Ask{})
 	if ok, err := s.Commit(ctx, key, c.Token, driver.Record{Data: []byte("m"), TTL: time.Minute, Tombstone: true}); !ok {
 		t.Fatal(err)
 	}
 	f = raw()
-	expect("a mark", frame{"z", "4", blank, c.Token[1:], f.dies, 0, 60_000, "m"})
+	expect("Commit of a tombstone", frame{"z", "4", blank, c.Token[1:], f.dies, 0, 60_000, "m"})
 	must(t, s.Set(ctx, key, driver.Record{TTL: driver.Forever}))
 	f = raw()
 	expect("Set for ever", frame{"z", "0", blank, f.producer, 0, 0, 0, ""})
 }
 
-// What was written by an earlier build is read by this one. No change without another first byte.
-func TestFrameOfAnEarlierBuildIsRead(t *testing.T) {
+// A frame that an earlier release has written can be read. A release that changes the layout must
+// use another first byte.
+func TestFrameOfAnEarlierReleaseIsRead(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	const producer = "MsZXEA8kG-qI4800000000"
-	// A life of 3,600,000 ms, which is 0x36EE80, and an end in the year 3000, at 32,503,680,000,000 ms = 0x1D8FDA4CE000.
-	value := "z0" + blank + producer + "\x1d\x8f\xda\x4c\xe0\x00" + "\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x36\xee\x80" + "payload"
+	// dies is the year 3000: 32,503,680,000,000 ms = 0x1D8FDA4CE000. life is 3,600,000 ms =
+	// 0x36EE80.
+	value := "z0" + blank + producer + "\x1d\x8f\xda\x4c\xe0\x00" + "\x00\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x36\xee\x80" + "payload"
 	must(t, s.Client().Set(ctx, key, value, time.Minute).Err())
 	r, err := s.Get(ctx, key)
-	if err != nil || string(r.Data) != "payload" || r.Version != producer || r.TTL > time.Minute || r.TTL < 50*time.Second {
+	if err != nil || string(r.Data) != "payload" || r.Version != producer ||
+		r.TTL > time.Minute || r.TTL < 50*time.Second {
 		t.Errorf("Get = %+v, %v; want the payload for a minute", r, err)
 	}
 	if c := acquire(t, s, driver.Ask{}); c.State != driver.Hit || c.Record.Version != producer {
 		t.Errorf("Acquire = %+v; want a hit", c)
 	}
-	mark := value[:1] + "4" + value[2:]
-	must(t, s.Client().Set(ctx, key, mark, time.Minute).Err())
+	tombstone := value[:1] + "4" + value[2:]
+	must(t, s.Client().Set(ctx, key, tombstone, time.Minute).Err())
 	if _, err := s.Get(ctx, key); !errors.Is(err, driver.ErrMiss) {
-		t.Errorf("Get of a mark = %v; want ErrMiss", err)
+		t.Errorf("Get of a tombstone = %v; want ErrMiss", err)
 	}
 }
 
-// junk is what no Store has written, some of which begins like a frame.
+// junk is values that no Store has written. Some begin like a frame.
 var junk = map[string]string{
 	"empty":          "",
 	"short":          "junk",
@@ -133,8 +138,9 @@ var junk = map[string]string{
 	"farAway":        "z0" + "aaaaaaaaaaaa0123456789" + blank + strings.Repeat("\xff", 18),
 }
 
-// Whatever a key holds that is not ours: readers get a record without data, and it is overwritten as if nothing were there.
-func TestForeignBytesAreARecordOfNothingAndOverwritten(t *testing.T) {
+// A value without a frame is a record without data to readers, and absent to everything that
+// writes.
+func TestForeignValueIsReadWithoutDataAndOverwritten(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	for name, bytes := range junk {
@@ -143,22 +149,22 @@ func TestForeignBytesAreARecordOfNothingAndOverwritten(t *testing.T) {
 			put()
 			r, err := s.Get(ctx, key)
 			if name == "lease" || name == "farAway" || name == "zeros" {
-				// Readers do not look at letters: that takes time, and the Loader notices.
+				// Readers do not check the letters of a frame, which takes time. A Loader notices.
 			} else if err != nil || len(r.Data) > 0 || r.Version == "" {
 				t.Errorf("Get = %+v, %v; want a record without data", r, err)
 			}
 			if d, err2 := s.GetData(ctx, key); d.Version != r.Version || !errors.Is(err2, err) {
-				t.Errorf("GetData = %+v, %v; want as Get", d, err2)
+				t.Errorf("GetData = %+v, %v; want the same as Get, %+v, %v", d, err2, r, err)
 			}
 			for _, seen := range []string{"", r.Version} {
 				put()
 				c := acquire(t, s, driver.Ask{Seen: seen})
 				if c.State != driver.Won {
-					t.Fatalf("Acquire, %q seen = %v; want won", seen, c.State)
+					t.Fatalf("Acquire with Seen %q = %v; want won", seen, c.State)
 				}
 				ok, err := s.Commit(ctx, key, c.Token, minute("v"))
 				if r, _ := s.Get(ctx, key); !ok || err != nil || string(r.Data) != "v" {
-					t.Errorf("Commit = %v, %v; then Get = %q", ok, err, r.Data)
+					t.Errorf("Commit = %v, %v, and Get = %q; want true and v", ok, err, r.Data)
 				}
 			}
 			put()
@@ -173,7 +179,7 @@ func TestForeignBytesAreARecordOfNothingAndOverwritten(t *testing.T) {
 	}
 }
 
-func TestLoaderCountsForeignBytesAndOverwritesThem(t *testing.T) {
+func TestLoaderCountsForeignValuesAsCorruptAndOverwritesThem(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	l := zodiac.NewLoader(func(_ context.Context, k string) (string, error) { return "v", nil },
@@ -192,10 +198,11 @@ func TestLoaderCountsForeignBytesAndOverwritesThem(t *testing.T) {
 		}
 		after := l.Stats()
 		if after.Fetches != before.Fetches+1 || after.HitStore != before.HitStore+1 {
-			t.Errorf("%q: %d fetches, %d hits; want one each", bytes, after.Fetches-before.Fetches, after.HitStore-before.HitStore)
+			t.Errorf("%q: %d fetches, %d hits; want one each",
+				bytes, after.Fetches-before.Fetches, after.HitStore-before.HitStore)
 		}
 		if name != "lease" && after.Corrupt != before.Corrupt+1 {
-			t.Errorf("%q: %d counted as corrupt; want one", bytes, after.Corrupt-before.Corrupt)
+			t.Errorf("%q: %d records counted as corrupt; want one", bytes, after.Corrupt-before.Corrupt)
 		}
 	}
 }

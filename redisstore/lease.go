@@ -8,10 +8,12 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A token is a '.' and the grant, which is the digest of the token asked with and a stamp. No token asked with has a '.'.
+// The scripts know a lease by its grant: the digest of the token in the Ask, and a stamp of ten
+// digits that differs from grant to grant. The token in a Claim is a '.' and the grant. The token
+// in an Ask never has a '.', so the two kinds are told apart.
 
-// stamps is how many stamps there are.
-const stamps = 10_000_000_000
+// stampLimit is one more than the largest stamp.
+const stampLimit = 10_000_000_000
 
 // Acquire implements [driver.Leaser].
 func (s *Store) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
@@ -23,15 +25,15 @@ func (s *Store) Acquire(ctx context.Context, key string, ask driver.Ask) (driver
 	if ask.Force {
 		force = "1"
 	}
-	reply, err := s.call(ctx, acquireScript, key, digest(ask.Token), ms, ask.Seen, force, rand.Int64N(stamps))
+	reply, err := s.call(ctx, acquireScript, key, digest(ask.Token), ms, ask.Seen, force, rand.Int64N(stampLimit))
 	if err != nil {
 		return driver.Claim{}, err
 	}
-	return claim(reply)
+	return parseClaim(reply)
 }
 
-// claim reads the reply of acquire.lua.
-func claim(reply []any) (driver.Claim, error) {
+// parseClaim reads the reply of lua/acquire.lua.
+func parseClaim(reply []any) (driver.Claim, error) {
 	switch {
 	case len(reply) == 2 && reply[0] == int64(1):
 		if grant, ok := reply[1].(string); ok {
@@ -40,27 +42,31 @@ func claim(reply []any) (driver.Claim, error) {
 	case len(reply) == 3 && reply[0] == int64(2):
 		holder, ok := reply[1].(string)
 		if ms, ok2 := reply[2].(int64); ok && ok2 {
-			return driver.Claim{State: driver.Busy, Holder: holder, Left: span(ms)}, nil
+			return driver.Claim{State: driver.Busy, Holder: holder, Left: duration(ms)}, nil
 		}
 	case len(reply) == 3 && reply[0] == int64(3):
 		ms, ok := reply[1].(int64)
 		if value, ok2 := reply[2].(string); ok && ok2 && isFrame(value) {
-			return found(value, ms), nil
+			return hit(value, ms), nil
 		}
 	}
 	return driver.Claim{}, errReply
 }
 
-// found is the claim of an ask that met a record. value is its frame, and its payload too if that is not large: an empty
-// payload looks like none, and is read again.
-func found(value string, ms int64) driver.Claim {
-	c := driver.Claim{State: driver.Hit, Record: driver.Record{Version: producer(value), Tombstone: isMark(value)}}
+// hit returns the Claim for a record that has ms left, or that never ends if ms is negative. value
+// is the whole value of the key, or only the frame if the record is large. A record without data
+// looks like a large one, so its Claim is not Whole either, and the caller reads it again.
+func hit(value string, ms int64) driver.Claim {
+	c := driver.Claim{
+		State:  driver.Hit,
+		Record: driver.Record{Version: producer(value), Tombstone: isTombstone(value)},
+	}
 	if len(value) > frameSize || c.Record.Tombstone {
 		c.Whole = true
 		c.Record.Data = record(value, 0).Data
 		c.Record.TTL = driver.Forever
 		if ms >= 0 {
-			c.Record.TTL = span(ms)
+			c.Record.TTL = duration(ms)
 		}
 	}
 	return c
@@ -72,11 +78,11 @@ func (s *Store) Renew(ctx context.Context, key, token string, p time.Duration) (
 	if err != nil {
 		return false, err
 	}
-	grant, ok := granted(token)
+	grant, ok := grantOf(token)
 	if !ok {
-		return false, s.open()
+		return false, s.checkOpen()
 	}
-	return s.decide(ctx, renewScript, key, grant, ms)
+	return s.run(ctx, renewScript, key, grant, ms)
 }
 
 // Commit implements [driver.Leaser].
@@ -85,28 +91,29 @@ func (s *Store) Commit(ctx context.Context, key, token string, r driver.Record) 
 	if err != nil {
 		return false, err
 	}
-	grant, ok := granted(token)
+	grant, ok := grantOf(token)
 	if !ok {
-		return false, s.open()
+		return false, s.checkOpen()
 	}
-	mark := ""
+	tombstone := ""
 	if r.Tombstone {
-		mark = "1"
+		tombstone = "1"
 	}
-	return s.decide(ctx, commitScript, key, grant, s.inScript(), ms, mark, blob(r.Data), r.Version)
+	return s.run(ctx, commitScript, key, grant, s.scriptChannel(), ms, tombstone, withFrame(r.Data), r.Version)
 }
 
-// Abort implements [driver.Leaser].
+// Abort implements [driver.Leaser]. If token is that of an Ask, the script gets its digest, the
+// first part of each of its grants.
 func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
-	grant, ok := granted(token)
+	grant, ok := grantOf(token)
 	if !ok {
 		grant = digest(token)
 	}
-	return s.decide(ctx, abortScript, key, grant, s.inScript())
+	return s.run(ctx, abortScript, key, grant, s.scriptChannel())
 }
 
-// granted returns the grant in a token, or false if it is not one that Acquire has returned.
-func granted(token string) (string, bool) {
+// grantOf returns the grant in token. ok is false if token is not one that Acquire has returned.
+func grantOf(token string) (grant string, ok bool) {
 	if len(token) != 1+idSize || token[0] != '.' {
 		return "", false
 	}

@@ -8,9 +8,11 @@ import (
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
-const lasts = 300 * time.Millisecond // a record that the leases on it outlive
+// lasts is the time to live of records whose leases outlive them.
+const lasts = 300 * time.Millisecond
 
-func TestLeaseDoesNotInheritTheDeadlineOfOneBeforeIt(t *testing.T) {
+// A lease that follows a longer one ends when it was asked to, not when the longer one would have.
+func TestLeaseDoesNotInheritTheDeadlineOfAnEarlierOne(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	for name, force := range map[string]bool{"aborted": false, "superseded": true} {
@@ -28,9 +30,11 @@ func TestLeaseDoesNotInheritTheDeadlineOfOneBeforeIt(t *testing.T) {
 			if c := acquire(t, s, driver.Ask{Token: asked + "2", Seen: r.Version, Force: force}); c.State != driver.Won {
 				t.Fatalf("Acquire = %v; want won", c.State)
 			}
-			// Its holder is killed here.
-			if c := acquire(t, s, driver.Ask{Token: asked + "3", Seen: r.Version}); c.State != driver.Busy || c.Left > time.Second {
-				t.Errorf("Acquire = %v, %v left; want busy for at most the second asked for", c.State, c.Left)
+			// Suppose the holder is killed here: others must not wait longer than the second it
+			// asked for.
+			c := acquire(t, s, driver.Ask{Token: asked + "3", Seen: r.Version})
+			if c.State != driver.Busy || c.Left > time.Second {
+				t.Errorf("Acquire = %v, %v left; want busy for at most a second", c.State, c.Left)
 			}
 			if left := s.Client().PTTL(ctx, key).Val(); left > time.Second {
 				t.Errorf("the key has %v left; want at most a second", left)
@@ -39,11 +43,12 @@ func TestLeaseDoesNotInheritTheDeadlineOfOneBeforeIt(t *testing.T) {
 	}
 }
 
-// A PTTL that was asked for under a long lease, and a GET under a short one that came after it.
-func TestTimeLeftIsNotTooLongAcrossAShorterLease(t *testing.T) {
+// The PTTL of a read comes while a long lease keeps the key, and the GET comes after a short lease
+// has replaced the long one.
+func TestTimeLeftIsNotTooLongWhenAShorterLeaseIsGrantedDuringTheRead(t *testing.T) {
 	server := redistest.Start(t)
 	s := store(t, client(t, server, nil))
-	torn := between(t, server)
+	torn := newTear(t, server)
 	ctx := t.Context()
 	must(t, s.Set(ctx, key, driver.Record{Data: []byte("v"), TTL: lasts}))
 	r, err := s.Get(ctx, key)
@@ -57,7 +62,7 @@ func TestTimeLeftIsNotTooLongAcrossAShorterLease(t *testing.T) {
 		acquire(t, s, driver.Ask{Token: asked + "2", Force: true})
 	})
 	if err != nil || got.TTL > r.TTL {
-		t.Errorf("Get = %v left, %v; want less than the %v that were left before", got.TTL, err, r.TTL)
+		t.Errorf("Get = %v left, %v; want at most %v, which were left before", got.TTL, err, r.TTL)
 	}
 }
 
@@ -68,7 +73,7 @@ func TestLeaseForEverIsRefused(t *testing.T) {
 		t.Errorf("Acquire for ever = %+v; want an error", c)
 	}
 	if n := s.Client().Exists(ctx, key).Val(); n != 0 {
-		t.Error("the refused lease is there")
+		t.Error("the key exists after Acquire has returned an error")
 	}
 	const years = 200 * 365 * 24 * time.Hour
 	c := acquire(t, s, driver.Ask{Lease: years})

@@ -25,20 +25,20 @@ type row struct {
 	Email string
 }
 
-// A rivalry is a Loader over Redis, and the same values as bare JSON there.
-type rivalry struct {
+// A comparison is a Loader over Redis, and the same values in Redis as bare JSON.
+type comparison struct {
 	client *redis.Client
 	loader *zodiac.Loader[string, row]
 	keys   []string
 	bare   []string
 }
 
-// rivals returns a rivalry of n keys on a client that heeds contexts, or a default one.
-func rivals(b *testing.B, server *redistest.Server, n int, heeds bool) *rivalry {
+// newComparison returns a comparison of n keys. Its client obeys deadlines, or is a default one.
+func newComparison(b *testing.B, server *redistest.Server, n int, deadlines bool) *comparison {
 	b.Helper()
-	c := client(b, server, func(o *redis.Options) { o.ContextTimeoutEnabled, o.PoolSize = heeds, 64 })
+	c := client(b, server, func(o *redis.Options) { o.ContextTimeoutEnabled, o.PoolSize = deadlines, 64 })
 	fetch := func(_ context.Context, key string) (row, error) { return row{7, key, key + "@example.com"}, nil }
-	r := &rivalry{client: c, loader: zodiac.NewLoader(fetch, zodiac.WithName(b.Name()), zodiac.WithTTL(3600),
+	r := &comparison{client: c, loader: zodiac.NewLoader(fetch, zodiac.WithName(b.Name()), zodiac.WithTTL(3600),
 		zodiac.WithStore(redisstore.New(c)))}
 	ctx := context.Background()
 	b.Cleanup(func() { _ = r.loader.Close(ctx) })
@@ -55,7 +55,7 @@ func rivals(b *testing.B, server *redistest.Server, n int, heeds bool) *rivalry 
 	return r
 }
 
-// turns measures two ways of doing the same in turns, and reports the median of the ratios.
+// turns measures two ways of doing the same thing in turns, and reports the median of the ratios.
 func turns(b *testing.B, ours, bare func() time.Duration) {
 	var ratios []float64
 	for b.Loop() {
@@ -66,19 +66,21 @@ func turns(b *testing.B, ours, bare func() time.Duration) {
 	b.ReportMetric(ratios[len(ratios)/2], "×bare")
 }
 
-// BenchmarkLoaderHit measures a Get that hits in Redis beside a bare GET and the decoding of the same JSON.
+// BenchmarkLoaderHit compares a Get that hits in Redis with a bare GET that decodes the same JSON.
 func BenchmarkLoaderHit(b *testing.B) {
 	server := redistest.Start(b)
 	for _, callers := range []int{1, 64} {
 		for _, cancels := range []bool{false, true} {
 			b.Run(fmt.Sprintf("callers=%d/cancels=%v", callers, cancels), func(b *testing.B) {
-				both(b, func(b *testing.B, heeds bool) { loaderHit(b, rivals(b, server, 1000, heeds), callers, cancels) })
+				both(b, func(b *testing.B, deadlines bool) {
+					loaderHit(b, newComparison(b, server, 1000, deadlines), callers, cancels)
+				})
 			})
 		}
 	}
 }
 
-func loaderHit(b *testing.B, r *rivalry, callers int, cancels bool) {
+func loaderHit(b *testing.B, r *comparison, callers int, cancels bool) {
 	ctx := context.Background()
 	if cancels {
 		var cancel context.CancelFunc
@@ -100,7 +102,8 @@ func loaderHit(b *testing.B, r *rivalry, callers int, cancels bool) {
 		func() time.Duration { return timed(callers, len(r.keys), bare) })
 }
 
-// timed returns how long callers take to ask for some hundred keys: turns are short, so that what else the machine does falls on both.
+// timed returns how long callers take together for some hundred calls of do. The turns are short,
+// so that other work of the machine slows both ways.
 func timed(callers, keys int, do func(int)) time.Duration {
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -115,11 +118,12 @@ func timed(callers, keys int, do func(int)) time.Duration {
 	return time.Since(began)
 }
 
-// BenchmarkLoaderGetMany measures a GetMany that hits in Redis beside a bare pipeline of GETs and the decoding of the same JSON.
+// BenchmarkLoaderGetMany compares a GetMany that hits in Redis with a bare pipeline of GETs that
+// decodes the same JSON.
 func BenchmarkLoaderGetMany(b *testing.B) {
 	server := redistest.Start(b)
-	both(b, func(b *testing.B, heeds bool) {
-		r := rivals(b, server, 1000, heeds)
+	both(b, func(b *testing.B, deadlines bool) {
+		r := newComparison(b, server, 1000, deadlines)
 		ctx := context.Background()
 		turns(b, func() time.Duration {
 			began := time.Now()
@@ -135,8 +139,8 @@ func BenchmarkLoaderGetMany(b *testing.B) {
 	})
 }
 
-// pipelined gets all the bare values into a map.
-func (r *rivalry) pipelined(ctx context.Context, b *testing.B) {
+// pipelined reads all bare values into a map.
+func (r *comparison) pipelined(ctx context.Context, b *testing.B) {
 	p := r.client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(r.bare))
 	for i, key := range r.bare {
@@ -155,7 +159,8 @@ func (r *rivalry) pipelined(ctx context.Context, b *testing.B) {
 	}
 }
 
-// BenchmarkLoaderMemoryHit measures a hit in memory in front of Redis beside one in memory alone.
+// BenchmarkLoaderMemoryHit compares a hit in memory in front of Redis with one in a Loader that has
+// only memory.
 func BenchmarkLoaderMemoryHit(b *testing.B) {
 	server := redistest.Start(b)
 	ctx := context.Background()
@@ -166,7 +171,7 @@ func BenchmarkLoaderMemoryHit(b *testing.B) {
 	front := zodiac.NewLoader(fetch, opts, zodiac.WithStore(store(b, c)), zodiac.WithMemory(1800))
 	defer alone.Close(ctx)
 	defer front.Close(ctx)
-	for front.Stats().HitMemory == 0 { // until what others invalidate is heard
+	for front.Stats().HitMemory == 0 { // until the subscription to invalidations is confirmed
 		if _, err := front.Get(ctx, 0); err != nil {
 			b.Fatal(err)
 		}
@@ -186,14 +191,14 @@ func BenchmarkLoaderMemoryHit(b *testing.B) {
 	turns(b, func() time.Duration { return hits(front) }, func() time.Duration { return hits(alone) })
 }
 
-// BenchmarkLoaderMiss measures Gets that miss, whose function returns at once, beside the three commands that each costs at least,
-// bare: a GET, a SET of a lock, and a SET of the value.
+// BenchmarkLoaderMiss compares Gets that miss, whose fetches return at once, with the three bare
+// commands that a miss costs at least: a GET, a SET of a lock, and a SET of the value.
 func BenchmarkLoaderMiss(b *testing.B) {
 	server := redistest.Start(b)
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			r, next := rivals(b, server, 0, true), new(atomic.Int64)
-			next.Store(int64(callers) << 32) // other keys than the others have
+			r, next := newComparison(b, server, 0, true), new(atomic.Int64)
+			next.Store(int64(callers) << 32) // other keys than the other runs have
 			ctx := context.Background()
 			turns(b, func() time.Duration {
 				return timed(callers, 1, func(int) {
@@ -208,10 +213,11 @@ func BenchmarkLoaderMiss(b *testing.B) {
 	}
 }
 
-// BenchmarkLoaderGetManyMiss is BenchmarkLoaderMiss for GetMany of 1,000 keys, and the bare commands in three pipelines.
+// BenchmarkLoaderGetManyMiss is BenchmarkLoaderMiss for a GetMany of 1,000 keys. The bare commands
+// go in three pipelines.
 func BenchmarkLoaderGetManyMiss(b *testing.B) {
 	server := redistest.Start(b)
-	r, round := rivals(b, server, 0, true), 0
+	r, round := newComparison(b, server, 0, true), 0
 	ctx := context.Background()
 	names := func(prefix string) []string {
 		all := make([]string, 1000)
@@ -248,7 +254,8 @@ func BenchmarkLoaderGetManyMiss(b *testing.B) {
 	})
 }
 
-func (r *rivalry) miss(ctx context.Context, b *testing.B, key string) {
+// miss sends the bare commands for one key.
+func (r *comparison) miss(ctx context.Context, b *testing.B, key string) {
 	if err := r.client.Get(ctx, key).Err(); !errors.Is(err, redis.Nil) {
 		b.Error(err)
 	}

@@ -23,40 +23,34 @@ import (
 const (
 	fetchTime    = 20 * time.Millisecond
 	storeTimeout = 200 * time.Millisecond
-	busyMachine  = 150 * time.Millisecond // what a test grants one
+	busyMachine  = 150 * time.Millisecond // allowed beyond a limit, since the machine may be busy
 )
 
-// A trouble is something wrong with a server, and what a Loader's users see of it.
+// A trouble is something wrong with a server, and what the callers of a Loader notice.
 type trouble struct {
-	begin   func(t *testing.T, server *redistest.Server) (addr string, change func(*redis.Options))
-	silent  bool // no answer comes, and the breaker opens; otherwise it is an error at once
-	deletes bool
-	sets    bool
-	mute    bool // nobody hears of wake-ups and announcements
+	// begin starts the trouble. It returns the address for clients, and a change of their options.
+	begin func(t *testing.T, server *redistest.Server) (addr string, change func(*redis.Options))
+
+	silent  bool // commands get no reply, so the breaker opens; if not, they fail at once
+	deletes bool // Delete succeeds
+	sets    bool // Set succeeds
+	mute    bool // wake-ups and invalidations are not published
 }
 
 func none(*redis.Options) {}
 
-// troubles are all kinds, by name. Those that are not silent last until the end of the test.
+// troubles are the kinds of trouble, by name. They last until the end of the test, except that
+// Loading ends by itself after some seconds.
 var troubles = map[string]trouble{
 	"Replica": {begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
 		must(t, client(t, server, nil).Do(t.Context(), "replicaof", "127.0.0.1", "1").Err())
 		return server.Addr(), none
 	}},
-	"NoRightToKeys": {begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
-		must(t, client(t, server, nil).Do(t.Context(), "acl", "setuser", "u", "on", ">p", "~other:*", "&*", "+@all").Err())
-		return server.Addr(), func(o *redis.Options) { o.Username, o.Password = "u", "p" }
-	}},
-	"NoRightToScripts": {begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
-		must(t, client(t, server, nil).Do(t.Context(), "acl", "setuser", "u", "on", ">p", "~*", "&*", "+@all", "-@scripting").Err())
-		return server.Addr(), func(o *redis.Options) { o.Username, o.Password = "u", "p" }
-	}},
+	"NoRightToKeys":    {begin: withRights("~other:*", "&*", "+@all")},
+	"NoRightToScripts": {begin: withRights("~*", "&*", "+@all", "-@scripting")},
 	"NoRightToChannels": {
 		deletes: true, sets: true, mute: true,
-		begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
-			must(t, client(t, server, nil).Do(t.Context(), "acl", "setuser", "u", "on", ">p", "~*", "resetchannels", "+@all").Err())
-			return server.Addr(), func(o *redis.Options) { o.Username, o.Password = "u", "p" }
-		},
+		begin: withRights("~*", "resetchannels", "+@all"),
 	},
 	"Full": {deletes: true, begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
 		must(t, client(t, server, nil).ConfigSet(t.Context(), "maxmemory", "1").Err())
@@ -80,16 +74,25 @@ var troubles = map[string]trouble{
 	}},
 }
 
-// blackHole returns an address where connections are accepted and nothing is answered.
+// withRights returns the begin of a trouble in which clients have a user with some rights only.
+func withRights(rights ...any) func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
+	return func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
+		args := append([]any{"acl", "setuser", "u", "on", ">p"}, rights...)
+		must(t, client(t, server, nil).Do(t.Context(), args...).Err())
+		return server.Addr(), func(o *redis.Options) { o.Username, o.Password = "u", "p" }
+	}
+}
+
+// blackHole returns an address that accepts connections and sends nothing.
 func blackHole(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts connections without a call of Accept
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts connections without Accept
 	must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().String()
 }
 
-// load has a server read its data for some seconds, in which it refuses all else.
+// load makes the server load its data for some seconds. It refuses all commands meanwhile.
 func load(t *testing.T, server *redistest.Server) {
 	t.Helper()
 	ctx := t.Context()
@@ -103,7 +106,7 @@ func load(t *testing.T, server *redistest.Server) {
 	must(t, c.ConfigSet(ctx, "key-load-delay", "1000").Err())
 	must(t, c.ConfigSet(ctx, "loading-process-events-interval-bytes", "1024").Err())
 	reload := client(t, server, func(o *redis.Options) { o.MaxRetries, o.ReadTimeout = -1, 50*time.Millisecond })
-	_ = reload.Do(ctx, "debug", "reload").Err() // its answer would come when all is read
+	_ = reload.Do(ctx, "debug", "reload").Err() // the reply would come at the end
 	for {
 		err := c.Get(ctx, key).Err()
 		if err != nil && !errors.Is(err, redis.Nil) {
@@ -112,13 +115,13 @@ func load(t *testing.T, server *redistest.Server) {
 	}
 }
 
-// A witness is an Observer that keeps the faults.
-type witness struct {
+// A recorder is an Observer that keeps the faults.
+type recorder struct {
 	mu     sync.Mutex
 	faults []error
 }
 
-func (w *witness) Observe(_ context.Context, e zodiac.Event) {
+func (w *recorder) Observe(_ context.Context, e zodiac.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if e.Kind == zodiac.EventFault {
@@ -126,29 +129,29 @@ func (w *witness) Observe(_ context.Context, e zodiac.Event) {
 	}
 }
 
-func TestNoTroubleOfTheServerReachesCallers(t *testing.T) {
+func TestGetSucceedsWhateverIsWrongWithTheServer(t *testing.T) {
 	for name, tr := range troubles {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t, "--enable-debug-command", "yes")
 			addr, change := tr.begin(t, server)
 			before := runtime.NumGoroutine()
-			// A default client: its own timeouts are seconds.
+			// The timeouts of a default client are seconds.
 			o := &redis.Options{Addr: addr}
 			change(o)
 			c := redis.NewClient(o)
 			s := redisstore.New(c)
-			seen := &witness{}
+			seen := &recorder{}
 			open := users(s, "open", zodiac.WithObserver(seen))
 			closed := users(s, "closed", zodiac.FailClosed())
 
 			tr.gets(t, open)
 			tr.writes(t, open)
-			if trouble := !tr.sets || tr.mute; trouble != (len(seen.faults) > 0) {
-				t.Errorf("the Observer was told %v; want to be told of trouble: %v", seen.faults, trouble)
+			if want := !tr.sets || tr.mute; want != (len(seen.faults) > 0) {
+				t.Errorf("the Observer has seen the faults %v; want any: %v", seen.faults, want)
 			}
 			for _, err := range seen.faults {
 				if _, ok := errors.AsType[*zodiac.StoreError](err); !ok {
-					t.Errorf("the Observer was told %v; want StoreErrors", err)
+					t.Errorf("the Observer has seen %v; want a StoreError", err)
 				}
 			}
 			_, err := closed.Get(t.Context(), "k")
@@ -163,14 +166,15 @@ func TestNoTroubleOfTheServerReachesCallers(t *testing.T) {
 			for deadline := time.Now().Add(6 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					stacks := make([]byte, 1<<16)
-					t.Fatalf("%d goroutines; want %d as before\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+					t.Fatalf("%d goroutines; want at most %d, as before\n%s",
+						runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
 				}
 			}
 		})
 	}
 }
 
-// users returns a loader over s whose fetches take fetchTime.
+// users returns a Loader over s whose fetches take fetchTime.
 func users(s driver.Store, name string, opts ...zodiac.Option) *zodiac.Loader[string, string] {
 	return zodiac.NewLoader(func(_ context.Context, k string) (string, error) {
 		time.Sleep(fetchTime)
@@ -181,7 +185,8 @@ func users(s driver.Store, name string, opts ...zodiac.Option) *zodiac.Loader[st
 	}, opts...)...)
 }
 
-// gets has one caller after another get a key of his own: the value, soon, and sooner once the store is left alone.
+// gets calls Get for twenty keys, one after the other. Each must return the value in time. If the
+// server is silent, most of the last ten must be fast, since the breaker has opened.
 func (tr *trouble) gets(t *testing.T, l *zodiac.Loader[string, string]) {
 	t.Helper()
 	var took []time.Duration
@@ -197,15 +202,16 @@ func (tr *trouble) gets(t *testing.T, l *zodiac.Loader[string, string]) {
 	first, later := took[:10], took[10:]
 	slices.Sort(first)
 	slices.Sort(later)
-	t.Logf("beyond the fetch: at most %v for the first ten, %v for others, median %v", first[9], later[9], later[4])
+	t.Logf("beyond the fetch: at most %v for the first ten, %v for the others, median %v", first[9], later[9], later[4])
 	if most := max(first[9], later[9]); most > 2*storeTimeout+busyMachine {
 		t.Errorf("Get took %v beyond the fetch; want at most twice WithStoreTimeout", most)
 	}
 	if tr.silent && later[4] > 5*time.Millisecond+busyMachine/5 {
-		t.Errorf("Get took %v beyond the fetch, the median; want at most 5ms with the breaker open", later[4])
+		t.Errorf("Get took a median of %v beyond the fetch; want at most 5ms while the breaker is open", later[4])
 	}
 }
 
+// writes calls Set and Delete. Each must succeed, or return a StoreError.
 func (tr *trouble) writes(t *testing.T, l *zodiac.Loader[string, string]) {
 	t.Helper()
 	_, deleted := l.Delete(t.Context(), "1")
@@ -223,9 +229,9 @@ func (tr *trouble) writes(t *testing.T, l *zodiac.Loader[string, string]) {
 	}
 }
 
-func TestLoaderDoesNotNoticeScriptFlush(t *testing.T) {
+func TestScriptFlushIsNotNoticedByALoader(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
-	seen := &witness{}
+	seen := &recorder{}
 	l := users(s, "flushed", zodiac.WithObserver(seen))
 	defer l.Close(t.Context())
 	for i := range 3 {
@@ -242,6 +248,6 @@ func TestLoaderDoesNotNoticeScriptFlush(t *testing.T) {
 		}
 	}
 	if n := l.Stats().Stored; n != 3 || len(seen.faults) > 0 {
-		t.Errorf("%d stored, faults %v; want 3, and none", n, seen.faults)
+		t.Errorf("%d values stored, faults %v; want 3, and none", n, seen.faults)
 	}
 }

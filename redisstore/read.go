@@ -12,8 +12,8 @@ import (
 	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
-// Get implements [driver.Store]: PTTL and GET in one round trip, in this order, so that what is said to be left never is more
-// than there is.
+// Get implements [driver.Store]. It sends PTTL and GET in one round trip, in this order, so that
+// the time left that it returns is never more than there is.
 func (s *Store) Get(ctx context.Context, key string) (driver.Record, error) {
 	if s.closed.Load() {
 		return driver.Record{}, errClosed
@@ -25,6 +25,7 @@ func (s *Store) Get(ctx context.Context, key string) (driver.Record, error) {
 	return rec, err
 }
 
+// get reads key once. torn is as in read.record.
 func (s *Store) get(ctx context.Context, key string) (rec driver.Record, torn bool, err error) {
 	r := newRead(ctx, key)
 	if err := s.pipeline(ctx, []redis.Cmder{r.pttl, r.get}); err != nil {
@@ -33,7 +34,7 @@ func (s *Store) get(ctx context.Context, key string) (rec driver.Record, torn bo
 	return r.record(ctx, &s.clock)
 }
 
-// A read is a PTTL and a GET after it.
+// A read is a PTTL of a key, and a GET of it afterwards.
 type read struct {
 	pttl *redis.IntCmd
 	get  *redis.StringCmd
@@ -43,61 +44,67 @@ func newRead(ctx context.Context, key string) read {
 	return read{redis.NewIntCmd(ctx, "pttl", key), redis.NewStringCmd(ctx, "get", key)}
 }
 
-// record returns what was read. It is torn if the key seems to have changed between PTTL and GET, so that the time left is too
-// short, or none at all: then it is to be read once more. What is torn again is as it seems.
+// record returns the record that was read.
+//
+// torn is true if the key seems to have changed between PTTL and GET, so that the time left is too
+// short, or seems to be over. The caller then reads once more. If the second read is torn too, its
+// result counts.
 func (r *read) record(ctx context.Context, c *serverClock) (rec driver.Record, torn bool, err error) {
-	value, err := framed(ctx, r.get)
+	value, err := getReply(ctx, r.get)
 	if err != nil {
 		return rec, false, err
 	}
 	if err := r.pttl.Err(); err != nil {
-		return rec, false, explain(timely(ctx, err))
+		return rec, false, explain(withContextError(ctx, err))
 	}
 	pttl := r.pttl.Val()
-	ttl, ok := left(value, pttl)
+	ttl, ok := timeLeft(value, pttl)
 	if !ok {
 		return rec, true, driver.ErrMiss
 	}
 	return record(value, ttl), c.torn(value, pttl), nil
 }
 
-// framed returns what GET has brought if that is a record that may be seen. What is no record of ours looks like one without
-// Data, which every Loader counts as corrupt; to who writes or asks for the lease there is nothing.
-func framed(ctx context.Context, get *redis.StringCmd) (string, error) {
+// getReply returns the value that get has read, which begins with the frame of a record. It returns
+// ErrMiss if readers may not see a record there.
+func getReply(ctx context.Context, get *redis.StringCmd) (string, error) {
 	value, err := get.Result()
 	switch {
 	case err == nil:
-		return visible(value)
+		return readable(value)
 	case errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
 		return "", driver.ErrMiss
 	default:
-		return "", explain(timely(ctx, err))
+		return "", explain(withContextError(ctx, err))
 	}
 }
 
-// visible is framed for a value.
-func visible(value string) (string, error) {
+// readable returns value if it has a record that readers may see, and ErrMiss if it has only a
+// lease or a tombstone. For a value without a frame it returns foreign, so that readers get a
+// record without data. Scripts, which write and lend leases, treat such a key as absent.
+func readable(value string) (string, error) {
 	switch {
 	case !isFrame(value):
 		return foreign, nil
-	case producer(value) == nobody || isMark(value):
+	case producer(value) == blankID || isTombstone(value):
 		return "", driver.ErrMiss
 	default:
 		return value, nil
 	}
 }
 
-// GetData implements [driver.DataReader]: a plain GET, and Get only where a lease keeps the key longer than its record lives.
+// GetData implements [driver.DataReader]. It sends a plain GET, which finds no record that has
+// ended, unless the key has a lease that ends later. Only then it calls Get.
 func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) {
 	if s.closed.Load() {
 		return driver.Record{}, errClosed
 	}
 	get := redis.NewStringCmd(ctx, "get", key)
-	sent := s.gathered(ctx, get)
-	if untold(sent) {
+	sent := s.processShared(ctx, get)
+	if isAbandoned(sent) {
 		return driver.Record{}, sent
 	}
-	value, err := framed(ctx, get)
+	value, err := getReply(ctx, get)
 	switch {
 	case err == nil:
 	case faults.IsShared(sent) && !errors.Is(err, driver.ErrMiss):
@@ -105,7 +112,7 @@ func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) 
 	default:
 		return driver.Record{}, err
 	}
-	if outlived(value) {
+	if mayOutlive(value) {
 		return s.Get(ctx, key)
 	}
 	return record(value, 0), nil
@@ -114,30 +121,32 @@ func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) 
 // GetMany implements [driver.Batcher].
 func (s *Store) GetMany(ctx context.Context, keys []string) ([]driver.Record, []error) {
 	records, errs := make([]driver.Record, len(keys)), make([]error, len(keys))
-	places := make([]int, len(keys))
-	for i := range places {
-		places[i] = i
+	indexes := make([]int, len(keys))
+	for i := range indexes {
+		indexes[i] = i
 	}
-	s.getSome(ctx, keys, places, records, errs)
+	s.getSome(ctx, keys, indexes, records, errs)
 	return records, errs
 }
 
-// getSome is GetMany for the keys at some places.
-func (s *Store) getSome(ctx context.Context, keys []string, places []int, records []driver.Record, errs []error) {
-	if torn := s.getOnce(ctx, keys, places, records, errs); len(torn) > 0 {
+// getSome is GetMany for the keys at indexes. It fills in records and errs at the same indexes.
+func (s *Store) getSome(ctx context.Context, keys []string, indexes []int, records []driver.Record, errs []error) {
+	if torn := s.getOnce(ctx, keys, indexes, records, errs); len(torn) > 0 {
 		s.getOnce(ctx, keys, torn, records, errs)
 	}
 }
 
-// getOnce is getSome that returns the places that are to be read once more.
-func (s *Store) getOnce(ctx context.Context, keys []string, places []int, records []driver.Record, errs []error) (torn []int) {
-	reads, cmds := make([]read, len(places)), make([]redis.Cmder, 0, 2*len(places))
-	for i, at := range places {
+// getOnce is getSome, but returns the indexes of torn reads instead of reading those keys again.
+func (s *Store) getOnce(
+	ctx context.Context, keys []string, indexes []int, records []driver.Record, errs []error,
+) (torn []int) {
+	reads, cmds := make([]read, len(indexes)), make([]redis.Cmder, 0, 2*len(indexes))
+	for i, at := range indexes {
 		reads[i] = newRead(ctx, keys[at])
 		cmds = append(cmds, reads[i].pttl, reads[i].get)
 	}
 	err := s.pipelineIfOpen(ctx, cmds)
-	for i, at := range places {
+	for i, at := range indexes {
 		if err != nil {
 			errs[at] = err
 			continue
@@ -154,7 +163,7 @@ func (s *Store) getOnce(ctx context.Context, keys []string, places []int, record
 func (s *Store) GetManyData(ctx context.Context, keys []string) ([]driver.Record, []error) {
 	records, errs := make([]driver.Record, len(keys)), make([]error, len(keys))
 	read := s.mget
-	if s.masters != nil || s.slots.Load() { // keys of one MGET are to be of one slot
+	if s.forEachMaster != nil || s.crossSlot.Load() { // all keys of an MGET must be in one slot
 		read = s.gets
 	}
 	var again []int
@@ -162,7 +171,7 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]driver.Record
 		switch {
 		case err != nil:
 			errs[i] = err
-		case outlived(value):
+		case mayOutlive(value):
 			again = append(again, i)
 		default:
 			records[i] = record(value, 0)
@@ -174,7 +183,8 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]driver.Record
 	return records, errs
 }
 
-// gets reads each key by a GET, in one pipeline, and calls found with what framed says of it.
+// gets reads each key with a GET, all in one pipeline, and calls found with what getReply returns
+// for each.
 func (s *Store) gets(ctx context.Context, keys []string, found func(i int, value string, err error)) {
 	cmds := make([]redis.Cmder, len(keys))
 	for i, key := range keys {
@@ -186,15 +196,15 @@ func (s *Store) gets(ctx context.Context, keys []string, found func(i int, value
 			found(i, "", err)
 			continue
 		}
-		value, err := framed(ctx, cmd.(*redis.StringCmd))
+		value, err := getReply(ctx, cmd.(*redis.StringCmd))
 		found(i, value, err)
 	}
 }
 
-// maxMget is how many keys one MGET has: the server does nothing else meanwhile.
+// maxMget is the most keys that one MGET reads. The server does nothing else while it reads them.
 const maxMget = 256
 
-// mget is gets with few commands, which is less work for both ends.
+// mget is gets with few commands, which are less work for the client and the server.
 func (s *Store) mget(ctx context.Context, keys []string, found func(i int, value string, err error)) {
 	var cmds []redis.Cmder
 	for some := range slices.Chunk(keys, maxMget) {
@@ -206,8 +216,8 @@ func (s *Store) mget(ctx context.Context, keys []string, found func(i int, value
 		cmds = append(cmds, redis.NewSliceCmd(ctx, args...))
 	}
 	err := s.pipelineIfOpen(ctx, cmds)
-	if err == nil && slices.ContainsFunc(cmds, ofSlots) {
-		s.slots.Store(true)
+	if err == nil && slices.ContainsFunc(cmds, isCrossSlot) {
+		s.crossSlot.Store(true)
 		s.gets(ctx, keys, found)
 		return
 	}
@@ -216,36 +226,37 @@ func (s *Store) mget(ctx context.Context, keys []string, found func(i int, value
 			found(i, "", err)
 			continue
 		}
-		value, err := element(ctx, cmds[i/maxMget].(*redis.SliceCmd), i%maxMget)
+		value, err := mgetReply(ctx, cmds[i/maxMget].(*redis.SliceCmd), i%maxMget)
 		found(i, value, err)
 	}
 }
 
-// ofSlots reports whether the server is a node of a cluster, which a client that knows of none may talk to if it has all slots.
-func ofSlots(cmd redis.Cmder) bool {
+// isCrossSlot reports whether cmd failed because its keys are in several slots: then the server is
+// a node of a Cluster. A client that knows of no Cluster can use such a node if it has all slots.
+func isCrossSlot(cmd redis.Cmder) bool {
 	return cmd.Err() != nil && strings.HasPrefix(cmd.Err().Error(), "CROSSSLOT")
 }
 
-// element is framed for one of the keys of an MGET.
-func element(ctx context.Context, mget *redis.SliceCmd, i int) (string, error) {
+// mgetReply is getReply for the key with index i of an MGET.
+func mgetReply(ctx context.Context, mget *redis.SliceCmd, i int) (string, error) {
 	values, err := mget.Result()
 	switch {
 	case err != nil:
-		return "", explain(timely(ctx, err))
+		return "", explain(withContextError(ctx, err))
 	case len(values) != len(mget.Args())-1:
 		return "", errReply
 	}
 	switch value := values[i].(type) {
 	case string:
-		return visible(value)
-	case error: // of something between the server and us
+		return readable(value)
+	case error: // from a proxy between the client and the server; Redis has none here
 		return "", explain(value)
-	default: // absent, or no string
+	default: // there is no key, or its type is not string
 		return "", driver.ErrMiss
 	}
 }
 
-// pipelineIfOpen is pipeline for commands that may be none.
+// pipelineIfOpen is pipeline for a Store that may be closed and for cmds that may be empty.
 func (s *Store) pipelineIfOpen(ctx context.Context, cmds []redis.Cmder) error {
 	if s.closed.Load() {
 		return errClosed

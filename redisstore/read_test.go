@@ -16,14 +16,15 @@ import (
 	"github.com/zodiac-go/zodiac/redisstore"
 )
 
-// A tear is a client that does something between the PTTL and the GET of a read, as another client can.
+// A tear is a Store, and a hook of its client that calls a function between the PTTL and the GET of
+// a read. Other clients can change the key at that moment.
 type tear struct {
 	s  *redisstore.Store
-	do func()
+	do func() // for the next read; nil afterwards
 }
 
-// between returns a tear with a client of its own.
-func between(t *testing.T, server *redistest.Server) *tear {
+// newTear returns a tear with a client of its own.
+func newTear(t *testing.T, server *redistest.Server) *tear {
 	t.Helper()
 	b := &tear{}
 	c := client(t, server, func(o *redis.Options) { o.ContextTimeoutEnabled = true })
@@ -32,18 +33,18 @@ func between(t *testing.T, server *redistest.Server) *tear {
 	return b
 }
 
-// read is a Get with do in the middle.
+// read calls Get, and do in the middle of it.
 func (b *tear) read(t *testing.T, do func()) (driver.Record, error) {
 	t.Helper()
 	b.do = do
 	r, err := b.s.Get(t.Context(), key)
 	if b.do != nil {
-		t.Fatal("nothing was done in between")
+		t.Fatal("Get has sent no PTTL and GET")
 	}
 	return r, err
 }
 
-// readMany is read with GetMany.
+// readMany calls GetMany, and do in the middle of it.
 func (b *tear) readMany(t *testing.T, do func()) ([]driver.Record, []error) {
 	t.Helper()
 	b.do = do
@@ -68,10 +69,12 @@ func (b *tear) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
+// A key that has a record before and after a change is never a miss, and never seems to have too
+// little time left.
+func TestRecordThatChangesDuringAReadIsFound(t *testing.T) {
 	server := redistest.Start(t)
 	s := store(t, client(t, server, nil))
-	torn := between(t, server)
+	torn := newTear(t, server)
 	ctx := t.Context()
 	forever := driver.Record{Data: []byte("v"), TTL: driver.Forever}
 	short := driver.Record{Data: []byte("v"), TTL: 5 * time.Second}
@@ -80,17 +83,17 @@ func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
 		before, between func()
 		left            time.Duration
 	}{
-		"while a Set ends it": {
+		"while a Set gives it an end": {
 			func() { must(t, s.Set(ctx, key, forever)) },
 			func() { must(t, s.Set(ctx, key, minute("v"))) },
 			time.Minute,
 		},
-		"while Expire ends it": {
+		"while Expire gives it an end": {
 			func() { must(t, s.Set(ctx, key, forever)) },
 			func() { _, err := s.Expire(ctx, key, time.Minute); must(t, err) },
 			time.Minute,
 		},
-		"while a lease outlives it": {
+		"while a lease is granted that ends later": {
 			func() { must(t, s.Set(ctx, key, short)) },
 			func() {
 				r, err := s.Get(ctx, key)
@@ -122,28 +125,28 @@ func TestRecordThatIsThereAllTheTimeIsFound(t *testing.T) {
 	} {
 		tt.before()
 		if r, err := torn.read(t, tt.between); err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
-			t.Errorf("%s: Get = %v left, %v; want %v", name, r.TTL, err, tt.left)
+			t.Errorf("Get %s = %v left, %v; want %v", name, r.TTL, err, tt.left)
 		}
 		tt.before()
 		many, errs := torn.readMany(t, tt.between)
 		if r, err := many[0], errs[0]; err != nil || r.TTL > tt.left || r.TTL < tt.left-2*time.Second {
-			t.Errorf("%s: GetMany = %v left, %v; want %v", name, r.TTL, err, tt.left)
+			t.Errorf("GetMany %s = %v left, %v; want %v", name, r.TTL, err, tt.left)
 		}
 	}
 }
 
-func TestManyKeysAreEachAsOne(t *testing.T) {
+func TestGetManyDataOfManyKeysIsGetDataOfEach(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
 	ctx := t.Context()
 	var keys []string
-	for i := range 600 { // more than one command reads
+	for i := range 600 { // more than one MGET takes
 		key := fmt.Sprint("zodiac::many:", i)
 		keys = append(keys, key)
 		switch i % 6 {
 		case 0, 1:
 			must(t, s.Set(ctx, key, minute(key)))
 		case 2:
-			must(t, s.Client().Set(ctx, key, "not ours", 0).Err())
+			must(t, s.Client().Set(ctx, key, "foreign", 0).Err())
 		case 3:
 			must(t, s.Client().RPush(ctx, key, "a list").Err())
 		case 4:
@@ -153,23 +156,25 @@ func TestManyKeysAreEachAsOne(t *testing.T) {
 			}
 		}
 	}
-	_, _ = s.GetManyData(ctx, keys) // pipelines have a connection now
+	_, _ = s.GetManyData(ctx, keys) // the client has a connection for pipelines now
 	commands, trips := spent(t, s, func() {
 		records, errs := s.GetManyData(ctx, keys)
 		for i, key := range keys {
 			want, wantErr := s.GetData(ctx, key)
 			if !reflect.DeepEqual(records[i], want) || !errors.Is(errs[i], wantErr) {
-				t.Errorf("GetManyData()[%d] = %v, %v; GetData says %v, %v", i, records[i], errs[i], want, wantErr)
+				t.Errorf("GetManyData()[%d] = %v, %v; want as GetData, %v, %v", i, records[i], errs[i], want, wantErr)
 			}
 		}
 	})
 	if commands["mget"] != 3 || trips != 1+len(keys) {
-		t.Errorf("%d MGETs, and %d round trips; want 3 and %d", commands["mget"], trips, 1+len(keys))
+		t.Errorf("%d MGETs in %d round trips; want 3 in %d", commands["mget"], trips, 1+len(keys))
 	}
 }
 
-func TestManyKeysOnANodeThatHasAllSlots(t *testing.T) {
-	s := store(t, client(t, redistest.Start(t, "--cluster-enabled", "yes"), nil)) // a client that knows of no cluster
+// A client that knows of no Cluster can use a node that has all slots. The node refuses an MGET
+// whose keys are in several slots.
+func TestGetManyDataFromANodeThatHasAllSlots(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t, "--cluster-enabled", "yes"), nil))
 	ctx := t.Context()
 	must(t, s.Client().Do(ctx, "cluster", "addslotsrange", 0, 16383).Err())
 	for !strings.Contains(s.Client().ClusterInfo(ctx).Val(), "cluster_state:ok") {
@@ -180,44 +185,47 @@ func TestManyKeysOnANodeThatHasAllSlots(t *testing.T) {
 	must(t, s.Set(ctx, "c", minute("3")))
 	for range 2 {
 		records, errs := s.GetManyData(ctx, keys)
-		if string(records[0].Data) != "1" || string(records[2].Data) != "3" || errs[0] != nil || !errors.Is(errs[1], driver.ErrMiss) || errs[2] != nil {
-			t.Errorf("GetManyData() = %v, %v", records, errs)
+		if string(records[0].Data) != "1" || string(records[2].Data) != "3" ||
+			errs[0] != nil || !errors.Is(errs[1], driver.ErrMiss) || errs[2] != nil {
+			t.Errorf("GetManyData = %v, %v; want 1, a miss and 3", records, errs)
 		}
 	}
 }
 
-// A meddler is something between client and server that answers an MGET as it likes.
-type meddler struct{ values []any }
+// A proxy is a hook that answers an MGET with values of its own, as something between the client
+// and the server may do.
+type proxy struct{ values []any }
 
-func (meddler) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (meddler) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (proxy) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (proxy) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-func (m meddler) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (p proxy) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		mget, ok := cmds[0].(*redis.SliceCmd)
 		if !ok {
 			return next(ctx, cmds)
 		}
-		mget.SetVal(m.values)
+		mget.SetVal(p.values)
 		return nil
 	}
 }
 
-func TestPartOfAnMGETThatFailsIsNoMiss(t *testing.T) {
+func TestFailureInTheReplyOfAnMGETIsNoMiss(t *testing.T) {
 	failed := errors.New("upstream failure")
+	const errReply = "redisstore: the server's reply has an unexpected form"
 	for _, tt := range []struct {
 		values []any
 		want   [2]string
 	}{
 		{[]any{failed, nil}, [2]string{"upstream failure", "miss"}},
-		{nil, [2]string{"not what it should be", "not what it should be"}},
+		{nil, [2]string{errReply, errReply}},
 	} {
 		c := redistest.Virtual(t)
-		c.AddHook(meddler{tt.values})
+		c.AddHook(proxy{tt.values})
 		_, errs := redisstore.New(c).GetManyData(t.Context(), []string{"a", "b"})
 		for i, want := range tt.want {
 			if errs[i] == nil || !strings.Contains(errs[i].Error(), want) {
-				t.Errorf("with %v, the error of key %d is %v; want %q", tt.values, i, errs[i], want)
+				t.Errorf("error of key %d in %v = %v; want %q", i, tt.values, errs[i], want)
 			}
 		}
 	}

@@ -2,7 +2,7 @@ package redisstore
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // the name Redis has for a script
+	"crypto/sha1" //nolint:gosec // the name that Redis gives to a script
 	"embed"
 	"encoding/hex"
 	"errors"
@@ -14,20 +14,26 @@ import (
 //go:embed lua/*.lua
 var sources embed.FS
 
-// A script is one of lua/*.lua with frame.lua in front.
+// A script is one of the files in lua/, with lua/frame.lua in front.
 type script struct {
 	source, sha string
-	once        bool // a copy of the command that comes late would do harm
-	fenced      bool // none would: it is about a lease, and that has ended by then
+
+	// noRetry means that a copy of the command that arrives late may do harm, so the client must
+	// not send the command again when it gets no reply.
+	noRetry bool
+
+	// fenced means that a late copy does no harm even after the command's reply: the command is
+	// about one grant of a lease, which has ended by then.
+	fenced bool
 }
 
 var (
-	acquireScript = newScript("acquire").ofLease()
-	commitScript  = newScript("commit").ofLease()
-	abortScript   = newScript("abort").ofLease()
-	renewScript   = newScript("renew").ofLease()
+	acquireScript = newScript("acquire").withFence()
+	commitScript  = newScript("commit").withFence()
+	abortScript   = newScript("abort").withFence()
+	renewScript   = newScript("renew").withFence()
 	setScript     = newScript("set")
-	addScript     = newScript("add").sentOnce()
+	addScript     = newScript("add").withoutRetry()
 	expireScript  = newScript("expire")
 	deleteScript  = newScript("delete")
 	clearScript   = newScript("clear")
@@ -40,40 +46,41 @@ func newScript(name string) *script {
 		panic(err)
 	}
 	source := string(frame) + string(own)
-	sum := sha1.Sum([]byte(source)) //nolint:gosec // see above
+	sum := sha1.Sum([]byte(source)) //nolint:gosec // as above
 	return &script{source: source, sha: hex.EncodeToString(sum[:])}
 }
 
-func (s *script) sentOnce() *script {
-	s.once = true
+func (s *script) withoutRetry() *script {
+	s.noRetry = true
 	return s
 }
 
-func (s *script) ofLease() *script {
+func (s *script) withFence() *script {
 	s.fenced = true
 	return s
 }
 
-// A call is a script with its one key and its arguments.
+// A call is a script with its only key and its arguments.
 type call struct {
 	script *script
 	key    string
 	args   []any
 }
 
-// A scriptCmd is the command that runs a script.
+// A scriptCmd is a command that runs a script.
 type scriptCmd interface {
 	redis.Cmder
 	Slice() ([]any, error)
 }
 
-// A onceCmd is one that the client does not send again when it has had no answer.
-type onceCmd struct{ *redis.Cmd }
+// A noRetryCmd is a command that the client does not send again when it gets no reply.
+type noRetryCmd struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
-func (onceCmd) NoRetry() bool { return true }
+func (noRetryCmd) NoRetry() bool { return true }
 
-// command returns the command of c, by the script's name or in full.
+// command returns the command for c. It contains the whole script if full is true, else the name
+// of the script.
 func (c *call) command(ctx context.Context, full bool) scriptCmd {
 	args := make([]any, 0, 4+len(c.args))
 	if full {
@@ -82,13 +89,14 @@ func (c *call) command(ctx context.Context, full bool) scriptCmd {
 		args = append(args, "evalsha", c.script.sha)
 	}
 	cmd := redis.NewCmd(ctx, append(append(args, 1, c.key), c.args...)...)
-	if c.script.once {
-		return onceCmd{cmd}
+	if c.script.noRetry {
+		return noRetryCmd{cmd}
 	}
 	return cmd
 }
 
-// largeCall is from how many bytes of arguments on a call is sent by itself: who shares a pipeline waits for all that is in it.
+// largeCall is the size of arguments, in bytes, from which a call is sent by itself: callers that
+// share a pipeline wait for everything in it.
 const largeCall = 4 << 10
 
 func (c *call) isLarge() bool {
@@ -111,14 +119,15 @@ func (s *Store) call(ctx context.Context, sc *script, key string, args ...any) (
 	}
 	c := call{sc, key, args}
 	cmd := c.command(ctx, false)
-	// When the time of a batch's sender is over, the others send their commands again, while the first copies may be still under way:
-	// that of a Set could be carried out after a Delete that came after its reply.
+	// Only fenced commands share pipelines. When the sender of a shared pipeline runs out of time,
+	// the other callers send their commands again while the first copies may still be on their way.
+	// A first copy of a Set could then be carried out after a Delete that followed the Set's reply.
 	send := s.process
 	if sc.fenced && !c.isLarge() {
-		send = s.gathered
+		send = s.processShared
 	}
 	err := send(ctx, cmd)
-	if unknownScript(err) {
+	if isNoScript(err) {
 		cmd = c.command(ctx, true)
 		err = s.process(ctx, cmd)
 	}
@@ -128,77 +137,84 @@ func (s *Store) call(ctx context.Context, sc *script, key string, args ...any) (
 	return cmd.Slice()
 }
 
-// unknownScript reports whether the server has never seen the script, or was told to forget it: then nothing was done.
-func unknownScript(err error) bool {
+// isNoScript reports whether err says that the server does not know the script, because it never
+// got it or was told to forget it. The command then has done nothing.
+func isNoScript(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")
 }
 
-// A verdict is the reply of all scripts but acquire.
-type verdict struct {
+// A result is the reply of a script other than acquire. Each file in lua/ says when it replies 1,
+// which is yes.
+type result struct {
 	yes bool
 	err error
 }
 
-// decide runs a script that answers with a verdict, and sees to those who wait for the key.
-func (s *Store) decide(ctx context.Context, sc *script, key string, args ...any) (bool, error) {
+// run runs a script that replies with a result. If the script has ended a lease, run also sees to
+// the wake-up.
+func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (bool, error) {
 	reply, err := s.call(ctx, sc, key, args...)
 	if err != nil {
 		return false, err
 	}
-	v := s.verdict(ctx, key, reply)
-	return v.yes, v.err
+	res := s.result(ctx, key, reply)
+	return res.yes, res.err
 }
 
-func (s *Store) verdict(ctx context.Context, key string, reply []any) verdict {
+// result reads the reply of a script, {1 or 0, wake}, and sees to the wake-up.
+func (s *Store) result(ctx context.Context, key string, reply []any) result {
 	if len(reply) != 2 {
-		return verdict{err: errReply}
+		return result{err: errReply}
 	}
-	s.woken(ctx, key, reply[1])
-	return verdict{yes: reply[0] == int64(1)}
+	s.finishWake(ctx, key, reply[1])
+	return result{yes: reply[0] == int64(1)}
 }
 
-// decideAll runs one script per key in one pipeline, by name. If a server does not know the script, one call carries it there in
-// full, and the others follow: so a pipeline stays small, and of each round at least that one is done.
-func (s *Store) decideAll(ctx context.Context, calls []call) []verdict {
-	verdicts := make([]verdict, len(calls))
+// runAll runs calls in a pipeline that names the scripts. The result for a call has the call's
+// index. If the server does not know a script, one call takes the whole script there, and the calls
+// that remain go in the next pipeline. So each pipeline stays small, and each round does at least
+// one call.
+func (s *Store) runAll(ctx context.Context, calls []call) []result {
+	results := make([]result, len(calls))
 	todo := make([]int, len(calls))
 	for i := range todo {
 		todo[i] = i
 	}
 	for len(todo) > 0 {
-		todo = s.decideSome(ctx, calls, todo, verdicts)
+		todo = s.runPipeline(ctx, calls, todo, results)
 		if len(todo) > 0 {
-			v, c := &verdicts[todo[0]], &calls[todo[0]]
-			v.yes, v.err = s.decide(ctx, c.script, c.key, c.args...)
+			res, c := &results[todo[0]], &calls[todo[0]]
+			res.yes, res.err = s.run(ctx, c.script, c.key, c.args...)
 			todo = todo[1:]
 		}
 	}
-	return verdicts
+	return results
 }
 
-// decideSome runs the calls named by todo, and returns those whose script the server does not know.
-func (s *Store) decideSome(ctx context.Context, calls []call, todo []int, verdicts []verdict) (unknown []int) {
+// runPipeline runs the calls with the indexes in todo, and fills in results at the same indexes. It
+// returns the indexes of calls that were not done since the server does not know their script.
+func (s *Store) runPipeline(ctx context.Context, calls []call, todo []int, results []result) (unknown []int) {
 	cmds := make([]redis.Cmder, len(todo))
 	for i, at := range todo {
 		cmds[i] = calls[at].command(ctx, false)
 	}
-	lost := s.ready(ctx)
-	if lost == nil {
-		lost = s.pipeline(ctx, cmds)
+	pipelineErr := s.ready(ctx)
+	if pipelineErr == nil {
+		pipelineErr = s.pipeline(ctx, cmds)
 	}
 	for i, at := range todo {
-		err := lost
+		err := pipelineErr
 		if err == nil {
-			err = timely(ctx, cmds[i].Err())
+			err = withContextError(ctx, cmds[i].Err())
 		}
 		switch {
-		case unknownScript(err):
+		case isNoScript(err):
 			unknown = append(unknown, at)
 		case err != nil:
-			verdicts[at].err = explain(err)
+			results[at].err = explain(err)
 		default:
-			reply, _ := cmds[i].(scriptCmd).Slice() // anything else has no two elements
-			verdicts[at] = s.verdict(ctx, calls[at].key, reply)
+			reply, _ := cmds[i].(scriptCmd).Slice() // a reply that is no list has not two elements
+			results[at] = s.result(ctx, calls[at].key, reply)
 		}
 	}
 	return unknown

@@ -1,54 +1,3 @@
-// Package redisstore keeps zodiac's records in Redis 7.0 or later, alone, with Sentinel, or as a Cluster. Valkey should do, but is
-// not tested.
-//
-//	func main() {
-//		ctx := context.Background()
-//		client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
-//		defer client.Close()
-//		store := redisstore.New(client)
-//		defer store.Close()
-//		users := zodiac.NewLoader(fetchUser,
-//			zodiac.WithName("users"), zodiac.WithStore(store), zodiac.WithTTL(60))
-//		defer users.Close(ctx)
-//		fmt.Println(users.Get(ctx, 42)) // user 42 <nil>
-//	}
-//
-//	func fetchUser(_ context.Context, id int64) (string, error) {
-//		return fmt.Sprint("user ", id), nil // stands for a slow call
-//	}
-//
-// [Open] makes the client as well, from a URL.
-//
-// # What is sent
-//
-// A hit is one command in one round trip; PTTL goes with it where the time left matters. A miss is three round trips: the read, a
-// script that takes the lease, and one that stores the result and ends the lease. Everything about a key is in that key, so that
-// whoever deletes it, with whatever client, voids the lease too. docs/redis-frame.md describes the bytes.
-//
-// Where more than four callers read without wanting the time left, or run scripts of leases, at the same time, those who come together
-// share a pipeline, under the values of one caller's context; if it fails, each sends his command by itself, unless there is no time
-// left. Other writes, and on a cluster everything, are sent by themselves.
-//
-// # Goroutines
-//
-// At rest there are none. While somebody waits for another process' fetch, or has subscribed, there is one connection with a
-// subscription and two goroutines, and for a second longer. A command runs on its caller's goroutine, or on one of its own if the
-// client would not notice the end of the context.
-//
-// # Contexts
-//
-// A command under a context with a deadline returns soon after that, if the server stalls; a context that is cancelled before is
-// noticed at the deadline. (A Loader's calls have one, WithStoreTimeout, and it returns to callers who leave as soon as the server has
-// once been slow.) Under a context that has no deadline but can be cancelled, a command costs a goroutine, and returns soon.
-//
-// Clients whose option ContextTimeoutEnabled is false heed no deadlines. The Store sends commands of a *redis.Client
-// on the same connections as if it were true, through the hooks the client has when the Store is made; those that are added later
-// do not see them. Commands of a cluster client, or of a type with a client embedded, then cost a goroutine each; so set it.
-//
-// # What it cannot do
-//
-// Redis replicates asynchronously: a failover can lose a Delete, and what it removed is there again. A key that someone makes
-// persistent by hand may be read past its time. While slots of a Cluster move, Clear may miss keys.
 package redisstore
 
 import (
@@ -66,25 +15,32 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A Store is a [driver.Store] on Redis, with all optional abilities.
+// A Store is a [driver.Store] on Redis with all optional interfaces of package driver. It is safe
+// for concurrent use. Make one with New, TryNew or Open; the zero value is not usable.
 type Store struct {
-	client  redis.UniversalClient
-	sender  commander                                                               // what sends the commands of client
-	owned   bool                                                                    // the client is ours to close
-	inline  bool                                                                    // sender heeds deadlines
-	masters func(context.Context, func(context.Context, *redis.Client) error) error // of a cluster, else nil
-	channel string
-	logger  *slog.Logger
+	client redis.UniversalClient
+	sender sender // sends the commands: client, or a copy of it that obeys deadlines
 
-	hub      hub
-	gatherer gatherer
-	clock    serverClock
-	closed   atomic.Bool
-	checked  atomic.Bool // the server is new enough
-	slots    atomic.Bool // the server takes no commands of keys of several slots
-	stuck    atomic.Int64
-	refused  atomic.Uint64
-	report   sync.Once
+	ownsClient     bool // Open made client, so Close closes it
+	obeysDeadlines bool // sender ends a command at the deadline of its context
+
+	// forEachMaster calls a function for each master of a Cluster. It is nil for other clients:
+	// forEachMaster != nil means that the Store is on a Cluster.
+	forEachMaster func(context.Context, func(context.Context, *redis.Client) error) error
+
+	channel string
+	logger  *slog.Logger // nil = no logging
+
+	mux       mux
+	pipelines autoPipeline
+	clock     serverClock
+
+	closed       atomic.Bool
+	checked      atomic.Bool // the server's version is known to be new enough
+	crossSlot    atomic.Bool // the server refuses a command with keys of several slots
+	stuck        atomic.Int64
+	wakesRefused atomic.Uint64
+	logRefused   sync.Once
 }
 
 var (
@@ -99,15 +55,16 @@ var (
 // An Option is a setting of a Store.
 type Option func(*Store)
 
-// WithChannel sets the channel of wake-ups and announcements, which all processes that share keys have in common. By default,
-// it is "zodiac:" and the number of the database.
+// WithChannel sets the channel for wake-ups and invalidations. All processes that share keys must
+// use the same channel. By default, it is "zodiac:" and the number of the database.
 func WithChannel(name string) Option { return func(s *Store) { s.channel = name } }
 
-// WithLogger logs, once, that the server refuses to pass on wake-ups. By default, nothing is logged.
+// WithLogger sets the logger that is told, once, that the server refuses to publish wake-ups. By
+// default, nothing is logged.
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
-// New returns a Store on client, which stays the caller's to close. It does not talk to the server; the first command does.
-// It panics if the client is not one that TryNew takes.
+// New returns a Store on client. The caller closes client, after the Store. New sends nothing to
+// the server; the first command does. It panics with the error that TryNew would return.
 func New(client redis.UniversalClient, opts ...Option) *Store {
 	s, err := TryNew(client, opts...)
 	if err != nil {
@@ -116,8 +73,9 @@ func New(client redis.UniversalClient, opts ...Option) *Store {
 	return s
 }
 
-// TryNew is New that returns the error. client is a *redis.Client or a *redis.ClusterClient, or something that has one of these
-// embedded. Reads from replicas or from a cache in the client are refused: they would bring back what was deleted.
+// TryNew is New, but returns the error. client must be a *redis.Client, a *redis.ClusterClient, or
+// a type that embeds one of them. It must not read from replicas or have a cache of its own, since
+// both may return records that were deleted.
 func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	s := &Store{client: client, sender: client}
 	var err error
@@ -125,19 +83,19 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	case nil:
 		err = errors.New("redisstore: the client is nil")
 	case interface{ Options() *redis.ClusterOptions }:
-		err = s.cluster(c.Options())
-		s.masters = client.(interface {
+		err = s.useCluster(c.Options())
+		s.forEachMaster = client.(interface {
 			ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 		}).ForEachMaster
 	case interface{ Options() *redis.Options }:
-		err = s.single(c.Options())
-		if own, ok := client.(*redis.Client); ok && err == nil && !s.inline {
-			if h := heeding(own); h != nil {
-				s.sender, s.inline = h, true
+		err = s.useSingle(c.Options())
+		if own, ok := client.(*redis.Client); ok && err == nil && !s.obeysDeadlines {
+			if d := withDeadlines(own); d != nil {
+				s.sender, s.obeysDeadlines = d, true
 			}
 		}
 	default:
-		err = fmt.Errorf("redisstore: a %T is neither a *redis.Client nor a *redis.ClusterClient", client)
+		err = fmt.Errorf("redisstore: the client is a %T; want a *redis.Client or a *redis.ClusterClient", client)
 	}
 	if err != nil {
 		return nil, err
@@ -145,53 +103,65 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	for _, opt := range opts {
 		opt(s)
 	}
-	s.hub.subscribe = s.subscribe
-	s.gatherer.yield = runtime.Gosched
+	s.mux.open = s.subscribe
+	s.pipelines.yield = runtime.Gosched
 	return s, nil
 }
 
-func (s *Store) single(o *redis.Options) error {
-	s.inline, s.channel = o.ContextTimeoutEnabled, "zodiac:"+strconv.Itoa(o.DB)
+// useSingle takes the settings of a client that is not a cluster client.
+func (s *Store) useSingle(o *redis.Options) error {
+	s.obeysDeadlines, s.channel = o.ContextTimeoutEnabled, "zodiac:"+strconv.Itoa(o.DB)
 	if o.ClientSideCacheConfig != nil || o.ClientSideCache != nil {
-		return errCached
+		return errClientCache
 	}
 	return nil
 }
 
-func (s *Store) cluster(o *redis.ClusterOptions) error {
-	s.inline, s.channel = o.ContextTimeoutEnabled, "zodiac:0"
+// useCluster takes the settings of a cluster client.
+func (s *Store) useCluster(o *redis.ClusterOptions) error {
+	s.obeysDeadlines, s.channel = o.ContextTimeoutEnabled, "zodiac:0"
 	if o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
-		return errors.New("redisstore: the client reads from replicas, which may bring back what was deleted; " +
-			"leave out ReadOnly, RouteByLatency and RouteRandomly")
+		return errClientReplicas
 	}
 	return nil
 }
 
-var errCached = errors.New("redisstore: the client caches, and may bring back what was deleted; leave out ClientSideCacheConfig, " +
-	"and see zodiac.WithMemory")
-
-// Client returns the client, to use for other things as well.
+// Client returns the client, which may be used for other commands too.
 func (s *Store) Client() redis.UniversalClient { return s.client }
 
-// Stats are figures about a Store since it was made.
+// Stats are figures about a Store.
 type Stats struct {
-	WakesRefused uint64 // wake-ups that the server did not pass on; who waits for them polls
-	Stuck        int    // commands under way now that nobody waits for any more
+	// WakesRefused counts the wake-ups that the server has refused to publish since the Store was
+	// made. The processes that wait for them poll instead.
+	WakesRefused uint64
+
+	// Stuck is the number of commands that are under way now though their callers have returned.
+	Stuck int
 }
 
-// Stats returns the Store's figures.
+// Stats returns the figures of the Store.
 func (s *Store) Stats() Stats {
-	return Stats{WakesRefused: s.refused.Load(), Stuck: int(s.stuck.Load())}
+	return Stats{WakesRefused: s.wakesRefused.Load(), Stuck: int(s.stuck.Load())}
 }
 
-// Close ends the subscription, and closes the client if Open has made it. Subscribers hear that there is a gap.
+// Close ends the subscription and waits for its goroutines. Subscribers get a last Invalidation
+// with Gap set. Close also closes the client if Open made it. Later calls of Close do nothing and
+// return nil; all other methods that talk to the server return an error.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	s.hub.close()
-	if s.owned {
+	s.mux.close()
+	if s.ownsClient {
 		return s.client.Close()
+	}
+	return nil
+}
+
+// checkOpen returns errClosed if the Store is closed.
+func (s *Store) checkOpen() error {
+	if s.closed.Load() {
+		return errClosed
 	}
 	return nil
 }

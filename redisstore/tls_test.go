@@ -25,7 +25,8 @@ func TestOpenWithTLS(t *testing.T) {
 	must(t, err)
 	port := l.Addr().(*net.TCPAddr).Port
 	must(t, l.Close())
-	redistest.Start(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no")
+	redistest.Start(t, "--tls-port", fmt.Sprint(port), "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-auth-clients", "no")
 	address := fmt.Sprintf("rediss://127.0.0.1:%d", port)
 
 	trusting, err := redisstore.Open(address + "?skip_verify=true")
@@ -33,27 +34,28 @@ func TestOpenWithTLS(t *testing.T) {
 	defer trusting.Close()
 	must(t, trusting.Set(t.Context(), "k", minute("v")))
 	if r, err := trusting.Get(t.Context(), "k"); string(r.Data) != "v" || err != nil {
-		t.Errorf("Get() = %q, %v", r.Data, err)
+		t.Errorf("Get = %q, %v; want v", r.Data, err)
 	}
 
 	careful, err := redisstore.Open(address)
 	must(t, err)
 	defer careful.Close()
 	if err := careful.Set(t.Context(), "k", minute("v")); err == nil {
-		t.Error("a certificate that nobody vouches for is believed")
+		t.Error("Set on a server whose certificate has no known authority = nil; want an error")
 	}
 }
 
-// certificate returns the files of a certificate that is signed by itself, and of its key.
+// certificate returns the names of two files: a self-signed certificate, and its key.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	about := &x509.Certificate{
+	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
-	signed, err := x509.CreateCertificate(rand.Reader, about, about, &private.PublicKey, private)
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	must(t, err)
 	secret, err := x509.MarshalPKCS8PrivateKey(private)
 	must(t, err)

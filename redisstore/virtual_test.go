@@ -14,7 +14,7 @@ import (
 	"github.com/zodiac-go/zodiac/redisstore"
 )
 
-func TestLongPipelinesInVirtualTime(t *testing.T) {
+func TestLongPipelinesDoNotBlockInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
 		defer s.Close()
@@ -35,7 +35,7 @@ func TestLongPipelinesInVirtualTime(t *testing.T) {
 	})
 }
 
-func TestNothingRunsAtRest(t *testing.T) {
+func TestNoGoroutineRunsAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
 		ctx := t.Context()
@@ -43,43 +43,43 @@ func TestNothingRunsAtRest(t *testing.T) {
 		_, stop := s.Wake(ctx, key)
 		unsubscribe, err := s.Subscribe(ctx, func(driver.Invalidation) {})
 		must(t, err)
-		if !running("redisstore.(*session)") {
-			t.Fatal("no session is seen while someone waits")
+		if !running("redisstore.(*subscription)") {
+			t.Fatal("no goroutine of the subscription runs while it is needed")
 		}
 		stop()
 		unsubscribe()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if running("redisstore.(*") {
-			t.Error("a goroutine of the store is left, though nobody waits")
+			t.Error("a goroutine of the Store runs two seconds after the subscription was last needed")
 		}
 	})
 }
 
-// running reports whether a goroutine is in a function of that name.
+// running reports whether a goroutine is in a function whose name begins with function.
 func running(function string) bool {
 	stacks := make([]byte, 1<<20)
 	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "zodiac/"+function)
 }
 
-func TestStampsDifferThoughTimeStandsStill(t *testing.T) {
+func TestGrantsDifferThoughTimeStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
 		first := acquire(t, s, driver.Ask{})
 		if again := acquire(t, s, driver.Ask{}); again.Token != first.Token {
-			t.Errorf("asked again: %s; want the same grant %s", again.Token, first.Token)
+			t.Errorf("Acquire with the same token = %s; want the same grant, %s", again.Token, first.Token)
 		}
 		if ok, err := s.Abort(t.Context(), key, first.Token); !ok {
 			t.Fatal(err)
 		}
 		if late := acquire(t, s, driver.Ask{}); late.Token == first.Token {
-			t.Errorf("asked after Abort: the same grant %s", late.Token)
+			t.Errorf("Acquire after Abort = %s; want another grant", late.Token)
 		}
 	})
 }
 
-// The server's time stands still but where the test lets it go on.
-func TestMillisecondIsLongEnoughToBeSeen(t *testing.T) {
+// The server's time stands still, except while the test sleeps.
+func TestRecordOfAMillisecondCanBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := redisstore.New(redistest.Virtual(t))
 		defer s.Close()

@@ -2,8 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,44 +17,28 @@ func (s *Store) Set(ctx context.Context, key string, r driver.Record) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.decide(ctx, setScript, key, newID(), s.inScript(), ms, blob(r.Data))
+	_, err = s.run(ctx, setScript, key, newVersion(), s.scriptChannel(), ms, withFrame(r.Data))
 	return err
 }
 
 // SetMany implements [driver.Batcher].
 func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) error {
-	var faults []error
+	var errs []error
 	calls := make([]call, 0, len(records))
 	for key, r := range records {
 		ms, err := milliseconds(r.TTL)
 		if err != nil {
-			faults = append(faults, err)
+			errs = append(errs, err)
 			continue
 		}
-		calls = append(calls, call{setScript, key, []any{newID(), s.inScript(), ms, blob(r.Data)}})
+		calls = append(calls, call{setScript, key, []any{newVersion(), s.scriptChannel(), ms, withFrame(r.Data)}})
 	}
-	for _, v := range s.decideAll(ctx, calls) {
-		if v.err != nil {
-			faults = append(faults, v.err)
+	for _, res := range s.runAll(ctx, calls) {
+		if res.err != nil {
+			errs = append(errs, res.err)
 		}
 	}
-	return some("records", len(records), faults)
-}
-
-// some returns what is to be said if some of n failed. Faults of one text are told once.
-func some(what string, n int, faults []error) error {
-	if len(faults) == 0 {
-		return nil
-	}
-	seen := map[string]bool{}
-	var kinds []error
-	for _, err := range faults {
-		if !seen[err.Error()] {
-			seen[err.Error()] = true
-			kinds = append(kinds, err)
-		}
-	}
-	return fmt.Errorf("redisstore: %d of %d %s: %w", len(faults), n, what, errors.Join(kinds...))
+	return partial("records", len(records), errs)
 }
 
 // Add implements [driver.Store].
@@ -65,7 +47,7 @@ func (s *Store) Add(ctx context.Context, key string, r driver.Record) (bool, err
 	if err != nil {
 		return false, err
 	}
-	return s.decide(ctx, addScript, key, newID(), s.inScript(), ms, blob(r.Data))
+	return s.run(ctx, addScript, key, newVersion(), s.scriptChannel(), ms, withFrame(r.Data))
 }
 
 // Expire implements [driver.Store].
@@ -74,59 +56,53 @@ func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool
 	if err != nil {
 		return false, err
 	}
-	return s.decide(ctx, expireScript, key, ms)
+	return s.run(ctx, expireScript, key, ms)
 }
 
-// Delete implements [driver.Store]. Many keys go in one pipeline.
+// Delete implements [driver.Store]. If there are many keys, they go in one pipeline.
 func (s *Store) Delete(ctx context.Context, keys ...string) (int, error) {
 	calls := make([]call, len(keys))
 	for i, key := range keys {
-		calls[i] = call{deleteScript, key, []any{s.inScript()}}
+		calls[i] = call{deleteScript, key, []any{s.scriptChannel()}}
 	}
-	return s.count(ctx, calls)
+	return s.runAndCount(ctx, calls)
 }
 
-// count runs scripts and returns how many said yes.
-func (s *Store) count(ctx context.Context, calls []call) (n int, err error) {
+// runAndCount runs calls, and returns how many replied yes.
+func (s *Store) runAndCount(ctx context.Context, calls []call) (n int, err error) {
 	if len(calls) == 0 {
-		return 0, s.open()
+		return 0, s.checkOpen()
 	}
 	if len(calls) == 1 {
-		yes, err := s.decide(ctx, calls[0].script, calls[0].key, calls[0].args...)
+		yes, err := s.run(ctx, calls[0].script, calls[0].key, calls[0].args...)
 		if yes {
 			n = 1
 		}
 		return n, err
 	}
-	var faults []error
-	for _, v := range s.decideAll(ctx, calls) {
-		if v.yes {
+	var errs []error
+	for _, res := range s.runAll(ctx, calls) {
+		if res.yes {
 			n++
 		}
-		if v.err != nil {
-			faults = append(faults, v.err)
+		if res.err != nil {
+			errs = append(errs, res.err)
 		}
 	}
-	return n, some("keys", len(calls), faults)
+	return n, partial("keys", len(calls), errs)
 }
 
-func (s *Store) open() error {
-	if s.closed.Load() {
-		return errClosed
-	}
-	return nil
-}
-
-// Clear implements [driver.Store]: it scans all keys of the server, on a Cluster those of every master.
+// Clear implements [driver.Store]. It scans all keys of the server, or of every master of a
+// Cluster.
 func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	if err := s.ready(ctx); err != nil {
 		return 0, err
 	}
-	if s.masters == nil {
+	if s.forEachMaster == nil {
 		return s.clearNode(ctx, s.sender, prefix)
 	}
 	var n atomic.Int64
-	err := s.masters(ctx, func(ctx context.Context, node *redis.Client) error {
+	err := s.forEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
 		cleared, err := s.clearNode(ctx, node, prefix)
 		n.Add(int64(cleared))
 		return err
@@ -134,11 +110,12 @@ func (s *Store) Clear(ctx context.Context, prefix string) (int, error) {
 	return int(n.Load()), explain(err)
 }
 
-// clearNode clears what one server holds. The scripts go by key, which may have moved meanwhile.
-func (s *Store) clearNode(ctx context.Context, node commander, prefix string) (n int, err error) {
+// clearNode clears the keys that a scan of node finds. The scripts are sent to the node that has
+// the key, which may be another one by then.
+func (s *Store) clearNode(ctx context.Context, node sender, prefix string) (n int, err error) {
 	for cursor := uint64(0); ; {
-		scan := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", literal(prefix)+"*", "count", 1000)
-		err := s.watch(ctx, func() error { return node.Process(ctx, scan) })
+		scan := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", globQuote(prefix)+"*", "count", 1000)
+		err := s.runUnder(ctx, func() error { return node.Process(ctx, scan) })
 		if err != nil {
 			return n, explain(err)
 		}
@@ -152,6 +129,7 @@ func (s *Store) clearNode(ctx context.Context, node commander, prefix string) (n
 	}
 }
 
+// clearKeys clears those of keys that begin with prefix.
 func (s *Store) clearKeys(ctx context.Context, keys []string, prefix string) (int, error) {
 	calls := make([]call, 0, len(keys))
 	for _, key := range keys {
@@ -159,10 +137,10 @@ func (s *Store) clearKeys(ctx context.Context, keys []string, prefix string) (in
 			calls = append(calls, call{script: clearScript, key: key})
 		}
 	}
-	return s.count(ctx, calls)
+	return s.runAndCount(ctx, calls)
 }
 
-var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+var globEscapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// literal returns the pattern that matches text and nothing else.
-func literal(text string) string { return globs.Replace(text) }
+// globQuote returns the pattern of SCAN that matches text and nothing else.
+func globQuote(text string) string { return globEscapes.Replace(text) }

@@ -14,10 +14,11 @@ import (
 // slots is how many slots a Cluster has.
 const slots = 16384
 
-// A Nodes is a Cluster: the first half are masters, each of which has one of the others as its replica.
+// Nodes are the servers of a Cluster. The first half are masters, and each has one server of the
+// second half as its replica.
 type Nodes []*Server
 
-// Addrs returns the addresses of all.
+// Addrs returns the addresses of all nodes.
 func (n Nodes) Addrs() (addrs []string) {
 	for _, s := range n {
 		addrs = append(addrs, s.Addr())
@@ -25,16 +26,18 @@ func (n Nodes) Addrs() (addrs []string) {
 	return addrs
 }
 
-// Cluster starts a Cluster of an even number of nodes, which ends with the test, and returns when it serves all slots.
+// Cluster starts a Cluster of n nodes, and returns when it serves all slots. n must be even. The
+// nodes are killed at the end of the test.
 func Cluster(t testing.TB, n int) Nodes {
 	t.Helper()
 	var nodes Nodes
 	for range n {
-		// The port of the bus has to be free too, and those of the system's own choice are above ours.
+		// The port of the cluster bus is chosen here too. By default it is the node's port plus
+		// 10,000, which the system may have given to a connection.
 		nodes = append(nodes, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
 			"--cluster-port", fmt.Sprint(freePort()), "--cluster-replica-validity-factor", "0"))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*startTimeout)
 	defer cancel()
 	if err := nodes.join(ctx); err != nil {
 		t.Fatal(err)
@@ -42,11 +45,13 @@ func Cluster(t testing.TB, n int) Nodes {
 	return nodes
 }
 
+// join makes one Cluster of the nodes.
 func (n Nodes) join(ctx context.Context) error {
 	masters := len(n) / 2
 	for i, s := range n {
 		if i < masters {
-			if _, err := s.do(ctx, "cluster", "addslotsrange", i*slots/masters, (i+1)*slots/masters-1); err != nil {
+			first, last := i*slots/masters, (i+1)*slots/masters-1
+			if _, err := s.do(ctx, "cluster", "addslotsrange", first, last); err != nil {
 				return err
 			}
 		}
@@ -64,15 +69,19 @@ func (n Nodes) join(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// It does not know the master before they have met.
-		if err := eventually(ctx, func() error { _, err := s.do(ctx, "cluster", "replicate", id); return err }); err != nil {
+		// The replica refuses until it knows the master.
+		if err := eventually(ctx, func() error {
+			_, err := s.do(ctx, "cluster", "replicate", id)
+			return err
+		}); err != nil {
 			return err
 		}
 	}
 	return eventually(ctx, func() error { return n.complete(ctx) })
 }
 
-// portOf returns the value in the reply of CONFIG GET, a map or a list by protocol.
+// portOf returns the port in the reply of CONFIG GET, which is a map or a list, depending on the
+// protocol.
 func portOf(reply any) any {
 	switch r := reply.(type) {
 	case map[any]any:
@@ -83,7 +92,7 @@ func portOf(reply any) any {
 	return nil
 }
 
-// complete returns an error if a node does not see the whole Cluster yet.
+// complete returns an error while there is a node that does not see the whole Cluster.
 func (n Nodes) complete(ctx context.Context) error {
 	for _, s := range n {
 		info, err := s.do(ctx, "cluster", "info")
@@ -94,18 +103,18 @@ func (n Nodes) complete(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(fmt.Sprint(info), "cluster_state:ok") || strings.Count(fmt.Sprint(list), " slave ")+
-			strings.Count(fmt.Sprint(list), "myself,slave ") != len(n)/2 {
-			return errors.New("redistest: the cluster is not complete")
+		replicas := strings.Count(fmt.Sprint(list), " slave ") + strings.Count(fmt.Sprint(list), "myself,slave ")
+		if !strings.Contains(fmt.Sprint(info), "cluster_state:ok") || replicas != len(n)/2 {
+			return errors.New("redistest: a node does not see the whole Cluster")
 		}
 	}
 	return nil
 }
 
-// do sends one command.
+// do sends one command to the server and returns the reply.
 func (s *Server) do(ctx context.Context, args ...any) (any, error) {
 	c := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1})
-	defer c.Close() //nolint:errcheck // nothing to lose
+	defer c.Close() //nolint:errcheck // nothing was written that could be lost
 	reply, err := c.Do(ctx, args...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", args, err)
@@ -113,7 +122,7 @@ func (s *Server) do(ctx context.Context, args ...any) (any, error) {
 	return reply, nil
 }
 
-// eventually tries until there is no error, or ctx ends.
+// eventually calls try until it returns nil or ctx ends.
 func eventually(ctx context.Context, try func() error) error {
 	for {
 		err := try()
@@ -128,7 +137,8 @@ func eventually(ctx context.Context, try func() error) error {
 	}
 }
 
-// Migrate moves a slot with its keys from one master to another, and returns when the whole Cluster knows.
+// Migrate moves a slot with its keys from one master to another. from and to are indexes of
+// masters. It returns when the masters know the slot's new place.
 func (n Nodes) Migrate(ctx context.Context, slot, from, to int) error {
 	source, target := n[from], n[to]
 	ids := [2]any{}
@@ -145,7 +155,7 @@ func (n Nodes) Migrate(ctx context.Context, slot, from, to int) error {
 	if _, err := source.do(ctx, "cluster", "setslot", slot, "migrating", ids[1]); err != nil {
 		return err
 	}
-	if err := source.hand(ctx, slot, target); err != nil {
+	if err := source.moveKeys(ctx, slot, target); err != nil {
 		return err
 	}
 	for _, s := range []*Server{target, source, n[len(n)/2-1]} {
@@ -156,8 +166,8 @@ func (n Nodes) Migrate(ctx context.Context, slot, from, to int) error {
 	return nil
 }
 
-// hand moves the keys of a slot, until there are none.
-func (s *Server) hand(ctx context.Context, slot int, target *Server) error {
+// moveKeys moves the keys of a slot to target until none are left.
+func (s *Server) moveKeys(ctx context.Context, slot int, target *Server) error {
 	host, port, _ := strings.Cut(target.Addr(), ":")
 	for {
 		reply, err := s.do(ctx, "cluster", "getkeysinslot", slot, 100)
@@ -168,7 +178,8 @@ func (s *Server) hand(ctx context.Context, slot int, target *Server) error {
 		if len(keys) == 0 {
 			return nil
 		}
-		if _, err := s.do(ctx, append([]any{"migrate", host, port, "", 0, 5000, "keys"}, keys...)...); err != nil {
+		migrate := append([]any{"migrate", host, port, "", 0, 5000, "keys"}, keys...)
+		if _, err := s.do(ctx, migrate...); err != nil {
 			return err
 		}
 	}

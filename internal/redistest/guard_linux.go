@@ -2,5 +2,6 @@ package redistest
 
 import "syscall"
 
-// guarded makes the system kill a process when the one that started it is gone, however it went.
-func guarded() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// dieWithParent makes the system kill a process when the process that started it ends, in whatever
+// way.
+func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

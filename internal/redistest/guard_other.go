@@ -4,5 +4,5 @@ package redistest
 
 import "syscall"
 
-// guarded has nothing to offer here: a program that is killed leaves its servers behind.
-func guarded() *syscall.SysProcAttr { return nil }
+// dieWithParent has no effect on this system. A program that is killed leaves its servers behind.
+func dieWithParent() *syscall.SysProcAttr { return nil }

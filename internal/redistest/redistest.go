@@ -1,5 +1,13 @@
-// Package redistest starts real redis-servers on loopback, for tests and for programs that measure. They persist nothing,
-// and die with the process that started them.
+// Package redistest starts redis-server processes on loopback, for tests and for programs that
+// measure.
+//
+// The servers keep no data on disk. On Linux they are killed when the process that started them
+// ends, in whatever way it ends.
+//
+//	redistest.go  one server: Start, Launch, and how to kill, halt or restart it
+//	cluster.go    a Cluster
+//	sentinel.go   a master with replicas, watched by Sentinel
+//	virtual.go    a server inside the test process, for virtual time
 package redistest
 
 import (
@@ -21,23 +29,23 @@ import (
 	"time"
 )
 
-// patience is how long a server may take to start.
-const patience = 15 * time.Second
+// startTimeout is how long a server may take to start.
+const startTimeout = 15 * time.Second
 
-// A Server is a redis-server. Its methods are to be called by one goroutine at a time.
+// A Server is a redis-server process. It is not safe for concurrent use.
 type Server struct {
-	PID int // of the process that was started last
+	PID int // of the process started last
 
 	port    int
 	dir     string
-	temp    bool     // dir goes with the server
-	args    []string // in front of those that every server gets, if the first is a file
+	temp    bool     // Launch made dir, so Close removes it
+	args    []string // the caller's; if the first is a file, it comes before all other arguments
 	process *os.Process
 	exited  chan struct{} // closed when process has ended
 }
 
-// Start starts a server that ends with the test. args are redis-server's own: "--maxmemory", "1mb". The test fails if there
-// is no redis-server.
+// Start starts a server that is killed at the end of the test. args are arguments of redis-server,
+// such as "--maxmemory", "1mb". If the server does not start, the test fails.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := Launch(t.Context(), t.TempDir(), args...)
@@ -48,8 +56,9 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Launch starts a server with dir as its directory; an empty dir is a new one, which Close removes. It returns once the server
-// answers; ctx matters until then.
+// Launch starts a server whose working directory is dir, and returns when the server answers. ctx
+// limits only that. If dir is empty, Launch makes a directory, which Close removes. The caller must
+// call Close.
 func Launch(ctx context.Context, dir string, args ...string) (*Server, error) {
 	s := &Server{dir: dir, args: args}
 	if dir == "" {
@@ -66,7 +75,7 @@ func Launch(ctx context.Context, dir string, args ...string) (*Server, error) {
 	return s, nil
 }
 
-// launch looks for a port until the server has one to itself.
+// launch starts the process, again and again with another port while its port is in use.
 func (s *Server) launch(ctx context.Context) error {
 	for {
 		s.port = freePort()
@@ -77,8 +86,9 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 }
 
-// freePort returns a port that nobody listens on, below those that the system gives to outgoing connections: one of them could
-// get the port of a server that is down for a moment.
+// freePort returns a port that nobody listens on. It is below the ports that the system gives to
+// outgoing connections, since a connection could take the port of a server that is down for a
+// moment.
 func freePort() int {
 	for {
 		port := 10_000 + rand.IntN(22_000)
@@ -92,12 +102,12 @@ func freePort() int {
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// Addr returns the server's address, 127.0.0.1 and a port. It stays the same over Restart.
+// Addr returns the server's address: 127.0.0.1 and a port. Restart does not change it.
 func (s *Server) Addr() string { return address(s.port) }
 
-// run starts the process and waits until it answers.
+// run starts the process on s.port and waits until it answers.
 func (s *Server) run(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := s.exec(); err != nil {
 		return err
@@ -115,21 +125,25 @@ func (s *Server) run(ctx context.Context) error {
 	return nil
 }
 
-// exec starts the process on a thread of its own: the system kills it when the thread that started it is gone.
+// exec starts the process on a thread of its own, which lives as long as the process: the system
+// kills the process when the thread that started it ends.
 func (s *Server) exec() error {
 	log, err := os.Create(s.log())
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the process has its own
-	args := []string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no"}
+	defer log.Close() //nolint:errcheck // the process has the file open itself
+	args := []string{
+		"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
+		"--save", "", "--appendonly", "no",
+	}
 	if len(s.args) > 0 && !strings.HasPrefix(s.args[0], "-") {
 		args = slices.Concat(s.args[:1], args, s.args[1:])
 	} else {
 		args = append(args, s.args...)
 	}
 	cmd := exec.Command("redis-server", args...)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, guarded()
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, dieWithParent()
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
 		defer close(exited)
@@ -151,7 +165,8 @@ func (s *Server) exec() error {
 
 func (s *Server) log() string { return filepath.Join(s.dir, "redis.log") }
 
-// failure tells why the server did not come up.
+// failure returns the error for a server that did not start. It contains the server's log. It is
+// EADDRINUSE if the port was in use, and err if not.
 func (s *Server) failure(err error) error {
 	text, _ := os.ReadFile(s.log())
 	if strings.Contains(string(text), "Address already in use") {
@@ -160,13 +175,15 @@ func (s *Server) failure(err error) error {
 	return fmt.Errorf("redis-server on %s: %w\n%s", s.Addr(), err, text)
 }
 
-// answers reports whether it is our process that answers on the port: for a moment it could be another's, if both chose it.
+// answers reports whether the process answers on the port. It compares process ids, since for a
+// moment the answer could come from the server of another test that chose the same port. A server
+// that asks for a password does not tell its process id.
 func (s *Server) answers() bool {
 	c, err := net.DialTimeout("tcp", s.Addr(), time.Second)
 	if err != nil {
 		return false
 	}
-	defer c.Close() //nolint:errcheck // nothing to lose
+	defer c.Close() //nolint:errcheck // nothing was written that could be lost
 	_ = c.SetDeadline(time.Now().Add(time.Second))
 	_, _ = c.Write([]byte("INFO server\r\n"))
 	for lines := bufio.NewScanner(c); lines.Scan(); {
@@ -180,7 +197,8 @@ func (s *Server) answers() bool {
 	return false
 }
 
-// Kill ends the server at once, as if its machine had failed, and returns when it is gone.
+// Kill ends the server at once, as if its machine had failed, and returns when the process has
+// ended.
 func (s *Server) Kill() {
 	if s.process != nil {
 		_ = s.process.Kill()
@@ -188,19 +206,19 @@ func (s *Server) Kill() {
 	}
 }
 
-// Restart kills the server if it runs, and starts it again on the same port, empty.
+// Restart kills the server if it runs, and starts it again on the same port, without data.
 func (s *Server) Restart() error {
 	s.Kill()
 	return s.run(context.Background())
 }
 
-// Stop halts the server: connections stay open, nothing is answered.
+// Stop halts the server. Connections stay open, but nothing is answered until Cont.
 func (s *Server) Stop() error { return s.process.Signal(syscall.SIGSTOP) }
 
-// Cont lets a halted server go on.
+// Cont lets a server that Stop has halted go on.
 func (s *Server) Cont() error { return s.process.Signal(syscall.SIGCONT) }
 
-// Close kills the server and removes what Launch has made.
+// Close kills the server, and removes the directory if Launch made it.
 func (s *Server) Close() {
 	s.Kill()
 	if s.temp {

@@ -16,7 +16,8 @@ import (
 	"github.com/zodiac-go/zodiac/internal/redistest"
 )
 
-// TestMain is also the program that TestServerEndsWithTheProcessThatStartedIt kills.
+// TestMain runs the tests. With REDISTEST_CHILD set, it is instead the program that starts a server
+// and that TestServerEndsWithTheProcessThatStartedIt kills.
 func TestMain(m *testing.M) {
 	if os.Getenv("REDISTEST_CHILD") == "" {
 		os.Exit(m.Run())
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	select {}
 }
 
-// say sends one inline command and returns the first line of the answer.
+// say sends one inline command and returns the first line of the reply.
 func say(t *testing.T, s *redistest.Server, command string) (string, error) {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr())
@@ -45,6 +46,7 @@ func say(t *testing.T, s *redistest.Server, command string) (string, error) {
 	return strings.TrimSpace(line), err
 }
 
+// expect fails the test unless the first line of the reply to command is want.
 func expect(t *testing.T, s *redistest.Server, command, want string) {
 	t.Helper()
 	if got, err := say(t, s, command); got != want {
@@ -52,7 +54,7 @@ func expect(t *testing.T, s *redistest.Server, command, want string) {
 	}
 }
 
-func TestServerAnswersAndRestartsEmptyOnItsPort(t *testing.T) {
+func TestRestartKeepsThePortAndLosesTheData(t *testing.T) {
 	s := redistest.Start(t, "--maxmemory", "20mb")
 	expect(t, s, "SET k v", "+OK")
 	addr := s.Addr()
@@ -60,7 +62,7 @@ func TestServerAnswersAndRestartsEmptyOnItsPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Addr() != addr {
-		t.Errorf("Addr() = %s; want %s as before", s.Addr(), addr)
+		t.Errorf("Addr after Restart = %s; want %s, as before", s.Addr(), addr)
 	}
 	expect(t, s, "EXISTS k", ":0")
 	expect(t, s, "CONFIG GET maxmemory", "*2")
@@ -72,7 +74,7 @@ func TestStoppedServerIsSilentUntilContinued(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := say(t, s, "PING"); err == nil {
-		t.Errorf("a stopped server answers %q", got)
+		t.Errorf("a stopped server replies %q; want nothing", got)
 	}
 	if err := s.Cont(); err != nil {
 		t.Fatal(err)
@@ -83,7 +85,7 @@ func TestStoppedServerIsSilentUntilContinued(t *testing.T) {
 func TestServerThatCannotStartSaysWhy(t *testing.T) {
 	_, err := redistest.Launch(t.Context(), "", "--maxmemory", "much")
 	if err == nil || !strings.Contains(err.Error(), "maxmemory") {
-		t.Errorf("Launch = %v; want the server's own words", err)
+		t.Errorf("Launch = %v; want the server's own error", err)
 	}
 }
 
@@ -91,7 +93,7 @@ func TestMissingServerSaysHowToInstallIt(t *testing.T) {
 	t.Setenv("PATH", "")
 	_, err := redistest.Launch(t.Context(), "")
 	if err == nil || !strings.Contains(err.Error(), "make deps") {
-		t.Errorf("Launch = %v; want what to do", err)
+		t.Errorf("Launch = %v; want how to install redis-server", err)
 	}
 }
 
@@ -121,7 +123,8 @@ func TestServerEndsWithTheProcessThatStartedIt(t *testing.T) {
 	}
 }
 
-// alive reports whether the process runs; one that has ended and that nobody has waited for does not.
+// alive reports whether a process runs. A zombie, which has ended but has not been waited for, does
+// not.
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(stat), ") Z ")

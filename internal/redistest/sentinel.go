@@ -10,21 +10,23 @@ import (
 	"testing"
 )
 
-// A Watched is a master with replicas, and sentinels that watch them under the name "mymaster".
-type Watched struct {
+// A SentinelGroup is a master with replicas, and sentinels that watch them under the name
+// "mymaster".
+type SentinelGroup struct {
 	Master    *Server
 	Replicas  []*Server
 	Sentinels []*Server
 }
 
-// Sentinel starts a master, a number of replicas and three sentinels, which end with the test, and returns when all know of each
-// other. The sentinels take a master for dead that has not answered for half a second.
-func Sentinel(t testing.TB, replicas int) *Watched {
+// Sentinel starts a master, a number of replicas, and three sentinels. It returns when the
+// sentinels know all servers and the replicas are in sync. The sentinels take the master for dead
+// when it has not answered for half a second. All servers are killed at the end of the test.
+func Sentinel(t testing.TB, replicas int) *SentinelGroup {
 	t.Helper()
-	w := &Watched{Master: Start(t)}
-	host, port, _ := strings.Cut(w.Master.Addr(), ":")
+	g := &SentinelGroup{Master: Start(t)}
+	host, port, _ := strings.Cut(g.Master.Addr(), ":")
 	for range replicas {
-		w.Replicas = append(w.Replicas, Start(t, "--replicaof", host+" "+port))
+		g.Replicas = append(g.Replicas, Start(t, "--replicaof", host+" "+port))
 	}
 	for range 3 {
 		conf := filepath.Join(t.TempDir(), "sentinel.conf")
@@ -33,26 +35,27 @@ func Sentinel(t testing.TB, replicas int) *Watched {
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.Sentinels = append(w.Sentinels, Start(t, conf, "--sentinel"))
+		g.Sentinels = append(g.Sentinels, Start(t, conf, "--sentinel"))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*startTimeout)
 	defer cancel()
-	if err := eventually(ctx, func() error { return w.complete(ctx) }); err != nil {
+	if err := eventually(ctx, func() error { return g.complete(ctx) }); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return g
 }
 
-// complete returns an error if a sentinel does not see all the others and all replicas in sync yet.
-func (w *Watched) complete(ctx context.Context) error {
-	for _, s := range w.Sentinels {
+// complete returns an error while a sentinel does not know all servers, or a replica is not in
+// sync.
+func (g *SentinelGroup) complete(ctx context.Context) error {
+	for _, s := range g.Sentinels {
 		reply, err := s.do(ctx, "info", "sentinel")
-		want := fmt.Sprintf("status=ok,address=%s,slaves=%d,sentinels=3", w.Master.Addr(), len(w.Replicas))
+		want := fmt.Sprintf("status=ok,address=%s,slaves=%d,sentinels=3", g.Master.Addr(), len(g.Replicas))
 		if err != nil || !strings.Contains(fmt.Sprint(reply), want) {
-			return errors.Join(err, fmt.Errorf("redistest: %v, not %s", reply, want))
+			return errors.Join(err, fmt.Errorf("redistest: the sentinel replies %v; want %s", reply, want))
 		}
 	}
-	for _, s := range w.Replicas {
+	for _, s := range g.Replicas {
 		reply, err := s.do(ctx, "info", "replication")
 		if err != nil || !strings.Contains(fmt.Sprint(reply), "master_link_status:up") {
 			return errors.Join(err, errors.New("redistest: a replica is not in sync"))

@@ -12,8 +12,9 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Virtual returns a client of a new server in the process, which keeps the time of the bubble that Virtual is called in, see
-// [synctest.Test]. Both end with the test.
+// Virtual starts a server inside the process and returns a client of it. The server's clock is that
+// of the bubble in which Virtual is called; see [synctest.Test]. Both are closed at the end of the
+// test.
 func Virtual(t testing.TB) *redis.Client {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
@@ -24,9 +25,10 @@ func Virtual(t testing.TB) *redis.Client {
 			if err != nil {
 				return nil, err
 			}
-			return newPatient(c), nil
+			return newBufferedConn(c), nil
 		},
-		// Its handshake looks up names, with a socket: a bubble would never end.
+		// Maintenance notifications look up names, which opens a socket. Time does not pass in a
+		// bubble while a goroutine waits for a socket.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		ContextTimeoutEnabled:    true,
 	})
@@ -37,63 +39,68 @@ func Virtual(t testing.TB) *redis.Client {
 	return c
 }
 
-// A patient is a net.Pipe whose writes wait for nobody, as those to a socket: else a server that answers the first command
-// of a long pipeline, and a client that is still writing it, wait for each other.
-type patient struct {
+// A bufferedConn is an end of a net.Pipe whose writes return at once, as writes to a socket do.
+// With a plain net.Pipe, a write waits for the reader. Then a client that is still writing a long
+// pipeline, and a server that writes its first reply, would wait for each other.
+type bufferedConn struct {
 	net.Conn
 	mu     sync.Mutex
-	unsent []byte
-	more   chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	unsent []byte        // guarded by mu
+	more   chan struct{} // receives when unsent has grown
+	closed chan struct{} // closed by Close
+	once   sync.Once     // closes closed
 }
 
-func newPatient(c net.Conn) *patient {
-	p := &patient{Conn: c, more: make(chan struct{}, 1), closed: make(chan struct{})}
-	go p.send()
-	return p
+func newBufferedConn(conn net.Conn) *bufferedConn {
+	c := &bufferedConn{Conn: conn, more: make(chan struct{}, 1), closed: make(chan struct{})}
+	go c.send()
+	return c
 }
 
-func (p *patient) send() {
+// send writes what Write has left in unsent, until the connection is closed.
+func (c *bufferedConn) send() {
 	for {
 		select {
-		case <-p.more:
-		case <-p.closed:
+		case <-c.more:
+		case <-c.closed:
 			return
 		}
-		p.mu.Lock()
-		b := p.unsent
-		p.unsent = nil
-		p.mu.Unlock()
-		if _, err := p.Conn.Write(b); err != nil {
-			_ = p.Close()
+		c.mu.Lock()
+		b := c.unsent
+		c.unsent = nil
+		c.mu.Unlock()
+		if _, err := c.Conn.Write(b); err != nil {
+			_ = c.Close()
 			return
 		}
 	}
 }
 
-func (p *patient) Write(b []byte) (int, error) {
+// Write hands b to send. After send has failed, Write returns net.ErrClosed.
+func (c *bufferedConn) Write(b []byte) (int, error) {
 	select {
-	case <-p.closed:
+	case <-c.closed:
 		return 0, net.ErrClosed
 	default:
 	}
-	p.mu.Lock()
-	p.unsent = append(p.unsent, b...)
-	p.mu.Unlock()
+	c.mu.Lock()
+	c.unsent = append(c.unsent, b...)
+	c.mu.Unlock()
 	select {
-	case p.more <- struct{}{}:
+	case c.more <- struct{}{}:
 	default:
 	}
 	return len(b), nil
 }
 
-// SetDeadline is for reading only: writes that nobody waits for have no deadline.
-func (p *patient) SetDeadline(t time.Time) error { return p.SetReadDeadline(t) }
+// SetDeadline sets the deadline of reads. Writes never block, so they have none.
+func (c *bufferedConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-func (p *patient) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline does nothing, since writes never block.
+func (c *bufferedConn) SetWriteDeadline(time.Time) error { return nil }
 
-func (p *patient) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return p.Conn.Close()
+// Close closes the connection and ends send. What send has not written is lost.
+func (c *bufferedConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }

@@ -1,7 +1,8 @@
--- Ends a lease: ARGV = the grant, or the first 12 bytes of it for any grant of an ask; channel.
--- Returns {1, wake} if it was live and not void, else {0, wake}.
+-- Ends a lease.
+-- ARGV: the grant, or its first 12 bytes to end any grant of one Ask; the channel.
+-- Returns {1, wake} if the lease was live and not revoked, else {0, wake}.
 if string.sub(lease, 1, #ARGV[1]) ~= ARGV[1] then return {0, 0} end
 local woken = wake(ARGV[2])
-local was = live and not void
-leave()
-return {was and 1 or 0, woken}
+local held = live and not revoked
+endLease()
+return {held and 1 or 0, woken}

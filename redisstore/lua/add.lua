@@ -1,7 +1,10 @@
--- Is set.lua if there is no record, and otherwise does nothing and returns {0, 0}; but {1, 0} if the record is its own: then
--- this is a copy of a command that was carried out. Our clients send none: one that comes after a Delete cannot be told from
--- a new command.
-if there and not mark then return {producer == ARGV[1] and 1 or 0, 0} end
+-- Does what set.lua does if there is no record, and else nothing.
+-- ARGV: as for set.lua.
+-- Returns {1, wake} if it has stored. Returns {1, 0} if the record has this Version, since then an
+-- earlier copy of this command has stored it. Else returns {0, 0}.
+-- The clients of this package send no copies: one that arrives after a Delete could not be told
+-- from a new command. A tombstone counts as no record.
+if present and not tombstone then return {producer == ARGV[1] and 1 or 0, 0} end
 local woken = wake(ARGV[2])
 store(ARGV[1], ARGV[3], false, ARGV[4])
 return {1, woken}

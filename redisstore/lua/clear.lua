@@ -1,18 +1,19 @@
--- Removes the record, and leaves a live lease behind that is void: others wait on for it, and its holder's commit is refused.
--- Returns {1, 0} if there was a record, else {0, 0}. What is not ours stays.
+-- Removes the record. A live lease stays but is revoked: others go on waiting for its holder, whose
+-- Commit is refused. A value without a frame stays, since it is not ours.
+-- Returns {1, 0} if there was a record, else {0, 0}.
 if foreign then return {0, 0} end
-local was = there and not mark and 1 or 0
+local had = present and not tombstone and 1 or 0
 if not live then
   redis.call('DEL', key)
-  return {was, 0}
+  return {had, 0}
 end
-void = true
-if producer == NOBODY then
+revoked = true
+if producer == BLANK then
   save()
 else
-  producer, dies, life, mark = NOBODY, 0, 0, false
-  redis.call('DEL', key) -- a full server allows the SET then
+  producer, dies, life, tombstone = BLANK, 0, 0, false
+  redis.call('DEL', key) -- afterwards a full server allows the SET
   redis.call('SET', key, frame())
   expire()
 end
-return {was, 0}
+return {had, 0}

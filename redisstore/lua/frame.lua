@@ -1,33 +1,49 @@
--- In front of every script: reads the frame of the one key it is about, 64 bytes in front of the payload, and has what
--- writes it. docs/redis-frame.md has the layout. The payload is never touched.
+-- Comes in front of every script. It reads the frame of the script's only key: the 64 bytes in
+-- front of the record's data. It also has the functions that write the frame. docs/redis-frame.md
+-- has the layout. Scripts never look at the data.
 local key = KEYS[1]
-local NOBODY = string.rep(' ', 22)
+local BLANK = string.rep(' ', 22)
 
+-- number reads the six bytes at i, the highest first.
 local function number(s, i)
   local a, b, c, d, e, f = string.byte(s, i, i + 5)
   return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
 end
 
+-- bytes is the reverse of number.
 local function bytes(n)
   local floor = math.floor
-  return string.char(floor(n / 1099511627776) % 256, floor(n / 4294967296) % 256, floor(n / 16777216) % 256,
-    floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+  return string.char(floor(n / 1099511627776) % 256, floor(n / 4294967296) % 256,
+    floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
 end
 
+-- now is the server's time in ms since 1970.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- A key of another type, or one that holds something else, is as good as none.
-local lease, producer, dies, deadline, life, flags = NOBODY, NOBODY, 0, 0, 0, 0
+-- These are the fields of the frame:
+--   lease     the grant of the lease, or BLANK
+--   producer  the Version of the record, or BLANK
+--   dies      when the record ends, 0 = never
+--   deadline  when the lease ends; it may stay in the frame after the lease
+--   life      the time that was left when the record was written, touched or leased, 0 = for ever
+-- foreign means that the key has no frame, or is of another type. It then counts as absent.
+local lease, producer, dies, deadline, life, flags = BLANK, BLANK, 0, 0, 0, 0
 local foreign = true
 local head = redis.pcall('GETRANGE', key, 0, 63)
--- Text is never taken for a frame: its numbers would begin with a byte of 32 or more. And nobody may wait for what no grant is.
+
+-- isFrame reports whether head is a frame. Text is never taken for one, since the first bytes of
+-- its numbers would be 32 or more. The letters of lease and producer are checked too, so that
+-- nobody waits for a lease that was never granted.
 local function isFrame()
   if type(head) ~= 'string' or #head ~= 64 or not string.find(head, '^z[0-7]') then return false end
-  if math.max(string.byte(head, 47), string.byte(head, 53), string.byte(head, 59)) >= 32 then return false end
+  if math.max(string.byte(head, 47), string.byte(head, 53), string.byte(head, 59)) >= 32 then
+    return false
+  end
   local grant, by = string.sub(head, 3, 24), string.sub(head, 25, 46)
-  return (grant == NOBODY or string.find(grant, '^[%w_%-]+$') and string.find(string.sub(grant, 13), '^%d+$')) and
-    (by == NOBODY or string.find(by, '^[%w_%-]+$'))
+  return (grant == BLANK or
+      string.find(grant, '^[%w_%-]+$') and string.find(string.sub(grant, 13), '^%d+$')) and
+    (by == BLANK or string.find(by, '^[%w_%-]+$'))
 end
 if isFrame() then
   foreign = false
@@ -35,62 +51,76 @@ if isFrame() then
   lease, producer = string.sub(head, 3, 24), string.sub(head, 25, 46)
   dies, deadline, life = number(head, 47), number(head, 53), number(head, 59)
 end
-local void, waited, mark = flags % 2 == 1, flags % 4 >= 2, flags >= 4
-local there = producer ~= NOBODY and (dies == 0 or now < dies)
-local live = lease ~= NOBODY and now < deadline
 
+-- These follow from the fields:
+--   revoked    nothing may be stored under the lease
+--   waited     somebody waits for the end of the lease
+--   tombstone  the record is a tombstone
+--   present    there is a record or a tombstone, and it has not ended
+--   live       there is a lease, revoked or not, and its deadline has not come
+local revoked, waited, tombstone = flags % 2 == 1, flags % 4 >= 2, flags >= 4
+local present = producer ~= BLANK and (dies == 0 or now < dies)
+local live = lease ~= BLANK and now < deadline
+
+-- frame returns the frame that has the fields above.
 local function frame()
-  local n = 48 + (void and 1 or 0) + (waited and 2 or 0) + (mark and 4 or 0)
+  local n = 48 + (revoked and 1 or 0) + (waited and 2 or 0) + (tombstone and 4 or 0)
   return 'z' .. string.char(n) .. lease .. producer .. bytes(dies) .. bytes(deadline) .. bytes(life)
 end
 
--- write puts the fields in front of the payload.
+-- write puts the frame in front of the data.
 local function write() redis.call('SETRANGE', key, 0, frame()) end
 
--- expire makes the key end when the fields say so. Redis keeps a key until the end of its last millisecond, and removes it at once
--- if that is the present one.
+-- expire makes the key end at the later of dies and deadline, or never if the record never ends.
+-- Redis is told one ms less, since it keeps a key to the end of the ms in which the key expires. If
+-- that is the present ms, Redis removes the key at once.
 local function expire()
-  if producer ~= NOBODY and dies == 0 then
+  if producer ~= BLANK and dies == 0 then
     redis.call('PERSIST', key)
   else
     redis.call('PEXPIREAT', key, math.max(dies, deadline) - 1)
   end
 end
 
--- save is both for a key that is there, also when the server is full: then it refuses what may need memory, unless the script has
--- written before. The expiry needs none; in its last millisecond a key has it.
+-- save sets the expiry of a key that exists, and writes its frame. The order matters on a full
+-- server, which refuses a command that may need memory, unless the script has written before.
+-- SETRANGE may need memory. Setting the expiry needs none, so it comes first. A key in its last ms
+-- has its expiry already, and setting it again would remove the key.
 local function save()
   if math.max(dies, deadline) - 1 > now or dies == 0 then expire() end
   write()
 end
 
--- wake tells those who wait for the lease that it is over: 1 = told, 2 = refused, 3 = to be told by the caller.
+-- wake publishes that the lease has ended, if somebody waits for that. It returns 0 if nobody does,
+-- 1 if it has published, 2 if the server refused, and 3 if channel is '': then the caller of the
+-- script has to publish.
 local function wake(channel)
-  if lease == NOBODY or not waited then return 0 end
+  if lease == BLANK or not waited then return 0 end
   if channel == '' then return 3 end
   local reply = redis.pcall('PUBLISH', channel, 'w' .. key)
   return type(reply) == 'table' and reply.err and 2 or 1
 end
 
--- store makes blob, of which the first 64 bytes are blank, the record of the key, and ends a lease. It dies after ttl, unless ends
--- says when.
-local function store(id, ttl, isMark, blob, ends)
-  lease, producer, dies, deadline, life = NOBODY, id, 0, 0, tonumber(ttl)
+-- store puts a record into the key, and so ends a lease. blob is 64 blank bytes, which become the
+-- frame, and the data. The record ends at ends (0 = never), or if that is nil or false, ttl ms from
+-- now (0 = never).
+local function store(id, ttl, isTombstone, blob, ends)
+  lease, producer, dies, deadline, life = BLANK, id, 0, 0, tonumber(ttl)
   if ends then
     dies, life = ends, math.max(0, ends - now)
   elseif life > 0 then
     dies = now + life
   end
-  void, waited, mark = false, false, isMark
+  revoked, waited, tombstone = false, false, isTombstone
   redis.call('SET', key, blob)
   write()
   if life > 0 then expire() end
 end
 
--- leave ends the lease: a record stays as it is, a key without one goes.
-local function leave()
-  if there then
-    lease, void, waited = NOBODY, false, false
+-- endLease removes the lease. A record stays as it is. A key that has none is removed.
+local function endLease()
+  if present then
+    lease, revoked, waited = BLANK, false, false
     save()
   else
     redis.call('DEL', key)
