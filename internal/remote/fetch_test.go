@@ -66,8 +66,10 @@ func TestAcquireAnswers(t *testing.T) {
 			want:   answer{true, true, "-", ""}, asks: 1,
 		},
 		"OfNoUse": {
-			before: func(t *testing.T, s *fakeStore, _ *Fetch) { s.put(t, driver.Record{Data: []byte("foreign"), TTL: time.Hour}) },
-			want:   answer{true, true, "-", ""}, asks: 2,
+			before: func(t *testing.T, s *fakeStore, _ *Fetch) {
+				s.put(t, driver.Record{Data: []byte("foreign"), TTL: time.Hour})
+			},
+			want: answer{true, true, "-", ""}, asks: 2,
 		},
 		"Forced": {
 			fetch:  func(f *Fetch) { f.Force = true },
