@@ -199,15 +199,20 @@ func TestInvalidationThatIsReceivedVoidsTokens(t *testing.T) {
 
 func TestPublishedNamesAreReceived(t *testing.T) {
 	for name, publish := range map[string]func(ctx context.Context, c *Client) error{
-		"Set": {func(ctx context.Context, c *Client) error { return newWrite(c, &writeOwner{}, value("1")).Set(ctx) }},
-		"Delete": {func(ctx context.Context, c *Client) error {
+		"Set": func(ctx context.Context, c *Client) error {
+			return newWrite(c, &writeOwner{}, value("1")).Set(ctx)
+		},
+		"Delete": func(ctx context.Context, c *Client) error {
 			_, err := c.Delete(ctx, []string{key}, func() {})
 			return err
-		}},
-		"Clear": {func(ctx context.Context, c *Client) error { _, err := c.Clear(ctx, func() {}); return err }},
-		"DeleteTags": {func(ctx context.Context, c *Client) error {
+		},
+		"Clear": func(ctx context.Context, c *Client) error {
+			_, err := c.Clear(ctx, func() {})
+			return err
+		},
+		"DeleteTags": func(ctx context.Context, c *Client) error {
 			return c.DeleteTags(ctx, []string{"tag"}, func() {})
-		}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
