@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/keytext"
@@ -46,4 +47,68 @@ func TestPlacesOfKeysThatMemoryHasNotAreForgotten(t *testing.T) {
 	if place, ok := n.place(hashKey("kept")); place != "kept" || !ok {
 		t.Errorf("the place that memory has is %v, %v", place, ok)
 	}
+}
+
+func TestTokenIsVoidAfterAnInvalidationHere(t *testing.T) {
+	for name, tt := range map[string]struct {
+		invalidate func(c *Client)
+		here, mine bool // what the token permits; what it permits after Moved
+	}{
+		"Nothing":       {func(*Client) {}, true, false},
+		"Key":           {func(c *Client) { c.Invalidate(key) }, false, true},
+		"KeyTwice":      {func(c *Client) { c.Invalidate(key); c.Invalidate(key) }, false, false},
+		"AnotherKey":    {func(c *Client) { c.Invalidate(key + "other") }, true, false},
+		"All":           {func(c *Client) { c.InvalidateAll() }, false, true},
+		"TagHere":       {func(c *Client) { c.Space.Delete("any") }, false, false},
+		"TagHereAndKey": {func(c *Client) { c.Space.Delete("any"); c.Invalidate(key) }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := subscribed(t, newStore(t))
+				token := c.FillToken(key)
+				tt.invalidate(c)
+				here, mine := c.Permits(key, token, "place", nil), c.Permits(key, token.Moved(), "place", nil)
+				if here != tt.here || mine != tt.mine {
+					t.Errorf("Permits = %v, and %v once moved; want %v and %v", here, mine, tt.here, tt.mine)
+				}
+			})
+		})
+	}
+}
+
+func TestZeroTokenPermitsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := subscribed(t, newStore(t))
+		var zero FillToken
+		if c.Permits(key, zero, "place", nil) || zero.Moved() != zero {
+			t.Error("the zero FillToken permits to fill memory, or has moved")
+		}
+	})
+}
+
+func TestMemoryInFrontOfAStoreWithoutABusKeepsEntriesForASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, _ := newNearClient(t, s, bare(s))
+		token := c.FillToken(key)
+		if !c.Permits(key, token, "place", nil) || c.NearLife(time.Hour) != lifeWithoutBus {
+			t.Errorf("FillToken = %v, NearLife = %v; want a good token, %v", token, c.NearLife(time.Hour), lifeWithoutBus)
+		}
+		d, _ := newNearClient(t, s)
+		if d.NearLife(time.Hour) != time.Minute || d.NearLife(time.Second) != time.Second {
+			t.Errorf("NearLife with a Bus = %v", d.NearLife(time.Hour))
+		}
+	})
+}
+
+func TestClientWithoutMemoryHasNoTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		c.Invalidate(key)
+		c.InvalidateAll()
+		if c.HasMemory() || c.FillToken(key) != (FillToken{}) || s.total() != 0 {
+			t.Errorf("HasMemory = %v, FillToken = %v, %d commands", c.HasMemory(), c.FillToken(key), s.total())
+		}
+	})
 }

@@ -1,0 +1,136 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+)
+
+func TestNameIsReservedUntilTheClientIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, other := newStore(t), newStore(t)
+		c, prefix := newClient(t, s), "zodiac::test:"
+		for i, want := range []bool{true, false, false} {
+			if got := Reserve(s, prefix); got != want {
+				t.Errorf("Reserve %d = %v; want %v", i, got, want)
+			}
+		}
+		if !Reserve(other, prefix) || !Reserve(s, prefix+"other:") {
+			t.Error("Reserve in another store, or of another name, = false")
+		}
+		c.Close(t.Context())
+		if !Reserve(s, prefix) || Reserve(other, prefix) || Reserve(s, prefix+"other:") {
+			t.Error("Close has not released its name, or has released another")
+		}
+		release(s, prefix)
+		release(other, prefix)
+		release(s, prefix+"other:")
+	})
+}
+
+// A refusal is an answer of a server of Redis.
+type refusal struct{ error }
+
+func (refusal) RedisError() {}
+
+func TestFaultIsUnknownIfAWriteWasSentAndNotAnswered(t *testing.T) {
+	for _, op := range []string{
+		"Get", "GetMany", "Acquire", "Renew", "Abort", "Subscribe",
+		"Set", "Add", "Expire", "Delete", "Clear", "Commit", "Publish",
+	} {
+		writes := op[0] != 'G' && op[0] != 'R' && op != "Acquire" && op != "Abort" && op != "Subscribe"
+		for _, tt := range []struct {
+			err                error
+			unknown, isSkipped bool
+		}{
+			{errDown, writes, false},
+			{context.DeadlineExceeded, writes, false},
+			{errSkipped, false, true},
+			{refusal{errDown}, false, false},
+		} {
+			f := &Fault{op, tt.err}
+			if f.Unknown() != tt.unknown || f.Skipped() != tt.isSkipped || !errors.Is(f, tt.err) {
+				t.Errorf("%v: Unknown = %v, Skipped = %v; want %v and %v", f, f.Unknown(), f.Skipped(), tt.unknown, tt.isSkipped)
+			}
+		}
+	}
+	for _, err := range []error{nil, driver.ErrMiss, ErrClosed} {
+		if got := fault("Get", err); got != err {
+			t.Errorf("fault of %v = %v", err, got)
+		}
+	}
+}
+
+func TestCloseWaitsForWhatRunsInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, start := newStore(t), time.Now()
+		c := newClient(t, s)
+		s.put(t, value("1"))
+		s.setBefore(func(context.Context, string, string) error {
+			time.Sleep(time.Second / 2)
+			return nil
+		})
+		c.ExpireLater(t.Context(), key, time.Minute)
+		c.ExpireLater(t.Context(), key, time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/4)
+		defer cancel()
+		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second/4 {
+			t.Errorf("Close = %v after %v; want the context's error after 250ms", err, time.Since(start))
+		}
+		if err := c.Close(t.Context()); err != nil || time.Since(start) != time.Second/2 {
+			t.Errorf("Close = %v after %v; want nil after 500ms", err, time.Since(start))
+		}
+		if r, err := s.Store.Get(t.Context(), key); err != nil || r.TTL != time.Minute {
+			t.Errorf("the record has %v left, %v; want a minute", r.TTL, err)
+		}
+		c.ExpireLater(t.Context(), key, time.Hour)
+		if synctest.Wait(); s.count("Expire") != 2 {
+			t.Error("Close has not refused a task")
+		}
+	})
+}
+
+func TestLeaseGivenUpBeforeCloseIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		l := acquired(t, c)
+		c.Close(t.Context())
+		l.close() // takes no goroutine any more
+		if !free(t, s) {
+			t.Error("a lease that is closed after the Client is still held")
+		}
+	})
+}
+
+func TestCommandsAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		c.Close(t.Context())
+		if err := newWrite(c, &writeOwner{}, value("1")).Set(t.Context()); err != nil {
+			t.Errorf("Set after Close = %v; want nil", err)
+		}
+		s.fail()
+		newWrite(c, &writeOwner{}, value("1")).Set(t.Context())
+		if err := newWrite(c, &writeOwner{}, value("1")).Set(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("a command that needs a goroutine = %v; want ErrClosed", err)
+		}
+	})
+}
+
+func TestNowOrdersMoments(t *testing.T) {
+	c := &Client{}
+	last := c.Now()
+	for range 3 {
+		if now := c.Now(); now <= last || now >= never {
+			t.Errorf("%d comes after %d", now, last)
+		} else {
+			last = now
+		}
+	}
+}

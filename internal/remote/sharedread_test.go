@@ -1,0 +1,176 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// A reading is one call of Read.
+type reading struct {
+	done    chan struct{}
+	payload string
+	err     error
+}
+
+// read calls Read on a goroutine, and returns once that waits or is over.
+func read(ctx context.Context, c *Client) *reading {
+	r := &reading{done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		b := c.NewBudget()
+		e, err := c.Read(ctx, &b, key)
+		r.payload, r.err = string(e.Parsed.Payload), err
+	}()
+	synctest.Wait()
+	return r
+}
+
+// over reports whether the call has returned.
+func (r *reading) over() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// A gate holds up reads after the store has answered.
+type gate struct {
+	runs, most, total atomic.Int32
+	pass              chan struct{}
+}
+
+func gateOf(s *fakeStore) *gate {
+	g := &gate{pass: make(chan struct{})}
+	s.setAfter(func(op, _ string) error {
+		if op == "Get" {
+			n := g.runs.Add(1)
+			g.total.Add(1)
+			g.most.Store(max(g.most.Load(), n))
+			<-g.pass
+			g.runs.Add(-1)
+		}
+		return nil
+	})
+	return g
+}
+
+// open lets one read end, and waits for what that starts.
+func (g *gate) open() {
+	g.pass <- struct{}{}
+	synctest.Wait()
+}
+
+func TestCallerThatArrivesDuringAReadSharesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, g := newClient(t, s), gateOf(s)
+		s.put(t, value("1"))
+		first := read(t.Context(), c)
+		s.put(t, value("2")) // the first read was answered before this
+		second := []*reading{read(t.Context(), c), read(t.Context(), c), read(t.Context(), c)}
+		g.open()
+		if !first.over() || first.payload != "1" || second[0].over() || s.count("Get") != 2 {
+			t.Errorf("the first read has %+v, %d reads were sent; want 1 of 2", first, s.count("Get"))
+		}
+		s.put(t, value("3"))
+		third := read(t.Context(), c)
+		g.open()
+		for _, r := range second {
+			if !r.over() || r.payload != "2" {
+				t.Errorf("the shared read has %q, %v; want 2", r.payload, r.err)
+			}
+		}
+		if third.over() {
+			t.Error("a caller has a read that was sent before its call")
+		}
+		g.open()
+		if !third.over() || third.payload != "3" || s.count("Get") != 3 || g.most.Load() > 2 {
+			t.Errorf("the third read has %q; %d reads were sent, %d at a time", third.payload, s.count("Get"), g.most.Load())
+		}
+		alone := read(t.Context(), c)
+		if g.open(); !alone.over() || s.count("Get") != 4 {
+			t.Error("a read after all others has sent nothing")
+		}
+	})
+}
+
+func TestReadsOfOtherKeysAreNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, g := newClient(t, s), gateOf(s)
+		s.put(t, value("1"))
+		first := read(t.Context(), c)
+		b := c.NewBudget()
+		s.Store.Set(t.Context(), key+"1", value("other"))
+		go func() { g.pass <- struct{}{}; g.pass <- struct{}{} }()
+		e, err := c.Read(t.Context(), &b, key+"1")
+		<-first.done
+		if string(e.Parsed.Payload) != "other" || err != nil {
+			t.Errorf("Read of another key = %q, %v", e.Parsed.Payload, err)
+		}
+	})
+}
+
+func TestCallerThatLeavesDoesNotEndTheReadOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, g := newClient(t, s), gateOf(s)
+		s.put(t, value("1"))
+		first := read(t.Context(), c)
+		ctx, cancel := context.WithCancel(t.Context())
+		leaves, stays := read(ctx, c), read(t.Context(), c) // the first of them began the read
+		cancel()
+		synctest.Wait()
+		if !leaves.over() || !errors.Is(leaves.err, context.Canceled) || stays.over() {
+			t.Errorf("the caller that leaves has %+v; want context.Canceled at once", leaves)
+		}
+		g.open()
+		g.open()
+		if !first.over() || !stays.over() || stays.payload != "1" || stays.err != nil {
+			t.Errorf("the caller that stays has %+v", stays)
+		}
+	})
+}
+
+func TestFirstReaderThatLeavesHandsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.put(t, value("1"))
+		ctx, cancel := context.WithCancel(t.Context())
+		s.setBefore(func(ctx context.Context, _, _ string) error {
+			if s.count("Get") > 1 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		first, second := read(ctx, c), read(t.Context(), c)
+		cancel()
+		synctest.Wait()
+		if !first.over() || !errors.Is(first.err, context.Canceled) || !second.over() || second.payload != "1" {
+			t.Errorf("the first has %+v, the second %+v; want context.Canceled and 1", first, second)
+		}
+	})
+}
+
+func TestReadSharedAfterCloseIsErrClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, g := newClient(t, s), gateOf(s)
+		s.put(t, value("1"))
+		first, second := read(context.Background(), c), read(context.Background(), c)
+		c.Close(t.Context())
+		close(g.pass)
+		<-first.done
+		<-second.done
+		if errors.Is(first.err, ErrClosed) || !errors.Is(second.err, ErrClosed) {
+			t.Errorf("the first has %v, the second %v; want ErrClosed for the second", first.err, second.err)
+		}
+	})
+}

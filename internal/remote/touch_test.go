@@ -1,0 +1,161 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
+)
+
+// touch gives the record of key a new life of an hour, and lets uses extend it to slide.
+func touch(t *testing.T, w *Write, slide time.Duration) (bool, error) {
+	t.Helper()
+	e, err := w.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Touch(t.Context(), &e, time.Hour, slide)
+}
+
+// slideOf returns the time left and the slide of the record of key.
+func slideOf(t *testing.T, s *fakeStore) (left, slide time.Duration) {
+	t.Helper()
+	r, err := s.Store.Get(t.Context(), key)
+	var rec record.Record
+	if err := errors.Join(err, record.Parse(r.Data, &rec)); err != nil {
+		t.Fatal(err)
+	}
+	return r.TTL, rec.Slide
+}
+
+func brief(payload string) driver.Record {
+	r := value(payload)
+	r.TTL = time.Minute
+	return r
+}
+
+func TestTouchRewritesTheRecordOnlyForAnotherSlide(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg   func(*Config)
+		slide time.Duration
+		cmds  []string
+	}{
+		"SameSlide":    {func(*Config) {}, 0, []string{"Expire"}},
+		"AnotherSlide": {func(*Config) {}, time.Hour, []string{"Acquire", "Commit", "Expire"}},
+		"Bare":         {func(cfg *Config) { cfg.Store = bareStore{cfg.Store} }, time.Hour, []string{"Expire", "Set", "Expire"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, forgets := newStore(t), 0
+				s.put(t, brief("old"))
+				o := &writeOwner{forget: func() { forgets++ }, drop: func() { t.Error("a Touch has discarded a flight") }}
+				there, err := touch(t, newWrite(newClient(t, s, tt.cfg), o, driver.Record{}), tt.slide)
+				left, slide := slideOf(t, s)
+				if !there || err != nil || left != time.Hour || slide != tt.slide || s.stored(t) != "old" || forgets != 1 {
+					t.Errorf("Touch = %v, %v; %v left, slide %v, forgotten %d times", there, err, left, slide, forgets)
+				}
+				var cmds []string
+				for _, cmd := range s.commands("Acquire", "Commit", "Expire", "Set", "Add") {
+					cmds = append(cmds, cmd.op)
+				}
+				if fmt.Sprint(cmds) != fmt.Sprint(tt.cmds) {
+					t.Errorf("Touch has sent %v; want %v", cmds, tt.cmds)
+				}
+			})
+		})
+	}
+}
+
+func TestTouchGivesWayToAFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		version := s.put(t, brief("old"))
+		f := fetched(t, c, &owner{}, func(f *Fetch) { f.Seen = version })
+		asks := s.count("Acquire")
+		there, err := touch(t, newWrite(c, &writeOwner{}, driver.Record{}), time.Hour)
+		if n := s.count("Acquire") - asks; !there || err != nil || n != busyTries {
+			t.Errorf("Touch = %v, %v by %d asks; want true by %d", there, err, n, busyTries)
+		}
+		if left, slide := slideOf(t, s); left < 59*time.Minute || slide != 0 {
+			t.Errorf("%v are left, slide %v; want an hour and no slide", left, slide)
+		}
+		if fate := f.Commit(storable("fetched")); fate != Stored {
+			t.Errorf("Commit of the fetch = %v; want Stored", fate)
+		}
+	})
+}
+
+func TestTouchTriesAgainAfterAnotherWrite(t *testing.T) {
+	for name, tt := range map[string]struct {
+		writes int
+		want   error
+	}{
+		"Once": {1, nil}, "Always": {Tries, ErrBusy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				c := newClient(t, s)
+				s.put(t, brief("old"))
+				s.setBefore(func(_ context.Context, op, _ string) error {
+					if op == "Commit" && s.count("Commit") <= tt.writes {
+						s.put(t, brief("other"))
+					}
+					return nil
+				})
+				_, err := touch(t, newWrite(c, &writeOwner{}, driver.Record{}), time.Hour)
+				if !errors.Is(err, tt.want) || s.stored(t) != "other" {
+					t.Errorf("Touch = %v, the store has %q; want %v and the other write", err, s.stored(t), tt.want)
+				}
+				if _, slide := slideOf(t, s); (slide == time.Hour) != (err == nil) {
+					t.Errorf("the slide is %v", slide)
+				}
+			})
+		})
+	}
+}
+
+func TestTouchDoesNotReviveARecordThatIsGone(t *testing.T) {
+	for name, cfg := range map[string]func(*Config){
+		"Leaser": func(*Config) {}, "Bare": func(cfg *Config) { cfg.Store = bareStore{cfg.Store} },
+	} {
+		for _, slide := range []time.Duration{0, time.Hour} {
+			for _, last := range []string{"Commit", "Expire"} {
+				t.Run(fmt.Sprint(name, "/", slide, "/", last), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						s := newStore(t)
+						s.put(t, brief("old"))
+						s.setBefore(func(ctx context.Context, op, _ string) error {
+							if op == last {
+								s.Store.Delete(ctx, key)
+							}
+							return nil
+						})
+						there, err := touch(t, newWrite(newClient(t, s, cfg), &writeOwner{}, driver.Record{}), slide)
+						if gone := s.count(last) > 0; gone && (there || err != nil || s.stored(t) != "-") {
+							t.Errorf("Touch = %v, %v, the store has %q; want false, and nothing", there, err, s.stored(t))
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestTouchThatRemovesDeletes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		w := newWrite(newClient(t, s), &writeOwner{}, driver.Record{})
+		w.Remove = true
+		if there, err := touch(t, w, 0); there || err != nil || s.stored(t) != "-" {
+			t.Errorf("Touch = %v, %v, the store has %q; want false, and nothing", there, err, s.stored(t))
+		}
+	})
+}

@@ -1,0 +1,161 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
+)
+
+func TestReplaceRefusesWhatWasOvertaken(t *testing.T) {
+	names := newNames()
+	bareConfig := func(cfg *Config) { withTags(true, "own")(cfg); cfg.Store = bareStore{cfg.Store} }
+	leaser := withTags(true, "own")
+	for name, tt := range map[string]struct {
+		cfg       func(*Config)
+		remove    bool
+		meanwhile func(t *testing.T, s *fakeStore)
+		want      bool
+		stored    string
+	}{
+		"Nothing":           {leaser, false, func(*testing.T, *fakeStore) {}, true, "new"},
+		"NothingRemove":     {leaser, true, func(*testing.T, *fakeStore) {}, true, "-"},
+		"LateTagDeleted":    {leaser, false, func(t *testing.T, s *fakeStore) { deleteTags(t, s, "late") }, false, "old"},
+		"LateTagLost":       {leaser, false, func(t *testing.T, s *fakeStore) { s.Store.Delete(t.Context(), names.Tag("late")) }, false, "old"},
+		"AnyTagDeleted":     {leaser, false, func(t *testing.T, s *fakeStore) { deleteTags(t, s, "another") }, false, "old"},
+		"Written":           {leaser, false, func(t *testing.T, s *fakeStore) { s.put(t, value("other")) }, false, "other"},
+		"Removed":           {leaser, false, func(t *testing.T, s *fakeStore) { s.Store.Delete(t.Context(), key) }, false, "-"},
+		"LeaseTaken":        {leaser, false, func(t *testing.T, s *fakeStore) { s.hold(t, "another", time.Hour) }, false, "old"},
+		"LeaseOverAtRemove": {leaser, true, func(_ *testing.T, s *fakeStore) { s.fail("Renew"); time.Sleep(firstGrant) }, false, "old"},
+		"Bare":              {bareConfig, false, func(*testing.T, *fakeStore) {}, true, "new"},
+		"BareRemove":        {bareConfig, true, func(*testing.T, *fakeStore) {}, true, "-"},
+		"BareTagDeleted":    {bareConfig, false, func(t *testing.T, s *fakeStore) { deleteTags(t, s, "late") }, false, "old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				generation(t, s, "late", "l1")
+				generation(t, s, "own", "o1")
+				s.put(t, value("old", record.Tag{Name: "late", Gen: "l1"}, record.Tag{Name: "own", Gen: "o1"}))
+				dropped := false
+				w := newWrite(newClient(t, s, tt.cfg), &writeOwner{drop: func() { dropped = true }}, value("new"))
+				w.Remove = tt.remove
+				snap, err := w.Snapshot(t.Context())
+				defer snap.Close()
+				if err != nil || !snap.Usable || string(snap.Entry.Parsed.Payload) != "old" {
+					t.Fatalf("Snapshot = %+v, %v", snap, err)
+				}
+				if want := (Generations{"late": "l1", "own": "o1"}); !maps.Equal(snap.Generations(), want) {
+					t.Errorf("Generations = %v; want %v", snap.Generations(), want)
+				}
+				tt.meanwhile(t, s)
+				committed, err := snap.Replace(t.Context())
+				if committed != tt.want || err != nil || s.stored(t) != tt.stored || dropped != tt.want {
+					t.Errorf("Replace = %v, %v, the store has %q, dropped: %v; want %v and %q",
+						committed, err, s.stored(t), dropped, tt.want, tt.stored)
+				}
+			})
+		})
+	}
+}
+
+func TestReplaceInABareStoreAddsWhereNothingWas(t *testing.T) {
+	for name, overtaken := range map[string]bool{"Alone": false, "Overtaken": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				snap, err := newWrite(newClient(t, s, bare(s)), &writeOwner{}, value("new")).Snapshot(t.Context())
+				if err != nil || snap.Usable {
+					t.Fatalf("Snapshot of an absent key = %+v, %v", snap, err)
+				}
+				want := "new"
+				if overtaken {
+					want = "other"
+					s.put(t, value(want))
+				}
+				if committed, err := snap.Replace(t.Context()); committed == overtaken || err != nil || s.stored(t) != want {
+					t.Errorf("Replace = %v, %v, the store has %q; want %v, %q", committed, err, s.stored(t), !overtaken, want)
+				}
+			})
+		})
+	}
+}
+
+func TestSnapshotTakesTheLeaseFromItsHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		f := fetched(t, c, &owner{})
+		snap, err := newWrite(c, &writeOwner{}, value("new")).Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fate := f.Commit(storable("fetched")); fate != Revoked {
+			t.Errorf("Commit of the former holder = %v; want Revoked", fate)
+		}
+		snap.Close()
+		synctest.Wait()
+		if !free(t, s) {
+			t.Error("Close has not given the lease back")
+		}
+	})
+}
+
+func TestSnapshotFails(t *testing.T) {
+	for op, want := range map[string]string{"Acquire": "Acquire", "Get": "Get", "GetMany": "GetMany"} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				s.fail(op)
+				snap, err := newWrite(newClient(t, s, withTags(false, "own")), &writeOwner{}, value("1")).Snapshot(t.Context())
+				snap.Close()
+				synctest.Wait()
+				if bad, ok := errors.AsType[*Fault](err); !ok || bad.Op != want || s.count("Abort") != 1 {
+					t.Errorf("Snapshot = %v, %d aborts; want a Fault of %s and 1", err, s.count("Abort"), want)
+				}
+			})
+		})
+	}
+}
+
+func TestKeepLeftEndsTheNewRecordWithTheOldOne(t *testing.T) {
+	for name, life := range map[string]time.Duration{"Minute": time.Minute, "Forever": driver.Forever} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				c := newClient(t, s)
+				r := value("old")
+				r.TTL = life
+				s.put(t, r)
+				for range 3 {
+					time.Sleep(time.Second)
+					w := newWrite(c, &writeOwner{}, value("new"))
+					snap, err := w.Snapshot(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Second / 2)
+					snap.KeepLeft(c.Clock.Now())
+					if left := w.Record.TTL; life != driver.Forever && left > life-1500*time.Millisecond {
+						t.Errorf("the new record lives for %v", left)
+					}
+					if ok, err := snap.Replace(t.Context()); !ok || err != nil {
+						t.Fatalf("Replace = %v, %v", ok, err)
+					}
+				}
+				want := life
+				if life != driver.Forever {
+					want -= 4500 * time.Millisecond
+				}
+				if r, err := s.Store.Get(context.Background(), key); r.TTL != want {
+					t.Errorf("after three updates %v are left (%v); want %v", r.TTL, err, want)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,230 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// polling takes the Waker away.
+func polling(cfg *Config) {
+	s := cfg.Store.(*fakeStore)
+	cfg.Store = leaserStore{s, s}
+}
+
+func TestThirdHolderIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Acquire" {
+				s.hold(t, fmt.Sprint("holder-", s.count("Acquire")), time.Hour)
+			}
+			return nil
+		})
+		f := newFetch(c, &owner{})
+		if !f.Acquire() || f.Leased() || s.count("Acquire") != maxHolders {
+			t.Errorf("Acquire has asked %d times, Leased() = %v, Err = %v; want %d, false, nil",
+				s.count("Acquire"), f.Leased(), f.Err, maxHolders)
+		}
+		f.Watch()
+		if r := restricted(t, f.Outcome(nil)); r.IfDown {
+			t.Error("the outcome is that of a store that is down")
+		}
+	})
+}
+
+func TestEndOfWithWait(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fail bool
+		wait time.Duration
+	}{
+		"Unleased": {false, 3 * time.Second}, "Busy": {true, 3 * time.Second}, "NoWait": {false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o, start := newStore(t), &owner{}, time.Now()
+				s.hold(t, "another", time.Hour)
+				f := newFetch(newClient(t, s, func(cfg *Config) { cfg.Wait, cfg.Fail = tt.wait, tt.fail }), o)
+				if call := f.Acquire(); call == tt.fail || errors.Is(f.Err, ErrBusy) != tt.fail || f.Leased() {
+					t.Errorf("Acquire = %v, %v, Leased() = %v", call, f.Err, f.Leased())
+				}
+				if d := time.Since(start); d != tt.wait || (o.waits > 0) != (d > 0) {
+					t.Errorf("it took %v; want %v; the owner was told %d times that it waits", d, tt.wait, o.waits)
+				}
+			})
+		})
+	}
+}
+
+func TestLeaseThatEndsBeforeWakeIsNoticedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, start := newStore(t), time.Now()
+		c, token := newClient(t, s), s.hold(t, "another", time.Hour)
+		s.setAfter(func(op, _ string) error {
+			if op == "Acquire" && s.count("Acquire") == 1 {
+				s.Store.Abort(t.Context(), key, token) // between the answer Busy and Wake
+			}
+			return nil
+		})
+		f := newFetch(c, &owner{})
+		if !f.Acquire() || !f.Leased() || time.Since(start) != 0 {
+			t.Errorf("Acquire took %v, Leased() = %v; want the lease at once", time.Since(start), f.Leased())
+		}
+		f.Close()
+	})
+}
+
+func TestEndOfALeaseWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, start := newStore(t), time.Now()
+		c, token := newClient(t, s), s.hold(t, "another", time.Hour)
+		const held = 2*time.Second + 1
+		time.AfterFunc(held, func() { s.Store.Commit(t.Context(), key, token, value("theirs")) })
+		f := newFetch(c, &owner{})
+		if f.Acquire() || f.Found == nil || time.Since(start) != held {
+			t.Errorf("Acquire took %v, Found = %v; want the value after %v", time.Since(start), f.Found, held)
+		}
+	})
+}
+
+func TestFetchPollsAStoreThatCannotWake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.hold(t, "another", time.Hour)
+		newFetch(newClient(t, s, polling, func(cfg *Config) { cfg.Wait = 2 * time.Second }), &owner{}).Acquire()
+		asks := s.commands("Acquire")
+		if len(asks) < 2000/50 || len(asks) > 2000/25+20 {
+			t.Errorf("%d asks in 2s", len(asks))
+		}
+		for i := 1; i < len(asks)-1; i++ { // the last pause is cut short by the end of the wait
+			if d := asks[i].at.Sub(asks[i-1].at); d < 2*time.Millisecond || d > 50*time.Millisecond {
+				t.Errorf("pause %d is %v; want 2ms to 50ms", i, d)
+			}
+		}
+	})
+}
+
+func TestPollComesWhenTheLeaseIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, start := newStore(t), time.Now()
+		s.hold(t, "another", time.Second)
+		f := newFetch(newClient(t, s, polling), &owner{})
+		f.Acquire()
+		if d := time.Since(start); !f.Leased() || d < time.Second || d > time.Second+time.Millisecond {
+			t.Errorf("Leased() = %v after %v; want true after 1s", f.Leased(), d)
+		}
+		f.Close()
+	})
+}
+
+func TestWaitingIsNotTheStoresTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, o := newClient(t, s, polling), &owner{}
+		s.hold(t, "another", 5*time.Second)
+		s.setBefore(func(context.Context, string, string) error {
+			time.Sleep(c.Timeout / 10)
+			return nil
+		})
+		f := newFetch(c, o)
+		if f.Acquire(); !f.Leased() || len(o.failed) > 0 {
+			t.Errorf("Leased() = %v, the owner was told of %v; want the lease after %d asks",
+				f.Leased(), o.failed, s.count("Acquire"))
+		}
+		f.Close()
+	})
+}
+
+func TestFetchThatNobodyWaitsForStopsWaiting(t *testing.T) {
+	for name, cfg := range map[string]func(*Config){
+		"Lease": func(*Config) {},
+		"Guard": func(cfg *Config) {
+			g := &guard{}
+			g.busy.Store(true)
+			cfg.Guard = g
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, start := newStore(t), time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second+1)
+				defer cancel()
+				f := newFetch(newClient(t, s, cfg), &owner{}, func(f *Fetch) { f.Ctx = ctx })
+				if f.Client.Guard == nil {
+					s.hold(t, "another", time.Hour)
+				}
+				if f.Acquire() || !errors.Is(f.Err, context.Canceled) || time.Since(start) != time.Second+1 {
+					t.Errorf("Acquire has returned true, or %v after %v", f.Err, time.Since(start))
+				}
+				f.Close()
+			})
+		})
+	}
+}
+
+func TestFetchWaitsForTheRightOfItsGuard(t *testing.T) {
+	type answer struct {
+		call  bool
+		found string
+		took  time.Duration // 0 = at most 50ms more than a second
+	}
+	for name, tt := range map[string]struct {
+		change func(*Fetch)
+		free   bool // the right is free after a second
+		stored bool // a value is stored after a second
+		want   answer
+	}{
+		"NeverFree":      {want: answer{true, "-", 10 * time.Second}},
+		"Free":           {free: true, want: answer{true, "-", 0}},
+		"ValueMeanwhile": {stored: true, want: answer{false, "theirs", 0}},
+		"ValueAndFree":   {stored: true, free: true, want: answer{false, "theirs", 0}},
+		"ForcedAndFree":  {change: func(f *Fetch) { f.Force = true }, stored: true, free: true, want: answer{true, "-", 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, g, start := newStore(t), &guard{}, time.Now()
+				g.busy.Store(true)
+				time.AfterFunc(time.Second, func() {
+					if tt.stored {
+						s.put(t, value("theirs"))
+					}
+					g.busy.Store(!tt.free)
+				})
+				if tt.change == nil {
+					tt.change = func(*Fetch) {}
+				}
+				f := newFetch(newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard = g }), &owner{}, tt.change)
+				got := answer{call: f.Acquire(), found: "-", took: time.Since(start)}
+				if f.Found != nil {
+					got.found = string(f.Found.Parsed.Payload)
+				}
+				if got.took >= time.Second && got.took <= 1050*time.Millisecond {
+					got.took = 0
+				}
+				if got != tt.want {
+					t.Errorf("got %+v; want %+v", got, tt.want)
+				}
+				f.Close()
+				synctest.Wait()
+				if n := g.releases.Load(); tt.free != (n == 1) {
+					t.Errorf("the right was released %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func TestGuardThatFailsKeepsNobodyFromFetching(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &owner{}
+		f := newFetch(newClient(t, newStore(t), func(cfg *Config) { cfg.Guard = &guard{err: errDown} }), o)
+		if !f.Acquire() || !f.Leased() || len(o.failed) != 1 {
+			t.Errorf("Acquire = false, or Leased() = %v; the owner was told of %v", f.Leased(), o.failed)
+		}
+		f.Close()
+	})
+}

@@ -1,0 +1,204 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
+)
+
+// A journal has the steps of an invalidation in order: the commands but reads, and what is
+// done in this process.
+type journal struct {
+	mu    sync.Mutex // guards the field below
+	steps []string
+}
+
+func (j *journal) note(step string) func() {
+	return func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.steps = append(j.steps, step)
+	}
+}
+
+// journalOf notes the commands of s. Those of the op called failing fail.
+func journalOf(s *fakeStore, failing string) *journal {
+	j := &journal{}
+	s.setBefore(func(_ context.Context, op, _ string) error {
+		if !strings.HasPrefix(op, "Get") && op != "Abort" { // an Abort comes in the background
+			j.note(op)()
+		}
+		if op == failing {
+			return errDown
+		}
+		return nil
+	})
+	return j
+}
+
+func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
+	removed := func(w *Write) *Write {
+		w.Remove = true
+		return w
+	}
+	for name, tt := range map[string]struct {
+		write func(ctx context.Context, w *Write, drop func()) error
+		last  string // the command that may fail
+		want  string
+	}{
+		"Set":    {func(ctx context.Context, w *Write, _ func()) error { return w.Set(ctx) }, "Set", "Set drop Publish"},
+		"Remove": {func(ctx context.Context, w *Write, _ func()) error { return removed(w).Set(ctx) }, "Delete", "Delete drop Publish"},
+		"Add": {func(ctx context.Context, w *Write, _ func()) error {
+			_, err := w.Add(ctx)
+			return err
+		}, "Add", "Add drop Publish"},
+		"Replace": {func(ctx context.Context, w *Write, _ func()) error {
+			s, err := w.Snapshot(ctx)
+			defer s.Close()
+			if err == nil {
+				_, err = s.Replace(ctx)
+			}
+			return err
+		}, "Commit", "Acquire Commit drop Publish"},
+		"Touch": {func(ctx context.Context, w *Write, _ func()) error {
+			_, err := w.Touch(ctx, &Entry{}, time.Hour, 0)
+			return err
+		}, "Expire", "Expire forget Publish"},
+		"Delete": {func(ctx context.Context, w *Write, drop func()) error {
+			_, err := w.Client.Delete(ctx, []string{key}, drop)
+			return err
+		}, "Delete", "Delete drop Publish"},
+		"Clear": {func(ctx context.Context, w *Write, drop func()) error {
+			_, err := w.Client.Clear(ctx, drop)
+			return err
+		}, "Clear", "Clear drop Publish"},
+		"DeleteTags": {func(ctx context.Context, w *Write, drop func()) error {
+			return w.Client.DeleteTags(ctx, []string{"tag"}, drop)
+		}, "Set", "Set drop Publish"},
+	} {
+		for suffix, failing := range map[string]string{"": "", "/StoreFails": tt.last} {
+			t.Run(name+suffix, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newStore(t)
+					j := journalOf(s, failing)
+					w := newWrite(newClient(t, s), &writeOwner{drop: j.note("drop"), forget: j.note("forget")}, value("1"))
+					err := tt.write(t.Context(), w, j.note("drop"))
+					if bad, ok := errors.AsType[*Fault](err); failing == "" && err != nil || failing != "" && (!ok || bad.Op != failing) {
+						t.Errorf("error = %v; want a Fault of %q", err, failing)
+					}
+					if got := strings.Join(j.steps, " "); got != tt.want {
+						t.Errorf("steps: %s; want %s", got, tt.want)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestWriteThatChangesNothingInvalidatesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, value("there"))
+		j := journalOf(s, "")
+		w := newWrite(newClient(t, s), &writeOwner{drop: j.note("drop")}, value("new"))
+		absent, err := w.Add(t.Context())
+		if absent || err != nil || s.stored(t) != "there" || !slices.Equal(j.steps, []string{"Add"}) {
+			t.Errorf("Add = %v, %v by %v; want false by an Add alone", absent, err, j.steps)
+		}
+		n, err := w.Client.Delete(t.Context(), nil, j.note("drop"))
+		if n != 0 || err != nil || !slices.Equal(j.steps, []string{"Add"}) {
+			t.Errorf("Delete of no keys = %v, %v by %v", n, err, j.steps)
+		}
+	})
+}
+
+func TestAddReplacesARecordOfNoUse(t *testing.T) {
+	invalid := value("old", record.Tag{Name: "lost", Gen: "1"})
+	for name, tt := range map[string]struct {
+		cfg    func(*Config)
+		there  driver.Record
+		absent bool
+		stored string
+	}{
+		"Foreign":     {func(*Config) {}, driver.Record{Data: []byte("foreign"), TTL: time.Hour}, true, "new"},
+		"Invalid":     {func(*Config) {}, invalid, true, "new"},
+		"InvalidBare": {func(cfg *Config) { cfg.Store = bareStore{cfg.Store} }, invalid, true, "new"},
+		"Valid":       {func(*Config) {}, value("old"), false, "old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				s.put(t, tt.there)
+				absent, err := newWrite(newClient(t, s, tt.cfg), &writeOwner{}, value("new")).Add(t.Context())
+				if absent != tt.absent || err != nil || s.stored(t) != tt.stored {
+					t.Errorf("Add = %v, %v, the store has %q; want %v and %q", absent, err, s.stored(t), tt.absent, tt.stored)
+				}
+			})
+		})
+	}
+}
+
+func TestAddLooksAgainUnderTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, value("old", record.Tag{Name: "lost", Gen: "1"}))
+		s.setAfter(func(op, _ string) error {
+			if op == "Acquire" {
+				s.put(t, value("other")) // another write comes before this one has read again
+			}
+			return nil
+		})
+		absent, err := newWrite(newClient(t, s), &writeOwner{}, value("new")).Add(t.Context())
+		if absent || err != nil || s.stored(t) != "other" {
+			t.Errorf("Add = %v, %v, the store has %q; want false and the other write", absent, err, s.stored(t))
+		}
+	})
+}
+
+func TestAddOfNothingOnlyLooks(t *testing.T) {
+	for name, there := range map[string]bool{"Absent": false, "Present": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				if there {
+					s.put(t, value("old"))
+				}
+				w := newWrite(newClient(t, s), &writeOwner{}, driver.Record{})
+				w.Remove = true
+				if absent, err := w.Add(t.Context()); absent == there || err != nil || s.total() != s.count("Get") {
+					t.Errorf("Add = %v, %v by %d commands", absent, err, s.total())
+				}
+			})
+		})
+	}
+}
+
+func TestPauseEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if err := Pause(t.Context(), 0); err != nil || time.Since(start) != 0 {
+			t.Errorf("the first Pause = %v after %v", err, time.Since(start))
+		}
+		for try := 1; try < Tries; try++ {
+			start := time.Now()
+			if err := Pause(t.Context(), try); err != nil || time.Since(start) >= 32*time.Millisecond {
+				t.Errorf("Pause %d = %v after %v", try, err, time.Since(start))
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for try := range 2 {
+			if err := Pause(ctx, try); try == 0 && !errors.Is(err, context.Canceled) {
+				t.Errorf("Pause %d of a context that has ended = %v", try, err)
+			}
+		}
+	})
+}
