@@ -8,7 +8,9 @@ import (
 	"reflect"
 	"sync/atomic"
 
+	"github.com/zodiac-go/zodiac/internal/callstate"
 	"github.com/zodiac-go/zodiac/internal/coarse"
+	"github.com/zodiac-go/zodiac/internal/flat"
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/striped"
@@ -39,7 +41,7 @@ type engine[K comparable, V any] struct {
 
 	failures *tier.Tier[K, error]             // remembered errors; nil without WithErrorTTL
 	updates  turnstile.Turnstile[tier.Key[K]] // Updates of a key take turns
-	flat     bool                             // see isFlat; set over a store only
+	flat     bool                             // see package flat; set over a store only
 	opts     settings[K, V]
 }
 
@@ -105,7 +107,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 		c.labels = append(c.labels, c.tags.Label(name))
 	}
 	if overStore {
-		c.flat = isFlat(reflect.TypeFor[V]())
+		c.flat = flat.Is(reflect.TypeFor[V]())
 		c.remote = remote.New(c.remoteConfig())
 	}
 	return made
@@ -159,7 +161,7 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 		return zero, fmt.Errorf("zodiac: loader %q: GetOrFetch: the fetch function is nil", e.name)
 	}
 	absent := false
-	state := stateOf(ctx)
+	state := callstate.Of[counters](ctx)
 	if state == nil {
 		var hit *tier.Entry[K, V]
 		if hit, absent = e.mem.Hit(key); hit != nil {
@@ -167,7 +169,7 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 			return hit.Value, nil
 		}
 	}
-	return e.get(ctx, key, fetch, state, Mode{}, absent)
+	return e.get(ctx, key, fetch, state, callstate.Mode{}, absent)
 }
 
 // Len returns the number of entries in memory, including those that have expired unnoticed. These

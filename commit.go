@@ -15,7 +15,7 @@ func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome 
 	r, s := &j.result, j.stored
 	// An error may come from rules that keep inner loaders from fetching. Then it is only for the
 	// caller who has set them.
-	private := r.err != nil && j.ctx.inner.has(noFetch)
+	private := r.err != nil && j.ctx.inner.NoFetch()
 	switch {
 	case s != nil && !s.fetch.Called():
 		return ""
@@ -106,6 +106,6 @@ func (c *engine[K, V]) rememberError(f *flight.Flight[tier.Key[K], job[K, V]]) {
 
 // counted counts the outcome of a fetch and returns it.
 func (c *core) counted(by *callState, n counter, o Outcome) Outcome {
-	c.count(n, by.collectors())
+	c.count(n, by.Collectors())
 	return o
 }

@@ -18,8 +18,8 @@ import (
 // promise holds for all processes.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	e := c.made()
-	var places []tier.Key[K]
-	var storeKeys []string // those of places, over a store
+	places := make([]tier.Key[K], 0, 1)
+	storeKeys := make([]string, 0, 1) // those of places, empty without a store
 	var errs []error
 	for _, key := range keys {
 		place, err := e.place(key, "Delete")
@@ -31,10 +31,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 			errs = append(errs, err)
 			continue
 		}
-		places = append(places, place)
-		if e.remote != nil {
-			storeKeys = append(storeKeys, storeKey)
-		}
+		places, storeKeys = append(places, place), append(storeKeys, storeKey)
 	}
 	if e.closed.Load() {
 		return 0, ErrClosed
@@ -42,11 +39,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	n := 0
 	drop := func() {
 		for i := range places {
-			storeKey := ""
-			if e.remote != nil {
-				storeKey = storeKeys[i]
-			}
-			if e.drop(&places[i], storeKey) {
+			if e.drop(&places[i], storeKeys[i]) {
 				n++
 			}
 		}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/zodiac-go/zodiac/internal/callstate"
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/lazyctx"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -34,6 +36,34 @@ func (j *job[K, V]) abandon() {
 	if j.stored != nil {
 		j.stored.fetch.GiveUp()
 	}
+}
+
+// A fetchContext is the context of a fetch. It has the values of the caller who began the flight. It
+// ends when the flight is abandoned, its time is over, or its outcome is known.
+type fetchContext struct {
+	lazyctx.Context
+	inner  *callState
+	within flight.Link
+}
+
+// Value adds the modes and the flight that calls of loaders within the fetch look for.
+func (c *fetchContext) Value(key any) any {
+	switch key.(type) {
+	case callstate.Key:
+		return c.inner
+	case linkKey:
+		return &c.within
+	default:
+		return c.Context.Value(key)
+	}
+}
+
+type linkKey struct{}
+
+// linkOf returns the flight that ctx belongs to, or nil.
+func linkOf(ctx context.Context) *flight.Link {
+	l, _ := ctx.Value(linkKey{}).(*flight.Link)
+	return l
 }
 
 // A result is the outcome of a fetch, and what is to be done with it. It lies in the job and not on
@@ -198,7 +228,7 @@ func (c *engine[K, V]) classifyError(r *result[K, V]) {
 	r.entry.Value = zero
 	r.stage = inNoneIf
 	r.libraryError = isLibraryError(r.err)
-	if r.none = c.opts.nones.match(r.err); r.none != nil {
+	if r.none = c.opts.noneIf.match(r.err); r.none != nil {
 		r.life = c.opts.life.ofNone(0)
 		c.label(r, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/zodiac-go/zodiac/internal/callstate"
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -17,7 +18,7 @@ type lookup[K comparable, V any] struct {
 	state   *callState
 	inner   *callState // as the fetch function sees it
 	sinks   []*counters
-	mode    Mode
+	mode    callstate.Mode
 	refused *tier.Entry[K, V] // the entry that ValidIf has refused
 	within  *flight.Link      // the flight in whose function the caller runs
 	waits   func()            // called when it waits for another's fetch, perhaps more than once; or nil
@@ -49,7 +50,7 @@ type answer[V any] struct {
 
 // get is Get after the short way. also restricts it further than ctx does. absent says that the
 // short way has found that memory has nothing.
-func (c *engine[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), state *callState, also Mode, absent bool) (V, error) {
+func (c *engine[K, V]) get(ctx context.Context, key K, fetch func(context.Context, K) (V, error), state *callState, also callstate.Mode, absent bool) (V, error) {
 	l := c.newLookup(ctx, key, state, also)
 	if l.bypasses() {
 		return c.bypass(&l, fetch)
@@ -73,12 +74,12 @@ func (c *engine[K, V]) get(ctx context.Context, key K, fetch func(context.Contex
 	}
 }
 
-func (c *engine[K, V]) newLookup(ctx context.Context, key K, state *callState, also Mode) lookup[K, V] {
-	mode := state.mode(&c.core)
+func (c *engine[K, V]) newLookup(ctx context.Context, key K, state *callState, also callstate.Mode) lookup[K, V] {
+	mode := state.Mode(&c.core)
 	mode.NoRead = mode.NoRead || also.NoRead
 	mode.NoWrite = mode.NoWrite || also.NoWrite
 	mode.NoFetch = mode.NoFetch || also.NoFetch
-	return lookup[K, V]{ctx: ctx, key: key, state: state, inner: state.inner(), sinks: state.collectors(), mode: mode}
+	return lookup[K, V]{ctx: ctx, key: key, state: state, inner: state.Inner(), sinks: state.Collectors(), mode: mode}
 }
 
 // bypasses reports whether only the fetch function may be used.
@@ -87,7 +88,7 @@ func (l *lookup[K, V]) bypasses() bool { return l.mode.NoRead && l.mode.NoWrite 
 // bypass calls the fetch function as if there were no cache. A panic passes through.
 func (c *engine[K, V]) bypass(l *lookup[K, V], fetch func(context.Context, K) (V, error)) (V, error) {
 	c.count(bypassed, l.sinks)
-	return fetch(l.state.within(l.ctx), l.key)
+	return fetch(l.state.Within(l.ctx), l.key)
 }
 
 // locate finds the key's place in memory and its key in the store. The error is ErrClosed or a
@@ -116,7 +117,7 @@ func (c *engine[K, V]) uncached(l *lookup[K, V], fetch func(context.Context, K) 
 	} else {
 		c.fault(l.ctx, l.key, err)
 	}
-	return fetch(l.state.within(l.ctx), l.key)
+	return fetch(l.state.Within(l.ctx), l.key)
 }
 
 // try goes one round: memory, a flight that others began, the store, a flight of its own. ok is
@@ -132,8 +133,10 @@ func (c *engine[K, V]) try(l *lookup[K, V], fetch func(context.Context, K) (V, e
 			return a, true
 		}
 		if !l.mode.NoRead {
-			if f, err := c.running(l); f != nil || err != nil {
-				return c.share(l, f, err)
+			if f, err := c.running(l); err != nil {
+				return c.refuse(l, err), true
+			} else if f != nil {
+				return c.wait(l, f, flight.Joined)
 			}
 			if a, ok = c.readStore(l); ok {
 				return a, true
@@ -206,14 +209,6 @@ func (c *engine[K, V]) running(l *lookup[K, V]) (*flight.Flight[tier.Key[K], job
 	return c.flights.Share(l.place, l.place.Hash, kind, joins, l.within)
 }
 
-// share waits for a flight that running has joined.
-func (c *engine[K, V]) share(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K, V]], err error) (a answer[V], ok bool) {
-	if err != nil {
-		return c.refuse(l, err), true
-	}
-	return c.wait(l, f, flight.Joined)
-}
-
 // join finds or begins the flight for a lookup. It returns nil if memory has something by now.
 func (c *engine[K, V]) join(l *lookup[K, V], fetch func(context.Context, K) (V, error)) (f *flight.Flight[tier.Key[K], job[K, V]], role flight.Role, err error) {
 	kind, joins := l.kind()
@@ -244,10 +239,10 @@ func (l *lookup[K, V]) kind() (kind flight.Kind, joins func(*flight.Flight[tier.
 	if l.mode.NoRead {
 		kind = flight.Forced
 	}
-	if l.inner.has(noRead) { // a flight of others may be made of something that this caller does not want read
+	if l.inner.NoRead() { // a flight of others may be made of something that this caller does not want read
 		kind = flight.Forced
 		inner := l.inner // not l, which would then be on the heap for every lookup
-		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return inner.sameRules(f.Job.ctx.inner) }
+		joins = func(f *flight.Flight[tier.Key[K], job[K, V]]) bool { return inner.SameRules(f.Job.ctx.inner) }
 	}
 	if l.mode.NoWrite {
 		kind = flight.Aside
@@ -281,7 +276,7 @@ func (c *engine[K, V]) wait(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K
 	switch {
 	case a.err == ErrClosed && c.closed.Load(): //nolint:errorlint // Close gave the flight up
 		return a, true
-	case a.err != nil && role == flight.Joined && f.Job.ctx.inner.has(noFetch) && !l.inner.sameRules(f.Job.ctx.inner):
+	case a.err != nil && role == flight.Joined && f.Job.ctx.inner.NoFetch() && !l.inner.SameRules(f.Job.ctx.inner):
 		return a, false // the rules of the caller who began the flight may have made it fail
 	case a.err != nil && !isNone(a.err):
 		c.count(failed, l.sinks)

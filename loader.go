@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/zodiac-go/zodiac/internal/callstate"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
@@ -78,7 +79,7 @@ func (l *Loader[K, V]) made() *engine[K, V] {
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	e := l.made()
 	absent := false
-	state := stateOf(ctx)
+	state := callstate.Of[counters](ctx)
 	if state == nil {
 		var hit *tier.Entry[K, V]
 		if hit, absent = e.mem.Hit(key); hit != nil {
@@ -86,18 +87,18 @@ func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 			return hit.Value, nil
 		}
 	}
-	return e.get(ctx, key, l.fetch, state, Mode{}, absent)
+	return e.get(ctx, key, l.fetch, state, callstate.Mode{}, absent)
 }
 
 // Refresh calls the fetch function and replaces the entry of key. It is Get under [Overwrite], with
 // the errors of Get. If the fetch fails, the old entry stays.
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
-	return l.made().get(ctx, key, l.fetch, stateOf(ctx), Mode{NoRead: true}, false)
+	return l.made().get(ctx, key, l.fetch, callstate.Of[counters](ctx), callstate.Mode{NoRead: true}, false)
 }
 
 // Fetch calls the fetch function on the caller's goroutine and with the caller's context. Nothing
 // is read, stored, shared or counted. A panic passes through.
 func (l *Loader[K, V]) Fetch(ctx context.Context, key K) (V, error) {
 	l.made()
-	return l.fetch(stateOf(ctx).within(ctx), key)
+	return l.fetch(callstate.Of[counters](ctx).Within(ctx), key)
 }

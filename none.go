@@ -5,9 +5,9 @@ import (
 	"reflect"
 )
 
-// ErrNone means that the key is known not to exist. It is what a reader gets for a None: an entry stored by
-// SetNone, or because the fetch returned an error named by [NoneIf], or ErrNone itself. An error of NoneIf matches
-// beside it: errors.Is(err, ErrNone) and errors.Is(err, sql.ErrNoRows) both hold.
+// ErrNone means that the key is known not to exist. It is the error of a None: an entry that SetNone
+// has stored, or a fetch that returned ErrNone or an error named by [NoneIf]. The error named matches
+// too: errors.Is(err, ErrNone) and errors.Is(err, sql.ErrNoRows) both hold.
 var ErrNone = errors.New("zodiac: none: the key is known not to exist")
 
 // A Kind says what an entry holds.
@@ -41,9 +41,9 @@ func (e *noneError) Unwrap() []error { return []error{ErrNone, e.is} }
 // nones are the errors that mean "does not exist".
 type nones []*noneError
 
-// match returns what readers get instead of err, or nil if err does not mean that the key does not exist.
+// match returns the readers' error for err, or nil if err does not mean that the key does not exist.
 func (n nones) match(err error) error {
-	if _, panicked := errors.AsType[*PanicError](err); panicked { // of a loader within the fetch, whatever with
+	if _, panicked := errors.AsType[*PanicError](err); panicked { // of an inner loader, whatever its value
 		return nil
 	}
 	for _, none := range n {
@@ -51,7 +51,7 @@ func (n nones) match(err error) error {
 			return none
 		}
 	}
-	if inner, ok := errors.AsType[*noneError](err); ok { // of a loader within the fetch
+	if inner, ok := errors.AsType[*noneError](err); ok { // of an inner loader
 		return inner
 	}
 	if errors.Is(err, ErrNone) {
@@ -70,7 +70,7 @@ func (n nones) byText(text string) error {
 	return ErrNone
 }
 
-// textOfNone is what byText finds a None again by.
+// textOfNone returns the text by which byText finds a None again.
 func textOfNone(none error) string {
 	if n, ok := none.(*noneError); ok { //nolint:errorlint // see isNone
 		return n.is.Error()
@@ -78,8 +78,8 @@ func textOfNone(none error) string {
 	return ""
 }
 
-// isNone reports whether err is what readers of a None get. An error that merely matches ErrNone, such as that of
-// a panic with it, is not.
+// isNone reports whether err is the error of a None. An error that merely matches ErrNone, such as
+// that of a panic with it, is not.
 func isNone(err error) bool {
 	if err == ErrNone { //nolint:errorlint // see above
 		return true
@@ -88,8 +88,8 @@ func isNone(err error) bool {
 	return ok
 }
 
-// nilTest returns a function that tells the nil pointer and the nil interface from other values of V, or nil if V has
-// neither. A nil inside an interface that is not nil is a value.
+// nilTest returns a function that tells a nil pointer or nil interface from other values of V, or nil
+// if V has neither. A nil inside an interface that is not nil is a value.
 func nilTest[V any]() func(V) bool {
 	switch reflect.TypeFor[V]().Kind() {
 	case reflect.Interface:

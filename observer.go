@@ -65,6 +65,29 @@ type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
 
+// WithObserver sets who is told about fetches and faults. By default nobody is.
+func WithObserver(o Observer) Option {
+	return option(func(c *config) {
+		if o == nil {
+			c.fault("WithObserver", errors.New("the observer is nil"))
+			return
+		}
+		c.observer = o
+	})
+}
+
+// WithLogger sets where panics are logged, as errors, and faults, as warnings. By default nothing is
+// logged.
+func WithLogger(l *slog.Logger) Option {
+	return option(func(c *config) {
+		if l == nil {
+			c.fault("WithLogger", errors.New("the logger is nil"))
+			return
+		}
+		c.logger = l
+	})
+}
+
 // observe tells the Observer.
 func (c *core) observe(ctx context.Context, e Event) {
 	if c.observer == nil {

@@ -59,8 +59,8 @@ type option func(*config)
 
 func (o option) apply(c *config) { o(c) }
 
-// period returns an option that stores a Period in a field.
-func period[P Period](name string, p P, field func(*config) *time.Duration) Option {
+// periodOption returns an option that stores a Period in a field.
+func periodOption[P Period](name string, p P, field func(*config) *time.Duration) Option {
 	return option(func(c *config) {
 		d, err := duration(p)
 		if err != nil {

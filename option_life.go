@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
 type ttlOption struct {
@@ -64,7 +66,7 @@ func WithSliding() Option {
 
 // WithNoneTTL sets how long a None lives. By default a None lives as long as [WithTTL] says.
 func WithNoneTTL[P Period](p P) Option {
-	return period("WithNoneTTL", p, func(c *config) *time.Duration { return &c.noneTTL })
+	return periodOption("WithNoneTTL", p, func(c *config) *time.Duration { return &c.noneTTL })
 }
 
 // WithErrorTTL remembers the error of a fetch for p. During that time callers get it as a
@@ -74,5 +76,18 @@ func WithNoneTTL[P Period](p P) Option {
 // Peek, Len and SetIfAbsent do not see it. [WithCapacity] bounds the remembered errors too, apart
 // from the entries. By default every call fetches again.
 func WithErrorTTL[P Period](p P) Option {
-	return period("WithErrorTTL", p, func(c *config) *time.Duration { return &c.errorTTL })
+	return periodOption("WithErrorTTL", p, func(c *config) *time.Duration { return &c.errorTTL })
+}
+
+// WithCapacity sets how many entries memory holds at most. From 1,024 on, the capacity is divided
+// among parts of the key space, so entries may be evicted while there are slightly fewer than n. By
+// default the capacity is 65,536.
+func WithCapacity(n int) Option {
+	return option(func(c *config) {
+		if n <= 0 || n > tier.MaxCapacity {
+			c.fault("WithCapacity", fmt.Errorf("%d is not between 1 and %d", n, tier.MaxCapacity))
+			return
+		}
+		c.capacity, c.capacityGiven = n, true
+	})
 }

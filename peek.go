@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"context"
+	"github.com/zodiac-go/zodiac/internal/callstate"
 	"time"
 )
 
@@ -42,8 +43,8 @@ func (c *Cache[K, V]) Entry(ctx context.Context, key K) (Entry[V], bool, error) 
 // entry's description. ok says whether there is a usable entry. A panic of an option's function is
 // no entry.
 func (c *engine[K, V]) peek(ctx context.Context, op string, key K, d *Entry[V]) (a answer[V], ok bool) {
-	state := stateOf(ctx)
-	l := lookup[K, V]{ctx: ctx, key: key, state: state, sinks: state.collectors(), mode: Mode{NoWrite: true, NoFetch: true}}
+	state := callstate.Of[counters](ctx)
+	l := lookup[K, V]{ctx: ctx, key: key, state: state, sinks: state.Collectors(), mode: callstate.Mode{NoWrite: true, NoFetch: true}}
 	if a.err = c.locate(&l, op); a.err != nil {
 		return a, false
 	}

@@ -1,6 +1,7 @@
 package zodiac
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,21 +60,14 @@ func (s *storeSettings) names() keytext.Names {
 
 // settings are a config whose functions have their types.
 type settings[K comparable, V any] struct {
-	name         string
-	life         lifetimes[K, V]
-	skipIf       func(V) bool
-	isNil        func(V) bool
-	nones        nones
-	validIf      func(K, Entry[V]) bool
-	tags         []string // sorted
-	tagsFunc     func(K, V) []string
-	clone        func(V) V
-	capacity     int
-	fetchTimeout time.Duration
-	observer     Observer
-	logger       *slog.Logger
-	keys         keytext.Codec[K]
-	store        storeSettings
+	*config
+	life     lifetimes[K, V]
+	skipIf   func(V) bool
+	isNil    func(V) bool
+	validIf  func(K, Entry[V]) bool
+	tagsFunc func(K, V) []string
+	clone    func(V) V
+	keys     keytext.Codec[K]
 }
 
 func (c *config) fault(option string, err error) {
@@ -85,15 +79,13 @@ func (c *config) fault(option string, err error) {
 func resolve[K comparable, V any](of string, fn any, opts []Option) (settings[K, V], error) {
 	c := &config{ttl: Forever, capacity: 65536}
 	Options(opts).apply(c)
+	c.setName(fn, reflect.TypeFor[K](), reflect.TypeFor[V]())
+	c.tags = slices.Compact(slices.Sorted(slices.Values(c.tags)))
+	c.check()
 	s := settings[K, V]{
-		life:  lifetimes[K, V]{ttl: c.ttl, none: c.noneTTL, failed: c.errorTTL, jitter: c.jitter, sliding: c.sliding},
-		nones: c.noneIf, capacity: c.capacity, fetchTimeout: c.fetchTimeout, observer: c.observer, logger: c.logger,
-		isNil: nilTest[V](),
+		config: c, isNil: nilTest[V](),
+		life: lifetimes[K, V]{ttl: c.ttl, none: c.noneTTL, failed: c.errorTTL, jitter: c.jitter, sliding: c.sliding},
 	}
-	s.name = c.fullName(fn, reflect.TypeFor[K](), reflect.TypeFor[V]())
-	s.tags = slices.Compact(slices.Sorted(slices.Values(c.tags)))
-	c.check(len(s.tags))
-
 	typed[K, V](c, "WithTTLFunc", c.ttlFunc, &s.life.fn)
 	typed[K, V](c, "ValidIf", c.validIf, &s.validIf)
 	typed[K, V](c, "WithTagsFunc", c.tagsFunc, &s.tagsFunc)
@@ -103,8 +95,7 @@ func resolve[K comparable, V any](of string, fn any, opts []Option) (settings[K,
 		s.skipIf = s.isNil
 	}
 	s.keys = keysOf[K, V](c)
-	c.checkStore(fn, reflect.TypeFor[V]())
-	s.store = c.store
+	c.checkStore(reflect.TypeFor[V]())
 	if s.store.store != nil && len(c.faults) == 0 {
 		names := s.store.names()
 		if prefix := names.Prefix(); !remote.Reserve(s.store.store, prefix) {
@@ -150,7 +141,7 @@ func keysOf[K comparable, V any](c *config) keytext.Codec[K] {
 }
 
 // check reports settings that contradict each other.
-func (c *config) check(tags int) {
+func (c *config) check() {
 	switch {
 	case c.sliding && c.ttlFunc != nil:
 		c.fault("WithSliding", errors.New("contradicts WithTTLFunc: an entry cannot both have its own lifetime and slide; use WithTTL"))
@@ -163,39 +154,48 @@ func (c *config) check(tags int) {
 	if c.cacheNil && c.skipIf != nil {
 		c.fault("CacheNil", errors.New("contradicts SkipIf, which alone decides what is stored; leave CacheNil out"))
 	}
-	if tags > maxTags {
-		c.fault("WithTags", tooManyTags(tags))
+	if len(c.tags) > maxTags {
+		c.fault("WithTags", tooManyTags(len(c.tags)))
 	}
 }
 
-// fullName returns the name of a loader for errors, events and logs.
-func (c *config) fullName(fn any, key, value reflect.Type) string {
-	name := c.name
-	switch {
+// setName finds the name of the loader, for errors, events and logs and for the keys of a store.
+func (c *config) setName(fn any, key, value reflect.Type) {
+	overStore := c.store.store != nil
+	const differs = "its name (%s) is not the same in every program and build; give WithName"
+	switch named := fn != nil && !reflect.ValueOf(fn).IsNil(); {
 	case c.nameGiven:
-	case fn != nil && !reflect.ValueOf(fn).IsNil():
-		name, _ = funcname.Of(fn)
+	case named:
+		var unstable string
+		if c.name, unstable = funcname.Of(fn); overStore && unstable != "" {
+			c.fault("WithStore", fmt.Errorf("the function is %s: "+differs, unstable, c.name))
+		}
 	default:
-		name = fmt.Sprintf("Cache[%v, %v]", key, value)
+		c.name = fmt.Sprintf("Cache[%v, %v]", key, value)
+		if overStore && fn == nil {
+			c.fault("WithStore", errors.New("a Cache has no function to be named by; give WithName"))
+		}
 	}
 	if c.receiverSet {
 		receiver, err := funcname.Receiver(c.receiver)
 		if err != nil {
 			c.fault("IncludeReceiver", err)
+		} else if unstable := funcname.UnstableReceiver(receiver); overStore && unstable != "" {
+			c.fault("IncludeReceiver", fmt.Errorf("the receiver is %s: "+differs, unstable, receiver))
 		}
-		name += " of " + receiver
+		c.name += " of " + receiver
 	}
+	c.store.name, c.store.version, c.store.versioned = c.name, c.version, c.version != ""
 	if c.version != "" {
-		name += "@" + c.version
+		c.name += "@" + c.version
 	}
-	return name
 }
 
 // maxPrefix is the longest prefix that the keys of a loader may have in common.
 const maxPrefix = 512
 
 // checkStore completes the settings of a store, and reports what is wrong with them.
-func (c *config) checkStore(fn any, value reflect.Type) {
+func (c *config) checkStore(value reflect.Type) {
 	s := &c.store
 	if s.store == nil {
 		c.checkNoStore()
@@ -210,30 +210,21 @@ func (c *config) checkStore(fn any, value reflect.Type) {
 	if s.memory == 0 && c.capacityGiven {
 		c.fault("WithCapacity", errors.New("there is no memory in front of the store; give WithMemory, or leave it out"))
 	}
-	c.nameForKeys(fn)
 	if names := s.names(); len(names.Prefix()) > maxPrefix {
 		c.fault("WithName", fmt.Errorf("name and version take %d bytes of every key in the store; at most %d are allowed, so give a shorter one", len(names.Prefix()), maxPrefix))
 	}
 	if !reflect.TypeOf(s.store).Comparable() {
 		c.fault("WithStore", fmt.Errorf("a %T cannot be compared; give a pointer to it", s.store))
 	}
-	s.codec = or(s.codec, JSON)
-	s.lease = or(s.lease, 2*time.Second)
-	s.timeout = or(s.timeout, time.Second)
+	s.codec = cmp.Or(s.codec, JSON)
+	s.lease = cmp.Or(s.lease, 2*time.Second)
+	s.timeout = cmp.Or(s.timeout, time.Second)
 	if !s.waitGiven {
 		s.wait = 10 * time.Second
 	}
 	if s.codec == JSON && value.Kind() == reflect.Interface && value.NumMethod() > 0 {
 		c.fault("WithStore", fmt.Errorf("JSON can encode a value of type %v but not decode it; give WithCodec a codec that can, or use a concrete type", value))
 	}
-}
-
-func or[T comparable](given, otherwise T) T {
-	var zero T
-	if given == zero {
-		return otherwise
-	}
-	return given
 }
 
 // checkNoStore reports options that mean nothing in memory.
@@ -256,34 +247,4 @@ func (c *config) checkNoStore() {
 			c.fault(o.name, errors.New("needs WithStore; in memory alone it has no meaning"))
 		}
 	}
-}
-
-// nameForKeys finds the name of the loader in the keys of its store.
-func (c *config) nameForKeys(fn any) {
-	s := &c.store
-	s.name, s.version, s.versioned = c.name, c.version, c.version != ""
-	if !c.nameGiven {
-		if fn == nil {
-			c.fault("WithStore", errors.New("a Cache has no function to be named by; give WithName"))
-		}
-		if fn == nil || reflect.ValueOf(fn).IsNil() {
-			return
-		}
-		name, unstable := funcname.Of(fn)
-		if unstable != "" {
-			c.fault("WithStore", fmt.Errorf("the function is %s: its name (%s) is not the same in every program and build; give WithName", unstable, name))
-		}
-		s.name = name
-	}
-	if !c.receiverSet {
-		return
-	}
-	receiver, err := funcname.Receiver(c.receiver)
-	if err != nil {
-		return // reported by fullName
-	}
-	if unstable := funcname.UnstableReceiver(receiver); unstable != "" {
-		c.fault("IncludeReceiver", fmt.Errorf("the receiver is %s: its name (%s) is not the same in every program and build; give WithName", unstable, receiver))
-	}
-	s.name += " of " + receiver
 }

@@ -88,11 +88,3 @@ func (c *engine[K, V]) hit(sinks []*counters) {
 		s[hitMemory].Add(1)
 	}
 }
-
-// collectors returns the counters that CollectStats has put into a context.
-func (s *callState) collectors() []*counters {
-	if s == nil {
-		return nil
-	}
-	return s.sinks
-}

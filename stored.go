@@ -156,7 +156,7 @@ func (c *engine[K, V]) deliver(l *lookup[K, V], v *V, got *remote.Entry) (a answ
 
 // noneOf returns the readers' error of a None: one of NoneIf's, if the record's text is still one's.
 func (c *engine[K, V]) noneOf(got *remote.Entry) error {
-	return c.opts.nones.byText(string(got.Parsed.Payload))
+	return c.opts.noneIf.byText(string(got.Parsed.Payload))
 }
 
 // entryOf returns the entry of a record, without its value. In front of a store it is ready for

@@ -2,11 +2,10 @@ package zodiac
 
 import (
 	"context"
-	"reflect"
 	"sync"
-	"time"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -19,7 +18,8 @@ type storeJob[K comparable, V any] struct {
 	full   string // see lookup
 	sinks  []*counters
 	waits  func()
-	data   []byte         // the record of the result
+	rec    record.Record  // of the result
+	data   []byte         // its binary form; nil if it cannot be stored
 	shared *sharedCopy[V] // nil if every caller decodes a copy of its own
 }
 
@@ -87,26 +87,6 @@ func (s *sharedCopy[V]) get(c *core, decode func(*V) error) (V, error) {
 	return s.value, s.err
 }
 
-// isFlat reports whether an assignment copies everything that a value of type t holds, or the rest
-// never changes.
-func isFlat(t reflect.Type) bool {
-	switch kind := t.Kind(); {
-	case t == reflect.TypeFor[time.Time](): // its *Location never changes
-		return true
-	case kind == reflect.Array:
-		return isFlat(t.Elem())
-	case kind == reflect.Struct:
-		for field := range t.Fields() {
-			if !isFlat(field.Type) {
-				return false
-			}
-		}
-		return true
-	default:
-		return reflect.Bool <= kind && kind <= reflect.Complex128 || kind == reflect.String
-	}
-}
-
 // storeOutcome returns a caller's answer of a flight over a store that is over, and how it counts.
 // numCounters means that it has been counted. ok is false if the outcome is not for this caller.
 func (c *engine[K, V]) storeOutcome(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
@@ -139,9 +119,9 @@ func (c *engine[K, V]) take(f *flight.Flight[tier.Key[K], job[K, V]], err error,
 	case c.remote.HasMemory() || s.data == nil:
 		a.value, a.err = c.cloned(r.entry.Value)
 	case s.shared != nil:
-		a.value, a.err = s.shared.get(&c.core, func(v *V) error { return c.decodeResult(s.data, v) })
+		a.value, a.err = s.shared.get(&c.core, func(v *V) error { return c.decode(&s.rec, v) })
 	default:
-		a.err = c.decodeResult(s.data, &a.value)
+		a.err = c.decode(&s.rec, &a.value)
 	}
 	if a.err != nil {
 		var zero V

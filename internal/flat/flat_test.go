@@ -1,4 +1,4 @@
-package zodiac
+package flat
 
 import (
 	"reflect"
@@ -38,8 +38,8 @@ func TestFlatTypesHoldNothingThatCanBeChanged(t *testing.T) {
 		}](): false,
 		reflect.TypeFor[struct{ p *time.Location }](): false,
 	} {
-		if got := isFlat(typ); got != want {
-			t.Errorf("isFlat(%v) = %v", typ, got)
+		if got := Is(typ); got != want {
+			t.Errorf("Is(%v) = %v", typ, got)
 		}
 	}
 }

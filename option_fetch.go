@@ -3,6 +3,7 @@ package zodiac
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // SkipIf makes the loader not store results for which skip returns true. The callers get them all
@@ -51,4 +52,12 @@ func ValidIf[K comparable, V any](valid func(K, Entry[V]) bool) Option {
 // gets a [*PanicError]. By default callers share the values in memory and must not change them.
 func WithClone[V any](clone func(V) V) Option {
 	return function("WithClone", clone, func(c *config) *any { return &c.clone })
+}
+
+// WithFetchTimeout limits how long a fetch may take. When the time is over, its context ends, and
+// its callers get an error that matches context.DeadlineExceeded, whether or not the fetch function
+// returns. A later result is discarded; Close waits for it. By default there is no limit while a
+// caller waits.
+func WithFetchTimeout[P Period](p P) Option {
+	return periodOption("WithFetchTimeout", p, func(c *config) *time.Duration { return &c.fetchTimeout })
 }
