@@ -18,7 +18,7 @@ import (
 // TestHistory runs a few goroutines on a few keys, in real time, and judges afterwards what each of them saw. The law: a read
 // returns what one fetch or one write brought that did not begin after the read had ended, and that was not invalidated in
 // between, by anything that began after it and had returned before the read began (P1, P6, P9). And two functions of a
-// key ran at once only if something had happened that excuses it (P10). Every call counted once (P30).
+// key ran at once only if something had happened that besides it (P10). Every call counted once (P30).
 //
 // The schedule is drawn; how the goroutines interleave is not, beyond the places where they yield.
 func TestHistory(t *testing.T) {
@@ -30,7 +30,7 @@ func TestHistory(t *testing.T) {
 		h := drawHistory(t)
 		for range runs {
 			h.run()
-			if why := h.judge(); why != "" {
+			if why := h.check(); why != "" {
 				t.Fatalf("%v\n%s", h, why)
 			}
 		}
@@ -65,11 +65,11 @@ var (
 	reads       = map[string]bool{"Get": true, "GetOrFetch": true, "NoWrite": true, "Peek": true, "GetMany": true, "Refresh": true, "Impatient": true}
 	writes      = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true}
 	invalidates = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true, "Delete": true, "DeleteTags": true, "Clear": true, "Refresh": true}
-	excuses     = map[string]bool{"NoWrite": true, "Impatient": true} // beside those: another function may run at the same time
+	besides     = map[string]bool{"NoWrite": true, "Impatient": true} // beside those: another function may run at the same time
 )
 
-// judgeHistory returns why a history breaks the law, or "".
-func judgeHistory(ops, fetches []record) string {
+// checkHistory returns why a history breaks the law, or "".
+func checkHistory(ops, fetches []record) string {
 	origins := map[int64]record{}
 	for _, f := range fetches {
 		origins[f.val] = f
@@ -81,15 +81,15 @@ func judgeHistory(ops, fetches []record) string {
 	}
 	for _, r := range ops {
 		if reads[r.op] && r.val > 0 {
-			if why := judgeRead(r, origins, ops); why != "" {
+			if why := checkRead(r, origins, ops); why != "" {
 				return why
 			}
 		}
 	}
-	return judgeOverlaps(ops, fetches)
+	return checkOverlaps(ops, fetches)
 }
 
-func judgeRead(r record, origins map[int64]record, ops []record) string {
+func checkRead(r record, origins map[int64]record, ops []record) string {
 	o, ok := origins[r.val]
 	if !ok || o.key != r.key || o.begin > r.end {
 		return fmt.Sprintf("%v: nobody had brought that: %v", r, o)
@@ -109,15 +109,15 @@ func judgeRead(r record, origins map[int64]record, ops []record) string {
 
 const failedOp = -1 // the val of an invalidation that did nothing
 
-// judgeOverlaps looks for two functions of a key at once. Each one's flight began some time after the call that began it; if from
-// the first of these calls on until both functions ran nothing excuses it, one of them should have been shared.
-func judgeOverlaps(ops, fetches []record) string {
+// checkOverlaps looks for two functions of a key at once. Each one's flight began some time after the call that began it; if from
+// the first of these calls on until both functions ran nothing besides it, one of them should have been shared.
+func checkOverlaps(ops, fetches []record) string {
 	for _, a := range fetches {
 		for _, b := range fetches {
 			if a.key != b.key || a.begin >= b.begin || b.begin > a.end {
 				continue
 			}
-			if !excused(ops, a.key, min(a.leader, b.leader), b.begin) {
+			if !mayOverlap(ops, a.key, min(a.leader, b.leader), b.begin) {
 				return fmt.Sprintf("P10: two fetches at once, for no reason\n%v\n%v", a, b)
 			}
 		}
@@ -126,10 +126,10 @@ func judgeOverlaps(ops, fetches []record) string {
 }
 
 // excused reports whether something happened that makes a fetch void, or runs beside it. A DeleteTags may do so to all keys.
-func excused(ops []record, key int, from, to int64) bool {
+func mayOverlap(ops []record, key int, from, to int64) bool {
 	for _, o := range ops {
 		concerns := o.concerns(key) || o.op == "DeleteTags"
-		if (invalidates[o.op] || excuses[o.op]) && concerns && o.begin < to && o.end > from {
+		if (invalidates[o.op] || besides[o.op]) && concerns && o.begin < to && o.end > from {
 			return true
 		}
 	}
@@ -356,19 +356,19 @@ func (h *history) spread(t task, r *record) {
 }
 
 // judge judges the last run.
-func (h *history) judge() string {
+func (h *history) check() string {
 	var ops []record
 	for _, of := range h.ops {
 		ops = append(ops, of...)
 	}
-	if why := judgeHistory(ops, h.fetched); why != "" {
+	if why := checkHistory(ops, h.fetched); why != "" {
 		return why
 	}
-	return h.judgeStats(ops)
+	return h.checkStats(ops)
 }
 
-// judgeStats compares the counters, at rest, with what was done.
-func (h *history) judgeStats(ops []record) string {
+// checkStats compares the counters, at rest, with what was done.
+func (h *history) checkStats(ops []record) string {
 	gets := uint64(0)
 	for _, o := range ops {
 		if reads[o.op] {
@@ -412,11 +412,11 @@ func TestHistoryCheckerRejectsWhatIsWrong(t *testing.T) {
 		"from the future":         {"nobody", []record{op("Get", 1, 2, 7)}, []record{fetch(4, 5, 7)}},
 		"of another key":          {"nobody", []record{{op: "Get", key: 2, begin: 1, end: 9, val: 7}}, []record{fetch(4, 5, 7)}},
 		"two at once":             {"P10", []record{op("Get", 1, 9, 7)}, []record{fetch(2, 5, 7), fetch(3, 6, 8)}},
-		"two, one void":           {"", []record{op("Get", 1, 9, 7), op("Delete", 2, 3, 0)}, []record{fetch(2, 6, 7), fetch(4, 7, 8)}},
+		"two, one discarded":      {"", []record{op("Get", 1, 9, 7), op("Delete", 2, 3, 0)}, []record{fetch(2, 6, 7), fetch(4, 7, 8)}},
 	} {
-		why := judgeHistory(h.ops, h.fetches)
+		why := checkHistory(h.ops, h.fetches)
 		if (why == "") != (h.wrong == "") || !strings.Contains(why, h.wrong) {
-			t.Errorf("%s: judged %q; want %q", name, why, h.wrong)
+			t.Errorf("%s: found %q; want %q", name, why, h.wrong)
 		}
 	}
 }

@@ -76,7 +76,7 @@ type leaseStep struct {
 }
 
 var leaseOps = []string{
-	"acquire", "acquire", "acquire", "refresh", "refresh", "force", "again", "renew", "renew", "commit", "commit", "commit", "mark", "abort",
+	"acquire", "acquire", "acquire", "refresh", "refresh", "force", "again", "renew", "renew", "commit", "commit", "commit", "tombstone", "abort",
 	"abort asked", "set", "add", "expire", "delete", "clear", "foreign", "get", "get", "wait", "wait", "pass", "pass", "pass", "late", "late", "late",
 }
 
@@ -109,7 +109,7 @@ var (
 // A frame is what a key holds.
 type frame struct {
 	grant    *grant // of the lease, or nil
-	void     bool
+	revoked  bool
 	deadline time.Time
 	made     *product // the record, or nil
 	dies     time.Time
@@ -125,15 +125,15 @@ type grant struct {
 
 // A product is a record that was stored once.
 type product struct {
-	version string // "" if nobody knows
-	data    string
-	mark    bool
-	by      *grant
+	version   string // "" if nobody knows
+	data      string
+	tombstone bool
+	by        *grant
 }
 
 func (f *frame) alive(now time.Time) bool    { return f.made != nil && (f.forever || now.Before(f.dies)) }
 func (f *frame) leased(now time.Time) bool   { return f.grant != nil && now.Before(f.deadline) }
-func (f *frame) readable(now time.Time) bool { return f.alive(now) && !f.made.mark }
+func (f *frame) readable(now time.Time) bool { return f.alive(now) && !f.made.tombstone }
 
 // age takes away what is over.
 func (f *frame) age(now time.Time) {
@@ -141,7 +141,7 @@ func (f *frame) age(now time.Time) {
 		return
 	}
 	over := f.over
-	if f.grant != nil && !f.void {
+	if f.grant != nil && !f.revoked {
 		over = f.grant
 	}
 	*f = frame{over: over}
@@ -222,7 +222,7 @@ func (r *leaseRun) step(st leaseStep) string {
 			return ""
 		}
 		do = r.acquire(driver.Ask{Token: r.asked[len(r.asked)-1-st.n%len(r.asked)], Lease: lease}, st.lost)
-	case "renew", "commit", "mark", "abort":
+	case "renew", "commit", "tombstone", "abort":
 		if len(r.grants) == 0 {
 			return ""
 		}
@@ -268,9 +268,9 @@ func (r *leaseRun) acquire(ask driver.Ask, lost bool) func() string {
 			return err.Error()
 		}
 		switch {
-		case f.leased(r.now) && !f.void && f.grant.asked == ask.Token:
+		case f.leased(r.now) && !f.revoked && f.grant.asked == ask.Token:
 			return r.won(claim, f.grant, lost)
-		case !ask.Force && f.alive(r.now) && (f.made.mark || f.made.version == "" || f.made.version != ask.Seen):
+		case !ask.Force && f.alive(r.now) && (f.made.tombstone || f.made.version == "" || f.made.version != ask.Seen):
 			return r.hit(claim)
 		case !ask.Force && f.leased(r.now):
 			return r.busy(claim)
@@ -281,7 +281,7 @@ func (r *leaseRun) acquire(ask driver.Ask, lost bool) func() string {
 		if f.leased(r.now) {
 			r.stopWaiting() // taken by force: nobody is told
 		}
-		f.grant, f.void, f.deadline, f.over = g, false, ends, nil
+		f.grant, f.revoked, f.deadline, f.over = g, false, ends, nil
 		if !f.alive(r.now) {
 			f.made = nil
 		}
@@ -306,7 +306,7 @@ func (r *leaseRun) won(claim driver.Claim, g *grant, lost bool) string {
 }
 
 func (r *leaseRun) hit(claim driver.Claim) string {
-	if claim.State != driver.Hit || claim.Record.Tombstone != r.frame.made.mark || claim.Record.Tombstone && !claim.Whole {
+	if claim.State != driver.Hit || claim.Record.Tombstone != r.frame.made.tombstone || claim.Record.Tombstone && !claim.Whole {
 		return fmt.Sprintf("%+v; want the record %+v", claim, r.frame.made)
 	}
 	return r.record(claim.Record, claim.Whole)
@@ -356,7 +356,7 @@ func (r *leaseRun) underLease(op string, g *grant, life, lease time.Duration) fu
 		return func() string { return r.abort(g.token, func(h *grant) bool { return h == g }) }
 	default:
 		return func() string {
-			return r.commit(g, driver.Record{Data: []byte(data), TTL: life, Tombstone: op == "mark"})
+			return r.commit(g, driver.Record{Data: []byte(data), TTL: life, Tombstone: op == "tombstone"})
 		}
 	}
 }
@@ -379,7 +379,7 @@ func (r *leaseRun) commit(g *grant, rec driver.Record) string {
 	got, err := r.leaser.Commit(bg, leaseKey, g.token, rec)
 	want := false
 	switch {
-	case f.grant == g && !f.void:
+	case f.grant == g && !f.revoked:
 		want = true
 		r.made(rec, g)
 	case f.grant == g:
@@ -400,20 +400,20 @@ func (r *leaseRun) commit(g *grant, rec driver.Record) string {
 func (r *leaseRun) made(rec driver.Record, by *grant) {
 	r.endLease()
 	r.frame.deadline, r.frame.over = time.Time{}, nil
-	r.frame.made = &product{data: string(rec.Data), mark: rec.Tombstone, by: by}
+	r.frame.made = &product{data: string(rec.Data), tombstone: rec.Tombstone, by: by}
 	if r.frame.forever = rec.TTL == zodiac.Forever; !r.frame.forever {
 		r.frame.dies = r.now.Add(rec.TTL)
 	}
 }
 
 func (r *leaseRun) endLease() {
-	r.frame.grant, r.frame.void = nil, false
+	r.frame.grant, r.frame.revoked = nil, false
 }
 
 func (r *leaseRun) abort(token string, is func(*grant) bool) string {
 	f := &r.frame
 	mine := f.grant != nil && is(f.grant)
-	want := mine && f.leased(r.now) && !f.void
+	want := mine && f.leased(r.now) && !f.revoked
 	got, err := r.leaser.Abort(bg, leaseKey, token)
 	if mine {
 		r.endLease()
@@ -458,7 +458,7 @@ func (r *leaseRun) write(op string, life time.Duration) func() string {
 			want = count(there)
 			got, err = r.store.Clear(bg, "zodiac::leases:")
 			if f.leased(r.now) {
-				f.void, f.made = true, nil
+				f.revoked, f.made = true, nil
 			} else {
 				*f = frame{}
 			}
@@ -580,12 +580,12 @@ func (r *leaseRun) pass(d time.Duration) string {
 func TestBrokenLeases(t *testing.T) {
 	for name, broken := range map[string]func(s *memstore.Store) zodiac.Store{
 		"no stamp":                     func(s *memstore.Store) zodiac.Store { return &stampless{Store: s, last: map[string]string{}} },
-		"commits what is void":         func(s *memstore.Store) zodiac.Store { return &careless{Store: s, commits: true} },
+		"commits revoked leases":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, commits: true} },
 		"releases what is another's":   func(s *memstore.Store) zodiac.Store { return &careless{Store: s, aborts: true, last: new(string)} },
 		"renews what is another's":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, renews: true, last: new(string)} },
 		"Clear leaves leases good":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, clears: true} },
 		"wakes nobody":                 func(s *memstore.Store) zodiac.Store { return &careless{Store: s, sleeps: true} },
-		"marks are records":            func(s *memstore.Store) zodiac.Store { return &careless{Store: s, marks: true} },
+		"tombstones are records":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, tombstones: true} },
 		"Add beside a placeholder":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, adds: true} },
 		"a lease lasts as its record":  func(s *memstore.Store) zodiac.Store { return &careless{Store: s, expires: true} },
 		"sharing a stale reply of Get": func(s *memstore.Store) zodiac.Store { return &careless{Store: s, caches: true} },
@@ -639,9 +639,9 @@ func (s *stampless) Abort(ctx context.Context, key, token string) (bool, error) 
 // A careless store breaks the rules that it is told to.
 type careless struct {
 	*memstore.Store
-	last                                                                  *string // token of the last grant
-	commits, aborts, renews, clears, sleeps, marks, adds, expires, caches bool
-	got                                                                   *driver.Record
+	last                                                                       *string // token of the last grant
+	commits, aborts, renews, clears, sleeps, tombstones, adds, expires, caches bool
+	got                                                                        *driver.Record
 }
 
 func (s *careless) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
@@ -653,7 +653,7 @@ func (s *careless) Acquire(ctx context.Context, key string, ask driver.Ask) (dri
 }
 
 func (s *careless) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
-	r.Tombstone = r.Tombstone && !s.marks
+	r.Tombstone = r.Tombstone && !s.tombstones
 	ok, err := s.Store.Commit(ctx, key, token, r)
 	if !ok && s.commits {
 		return true, s.Set(ctx, key, r)

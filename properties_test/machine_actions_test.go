@@ -244,15 +244,15 @@ func (m *machine) doLeave(t *rapid.T) {
 	g.cancel()
 	g.deadline = never
 	m.leaveAll(g)
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *machine) doFinish(t *rapid.T) {
 	if len(m.calls) == 0 {
 		t.Skip("no function runs")
 	}
-	m.land(m.calls[rapid.IntRange(0, len(m.calls)-1).Draw(t, "which")])
-	m.settle()
+	m.letReturn(m.calls[rapid.IntRange(0, len(m.calls)-1).Draw(t, "which")])
+	m.waitIdle()
 }
 
 // plainContext draws a context for a call that does what its name says in any mode.
@@ -267,7 +267,7 @@ func (m *machine) want(what string, got, want any, err error) {
 	if err != nil || got != want {
 		m.t.Fatalf("%s = %v, %v; want %v", what, got, err, want)
 	}
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *machine) doSet(*rapid.T) {
@@ -390,7 +390,7 @@ func (m *machine) doEntry(*rapid.T) {
 	if !has {
 		return
 	}
-	if why := o.judge(result{val: e.Value, err: err}); why != "" {
+	if why := o.mismatch(result{val: e.Value, err: err}); why != "" {
 		m.t.Fatalf("%s %s", what, why)
 	}
 	m.checkEntry(what, e, m.entries[key], until)

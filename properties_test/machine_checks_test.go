@@ -47,7 +47,7 @@ func (m *machine) checkReturns() {
 				m.t.Fatalf("%s returned %v; it should wait", g.name, r)
 			}
 			g.cancel()
-			if why := g.judge(r); why != "" {
+			if why := g.mismatch(r); why != "" {
 				m.t.Fatalf("%s: %s", g.name, why)
 			}
 			return true
@@ -61,13 +61,13 @@ func (m *machine) checkReturns() {
 }
 
 // judge compares what a call has returned with what it should have; "" if they agree.
-func (g *getter) judge(r result) string {
+func (g *getter) mismatch(r result) string {
 	if !g.many {
-		return g.parts[0].got.judge(r)
+		return g.parts[0].got.mismatch(r)
 	}
 	if g.broken() {
 		p := g.parts[slices.IndexFunc(g.parts, func(p *part) bool { return p.got.kind == itPanicked || p.got.kind == itExited })]
-		return p.got.judge(r)
+		return p.got.mismatch(r)
 	}
 	if r.exited || r.panicked != nil {
 		return fmt.Sprintf("ended by %v", r.panicked)
@@ -79,10 +79,10 @@ func (g *getter) judge(r result) string {
 		}
 		many = &zodiac.ManyError[int]{}
 	}
-	return g.judgeMany(r.vals, many)
+	return g.mismatchMany(r.vals, many)
 }
 
-func (g *getter) judgeMany(vals map[int]value, many *zodiac.ManyError[int]) string {
+func (g *getter) mismatchMany(vals map[int]value, many *zodiac.ManyError[int]) string {
 	nv, ne := 0, 0
 	for _, p := range g.parts {
 		v, has := vals[p.key]
@@ -106,7 +106,7 @@ func (g *getter) judgeMany(vals map[int]value, many *zodiac.ManyError[int]) stri
 		if p.got.kind == gotBeside {
 			p.got.kind = gotError // the map has no place for a value beside an error
 		}
-		if why := p.got.judge(result{val: v, err: err}); why != "" {
+		if why := p.got.mismatch(result{val: v, err: err}); why != "" {
 			return fmt.Sprintf("key %d: %s", p.key, why)
 		}
 	}
@@ -117,7 +117,7 @@ func (g *getter) judgeMany(vals map[int]value, many *zodiac.ManyError[int]) stri
 }
 
 // judge compares one result with the outcome it should be.
-func (o outcome) judge(r result) string {
+func (o outcome) mismatch(r result) string {
 	if o.agrees(r) {
 		return ""
 	}
@@ -255,7 +255,7 @@ func (m *machine) checkPeek(t *rapid.T, key int) {
 		t.Fatalf("Peek(%d) = %v, %v, %v; want %v, %v", key, v, ok, err, o, has)
 	}
 	if has {
-		if why := o.judge(result{val: v, err: err}); why != "" {
+		if why := o.mismatch(result{val: v, err: err}); why != "" {
 			t.Fatalf("Peek(%d) %s", key, why)
 		}
 	}
@@ -268,21 +268,21 @@ func (m *machine) checkStats(t *rapid.T) {
 		t.Fatalf("P30: %d evicted, size %d; want 0 and %d", got.Evicted, got.Size, m.s.Len())
 	}
 	got.Expired, got.Size = 0, 0
-	m.settleCounts(0, got)
+	m.adoptCounts(0, got)
 	if want := sum(*m.stats[0]); got != want {
 		t.Fatalf("P30: Stats()\n got %+v\nwant %+v", got, want)
 	}
 	for i, collected := range m.collect {
 		got := collected()
-		m.settleCounts(i+1, got)
+		m.adoptCounts(i+1, got)
 		if want := sum(*m.stats[i+1]); got != want {
 			t.Fatalf("P30: CollectStats %d\n got %+v\nwant %+v", i, got, want)
 		}
 	}
 }
 
-// settleCounts takes over what was counted where the model knows only what it may be.
-func (m *machine) settleCounts(i int, got zodiac.Stats) {
+// adoptCounts takes over what was counted where the model knows only what it may be.
+func (m *machine) adoptCounts(i int, got zodiac.Stats) {
 	if m.over == nil {
 		return
 	}

@@ -33,20 +33,20 @@ func (v *version) String() string {
 
 // A track is what is known of a key.
 type track struct {
-	floor   int64     // no call that begins now may return something older: P1
-	unheard []unheard // floors yet to come
-	tagged  int64     // when the last DeleteTags returned
-	void    int64     // no lease from before that is good for anything: P9
-	fence   int64     // those from after that are good: what began before may be void
-	freed   int64     // nobody waits for a lease from before that: P14
-	changed int64     // when the last one began of what has changed it, and returned
-	seen    *version  // in the store
-	touched bool
-	adding  bool // an Add of it is under way; guarded by traffic.mu
+	floor      int64        // no call that begins now may return something older: P1
+	unreceived []unreceived // floors yet to come
+	tagged     int64        // when the last DeleteTags returned
+	revoked    int64        // no lease from before that is good for anything: P9
+	fence      int64        // those from after that are good: what began before may be void
+	freed      int64        // nobody waits for a lease from before that: P14
+	changed    int64        // when the last one began of what has changed it, and returned
+	seen       *version     // in the store
+	touched    bool
+	adding     bool // an Add of it is under way; guarded by traffic.mu
 }
 
-// An unheard is an invalidation of which memory in front of a store knows nothing until a time has come.
-type unheard struct {
+// An unreceived is an invalidation of which memory in front of a store knows nothing until a time has come.
+type unreceived struct {
 	at    time.Time
 	floor int64
 }
@@ -147,7 +147,7 @@ func (m *traffic) asked(by int64, key string, ask driver.Ask, claim driver.Claim
 		a.won = m.tick
 		for i := range m.keys {
 			if ask.Force && keyText(i) == key {
-				m.keys[i].void, m.keys[i].fence, m.keys[i].freed = m.tick, m.tick, m.tick
+				m.keys[i].revoked, m.keys[i].fence, m.keys[i].freed = m.tick, m.tick, m.tick
 			}
 		}
 	}
@@ -239,7 +239,7 @@ func (m *traffic) invalidated(key int, begin int64, clear bool) {
 	defer m.mu.Unlock()
 	k := &m.keys[key]
 	m.tick++
-	k.floor, k.void, k.fence = max(k.floor, begin), max(k.void, begin), m.tick
+	k.floor, k.revoked, k.fence = max(k.floor, begin), max(k.revoked, begin), m.tick
 	k.changed = max(k.changed, begin)
 	if !clear { // which leaves leases where they are, so that others go on waiting
 		k.freed = max(k.freed, begin)
@@ -259,8 +259,8 @@ func (m *traffic) checkOwn(p *proc, keys []int) {
 	}
 }
 
-// settle waits until nothing moves any more, and takes down and judges what has returned.
-func (m *traffic) settle() {
+// waitIdle waits until nothing moves any more, and takes down and judges what has returned.
+func (m *traffic) waitIdle() {
 	synctest.Wait()
 	m.collect()
 	m.observe()
@@ -277,7 +277,7 @@ func (m *traffic) collect() {
 		select {
 		case r := <-u.res:
 			m.logf("%s returned %v", u.name, r)
-			m.judgeUpdate(u, r)
+			m.checkUpdate(u, r)
 			return true
 		default:
 			return false
@@ -289,7 +289,7 @@ func (m *traffic) collect() {
 			v.over = true
 			v.cancel()
 			m.logf("%s returned %v", v.name, r)
-			m.judge(v, r)
+			m.checkVisit(v, r)
 			return true
 		default:
 			return false
@@ -322,12 +322,12 @@ func (m *traffic) versionOf(r result) *version {
 }
 
 // judge is the law of what a Get returns.
-func (m *traffic) judge(v *visit, r result) {
+func (m *traffic) checkVisit(v *visit, r result) {
 	if !errors.Is(r.err, zodiac.ErrClosed) {
 		v.proc.gets++
 	}
 	if r.err == nil || errors.Is(r.err, zodiac.ErrNone) {
-		m.judgeVersion(v, m.versionOf(r), r)
+		m.checkVersion(v, m.versionOf(r), r)
 		return
 	}
 	switch {
@@ -351,7 +351,7 @@ func (m *traffic) judge(v *visit, r result) {
 	m.t.Fatalf("P19: %s returned %v, which is not its own", v.name, r)
 }
 
-func (m *traffic) judgeVersion(v *visit, ver *version, r result) {
+func (m *traffic) checkVersion(v *visit, ver *version, r result) {
 	switch {
 	case ver == nil || ver.key != v.key:
 		m.t.Fatalf("P21: %s returned %v, which nobody made for this key", v.name, r)
@@ -364,7 +364,7 @@ func (m *traffic) judgeVersion(v *visit, ver *version, r result) {
 	}
 }
 
-func (m *traffic) judgeUpdate(u *update, r result) {
+func (m *traffic) checkUpdate(u *update, r result) {
 	switch {
 	case r.err == nil && r.val.id != u.made.id:
 		m.t.Fatalf("%s returned %v; its function returned %v", u.name, r, u.made)
@@ -382,7 +382,7 @@ func (m *traffic) observe() {
 	now := time.Now()
 	for key := range m.keys {
 		k := &m.keys[key]
-		k.unheard = slices.DeleteFunc(k.unheard, func(u unheard) bool {
+		k.unreceived = slices.DeleteFunc(k.unreceived, func(u unreceived) bool {
 			if now.Before(u.at) {
 				return false
 			}
@@ -420,26 +420,26 @@ func (m *traffic) observe() {
 	}
 }
 
-// A landing is a fetch that has returned, and how things were before.
-type landing struct {
+// A endedFetch is a fetch that has returned, and how things were before.
+type endedFetch struct {
 	*errand
-	told bool
-	kind string
-	sole bool  // no other function of the key ran in its process
-	void int64 // see track
+	told    bool
+	kind    string
+	sole    bool  // no other function of the key ran in its process
+	revoked int64 // see track
 }
 
-// checkLanding checks what has become of a fetch: one that is void or for nobody stores nothing, and one that is not is stored (P2, P9).
-func (m *traffic) checkLanding(l landing) {
+// checkEnded checks what has become of a fetch: one that is void or for nobody stores nothing, and one that is not is stored (P2, P9).
+func (m *traffic) checkEnded(l endedFetch) {
 	k := &m.keys[l.key]
 	m.mu.Lock()
 	won := l.leased()
 	m.mu.Unlock()
-	void := l.told || won == 0 || won < l.void
+	discarded := l.told || won == 0 || won < l.revoked
 	good := !l.told && won > 0 && l.visit.id > k.fence && l.visit.id > k.tagged && l.proc.closes == nil
 	switch {
-	case void && k.seen == l.made:
-		m.t.Fatalf("P9: the fetch of %v in process %d has filled the store; it was void, unleased or abandoned", l.made, l.proc.n)
+	case discarded && k.seen == l.made:
+		m.t.Fatalf("P9: the fetch of %v in process %d has filled the store; it was discarded, without a lease or abandoned", l.made, l.proc.n)
 	case good && l.kind != "error" && l.kind != "skip" && k.seen != l.made && m.ttl > time.Second:
 		m.t.Fatalf("P2: the fetch of %v in process %d, whose lease was good, has left %v in the store", l.made, l.proc.n, k.seen)
 	}
@@ -450,7 +450,7 @@ func (m *traffic) checkLanding(l landing) {
 		if v.proc == l.proc && v.key == l.key && l.sole && !l.told && l.made.tick > v.id && l.proc.clerk.late.Load() == 0 {
 			v.asked = time.Now()
 			if v.pleased++; v.pleased > 2 {
-				m.t.Fatalf("P17: %s goes round: three fetches that began after it have landed alone", v.name)
+				m.t.Fatalf("P17: %s goes round: three fetches that began after it have returned alone", v.name)
 			}
 		}
 	}
@@ -486,7 +486,7 @@ func (m *traffic) checkClosed(p *proc, r result) {
 
 // check is what is true after every step.
 func (m *traffic) check(t *rapid.T) {
-	m.settle()
+	m.waitIdle()
 	m.checkErrands()
 	for _, p := range m.procs {
 		m.checkStats(p)
@@ -508,7 +508,7 @@ func (m *traffic) checkPeeks() {
 			val, ok, err := p.Peek(bg, key)
 			v.at = time.Now()
 			if p.gets++; ok {
-				m.judgeVersion(v, m.versionOf(result{val: val, err: err}), result{val: val, err: err})
+				m.checkVersion(v, m.versionOf(result{val: val, err: err}), result{val: val, err: err})
 			}
 		}
 	}
@@ -557,7 +557,7 @@ func (m *traffic) checkWaiting() {
 	}
 	patience := 51*time.Millisecond + 20*late
 	time.Sleep(patience)
-	m.settle()
+	m.waitIdle()
 	for _, v := range m.idle() {
 		if slices.Contains(idle, v) {
 			m.t.Fatalf("P14: %s waits for nothing", v.name)
@@ -595,16 +595,16 @@ func (m *traffic) checkStats(p *proc) {
 	case p.clerk.late.Load() != 0:
 	case s.Gets != p.gets && p.closes == nil:
 		m.t.Fatalf("P30: Stats() of process %d = %+v; want %d Gets", p.n, s, p.gets)
-	case s.Fetches > p.landed:
-		m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.landed)
+	case s.Fetches > p.returned:
+		m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.returned)
 	}
 }
 
 // checkEnd checks that nothing is left: no lease, nobody to be woken, and everything is counted (P29, P30).
 func (m *traffic) checkEnd() {
 	for _, p := range m.procs {
-		if s := p.Stats(); s.Fetches != p.landed {
-			m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.landed)
+		if s := p.Stats(); s.Fetches != p.returned {
+			m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.returned)
 		}
 		if err := p.Close(bg); err != nil {
 			m.t.Fatalf("P29: Close() of process %d = %v", p.n, err)

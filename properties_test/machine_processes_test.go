@@ -83,7 +83,7 @@ func openRedisTwins(t *rapid.T) (full, func() full) {
 
 func wholly(c *clerk) zodiac.Store { return c }
 func polling(c *clerk) zodiac.Store {
-	return chaos.Without(c, chaos.Waker|chaos.Announcer|chaos.Batcher)
+	return chaos.Without(c, chaos.Waker|chaos.Bus|chaos.Batcher)
 }
 func reading(c *clerk) zodiac.Store { return &dataClerk{c, c.full.(driver.DataReader)} }
 
@@ -125,13 +125,13 @@ type traffic struct {
 // A proc is a process.
 type proc struct {
 	subject
-	n      int
-	o      *origin
-	clerk  *clerk
-	gets   uint64 // calls that were counted
-	landed uint64
-	closes chan result // Close has been called
-	closed atomic.Bool // and has returned
+	n        int
+	o        *origin
+	clerk    *clerk
+	gets     uint64 // calls that were counted
+	returned uint64
+	closes   chan result // Close has been called
+	closed   atomic.Bool // and has returned
 }
 
 // A visit is a call of Get or Refresh.
@@ -198,7 +198,7 @@ func (m *traffic) run() {
 	m.t.Logf("%v, %v in front, tags %v, wait %v, fail %v", m.ttl, m.front, m.tags, m.wait, m.fail)
 	m.t.Repeat(map[string]func(*rapid.T){
 		"": m.check, "get": m.doGet, "getToo": m.doGet, "crowd": m.doCrowd, "crowdToo": m.doCrowd, "readOnly": m.doReadOnly,
-		"refresh": m.doRefresh, "noWrite": m.doNoWrite, "land": m.doLand, "landToo": m.doLand, "landMore": m.doLand, "leave": m.doLeave,
+		"refresh": m.doRefresh, "noWrite": m.doNoWrite, "return": m.doReturn, "returnToo": m.doReturn, "returnMore": m.doReturn, "leave": m.doLeave,
 		"set": m.doSet, "setIfAbsent": m.doSetIfAbsent, "add": m.doAdd, "update": m.doUpdate, "updateEnds": m.doUpdateEnds, "touch": m.doTouch,
 		"delete": m.doDelete, "deleteTags": m.doDeleteTags, "clear": m.doClear, "foreign": m.doForeign, "advance": m.doAdvance,
 		"advanceToo": m.doAdvance, "late": m.doLate, "close": m.doClose,
@@ -310,10 +310,10 @@ func (m *traffic) visit(p *proc, key int, kind string) {
 	})
 }
 
-func (m *traffic) doGet(*rapid.T)      { m.visit(m.drawProc(), m.drawKey(), "plain"); m.settle() }
-func (m *traffic) doRefresh(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "forced"); m.settle() }
-func (m *traffic) doNoWrite(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "aside"); m.settle() }
-func (m *traffic) doReadOnly(*rapid.T) { m.visit(m.drawProc(), m.drawKey(), "reading"); m.settle() }
+func (m *traffic) doGet(*rapid.T)      { m.visit(m.drawProc(), m.drawKey(), "plain"); m.waitIdle() }
+func (m *traffic) doRefresh(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "forced"); m.waitIdle() }
+func (m *traffic) doNoWrite(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "aside"); m.waitIdle() }
+func (m *traffic) doReadOnly(*rapid.T) { m.visit(m.drawProc(), m.drawKey(), "reading"); m.waitIdle() }
 
 // doCrowd begins Gets of one key everywhere, at once or one after another.
 func (m *traffic) doCrowd(t *rapid.T) {
@@ -327,11 +327,11 @@ func (m *traffic) doCrowd(t *rapid.T) {
 			synctest.Wait()
 		}
 	}
-	m.settle()
+	m.waitIdle()
 }
 
-// doLand lets a function return.
-func (m *traffic) doLand(t *rapid.T) {
+// doReturn lets a function return.
+func (m *traffic) doReturn(t *rapid.T) {
 	m.mu.Lock()
 	running := slices.Clone(m.errands)
 	m.mu.Unlock()
@@ -341,25 +341,25 @@ func (m *traffic) doLand(t *rapid.T) {
 	e := running[rapid.IntRange(0, len(running)-1).Draw(t, "which")]
 	watched := e.proc.clerk.late.Load() == 0 || rapid.Bool().Draw(t, "watched")
 	kind := rapid.SampledFrom([]string{"value", "value", "value", "value", "value", "error", "none", "skip"}).Draw(t, "with")
-	m.land(e, kind, watched)
+	m.letReturn(e, kind, watched)
 }
 
 // land lets a function return. If watched, it is not over before all has become of it that will.
-func (m *traffic) land(e *errand, kind string, watched bool) {
+func (m *traffic) letReturn(e *errand, kind string, watched bool) {
 	m.mu.Lock()
 	m.errands = slices.DeleteFunc(m.errands, func(o *errand) bool { return o == e })
 	sole := !slices.ContainsFunc(m.errands, func(o *errand) bool { return o.proc == e.proc && o.key == e.key })
-	l := landing{e, e.told(), kind, sole, m.keys[e.key].void}
+	l := endedFetch{e, e.told(), kind, sole, m.keys[e.key].revoked}
 	p := m.planOf(e, kind)
 	m.mu.Unlock()
 	m.logf("the fetch of %d begun at tick %d in process %d %v", e.key, e.made.tick, e.proc.n, p)
-	e.proc.landed++
+	e.proc.returned++
 	e.plan <- p
-	m.settle()
+	m.waitIdle()
 	if late := time.Duration(e.proc.clerk.late.Load()); watched {
 		time.Sleep(10 * late)
-		m.settle()
-		m.checkLanding(l)
+		m.waitIdle()
+		m.checkEnded(l)
 	}
 }
 
@@ -393,7 +393,7 @@ func (m *traffic) doLeave(t *rapid.T) {
 	m.logf("%s leaves", v.name)
 	v.left = true
 	v.cancel()
-	m.settle()
+	m.waitIdle()
 	if !v.over && v.proc.clerk.late.Load() == 0 {
 		t.Fatalf("P16: %s waits on, though its context has ended", v.name)
 	}
@@ -415,7 +415,7 @@ func (m *traffic) write(what string, p *proc, do func(v *version) (keys []int, e
 		m.invalidated(key, v.tick, what == "Clear")
 	}
 	m.checkOwn(p, keys)
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *traffic) doSet(*rapid.T) {
@@ -514,7 +514,7 @@ func (m *traffic) doUpdate(*rapid.T) {
 		})
 		return r
 	})
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *traffic) doUpdateEnds(t *rapid.T) {
@@ -531,7 +531,7 @@ func (m *traffic) doUpdateEnds(t *rapid.T) {
 		}
 		m.logf("the function of %s %v", u.name, p.err)
 		u.plan <- p
-		m.settle()
+		m.waitIdle()
 		return
 	}
 	t.Skip("no Update goes on")
@@ -601,9 +601,9 @@ func (m *traffic) doForeign(*rapid.T) {
 	m.invalidated(key, begin, false)
 	if m.front != 0 {
 		m.keys[key].floor = floor
-		m.keys[key].unheard = append(m.keys[key].unheard, unheard{time.Now().Add(m.front), begin})
+		m.keys[key].unreceived = append(m.keys[key].unreceived, unreceived{time.Now().Add(m.front), begin})
 	}
-	m.settle()
+	m.waitIdle()
 }
 
 // keyText is the store's key.
@@ -619,7 +619,7 @@ func (m *traffic) doAdvance(t *rapid.T) {
 	d := max(0, rapid.SampledFrom(to).Draw(t, "for"))
 	m.logf("%v pass", d)
 	time.Sleep(d)
-	m.settle()
+	m.waitIdle()
 }
 
 // doLate makes the replies that a process gets of the store late, or no longer late.
@@ -629,7 +629,7 @@ func (m *traffic) doLate(t *rapid.T) {
 	m.logf("replies to process %d are late by %v", p.n, late)
 	if was := time.Duration(p.clerk.late.Swap(int64(late))); was > late {
 		time.Sleep(was) // until those that were late have come
-		m.settle()
+		m.waitIdle()
 	}
 }
 
@@ -647,7 +647,7 @@ func (m *traffic) doClose(t *rapid.T) {
 		defer cancel()
 		return result{err: p.Close(ctx)}
 	})
-	m.settle()
+	m.waitIdle()
 }
 
 // drain lets everything come to its end, and closes.
@@ -658,14 +658,14 @@ func (m *traffic) drain() {
 	for range 100 {
 		m.t.Log("drain")
 		time.Sleep(60 * time.Millisecond)
-		m.settle()
+		m.waitIdle()
 		m.check(m.t)
 		m.mu.Lock()
 		running := slices.Clone(m.errands)
 		m.mu.Unlock()
 		switch {
 		case len(running) > 0:
-			m.land(running[0], "value", true)
+			m.letReturn(running[0], "value", true)
 		case len(m.updates) > 0:
 			m.doUpdateEnds(m.t)
 		case len(m.visits) > 0:

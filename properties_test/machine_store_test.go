@@ -119,7 +119,7 @@ func (m *machine) clearAt() time.Duration {
 			look(e.expiry - (e.life - e.life/8))
 		}
 	}
-	for _, end := range m.over.marks {
+	for _, end := range m.over.tombstones {
 		look(end)
 	}
 	for _, e := range m.over.near {

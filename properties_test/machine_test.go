@@ -131,8 +131,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 // finishAll lets everything come to its end, and closes.
 func (m *machine) finishAll() {
 	for len(m.calls) > 0 {
-		m.land(m.calls[0])
-		m.settle()
+		m.letReturn(m.calls[0])
+		m.waitIdle()
 	}
 	m.check(m.t)
 	if len(m.getters) > 0 {
@@ -171,12 +171,12 @@ func (m *machine) launch(g *getter, do func() result) {
 			break
 		}
 	}
-	m.settle()
+	m.waitIdle()
 }
 
-// settle waits until nothing moves any more, and gives every call of the function that has begun its plan. Those that return at
+// waitIdle waits until nothing moves any more, and gives every call of the function that has begun its plan. Those that return at
 // once do so here.
-func (m *machine) settle() {
+func (m *machine) waitIdle() {
 	for {
 		m.quiet()
 		again := false
@@ -188,7 +188,7 @@ func (m *machine) settle() {
 		}
 		for _, r := range begun { // once it is known what all are for
 			if r.due <= m.now {
-				m.land(r)
+				m.letReturn(r)
 				again = true
 			}
 		}
@@ -248,7 +248,7 @@ func (m *machine) callOf(p *part) *running {
 }
 
 // land lets a function return.
-func (m *machine) land(r *running) {
+func (m *machine) letReturn(r *running) {
 	m.t.Logf("%8v the fetch of %d begun at %v %v", m.now, r.key, r.began, r.plan)
 	m.calls = slices.DeleteFunc(m.calls, func(q *running) bool { return q == r })
 	r.call.plan <- r.plan
@@ -258,7 +258,7 @@ func (m *machine) land(r *running) {
 		m.o.spoilAll(r.flight == nil || m.over != nil && r.flight.leader.many)
 	}
 	if r.flight != nil {
-		m.model.land(r.flight, r.plan, r.began)
+		m.model.endFetch(r.flight, r.plan, r.began)
 		return
 	}
 	r.part.done, r.part.direct, r.part.got = true, false, direct(r.plan)
@@ -312,7 +312,7 @@ func (m *machine) events() []event {
 					r.due = m.distinct(m.now + 4*m.slack)
 					return
 				}
-				m.land(r)
+				m.letReturn(r)
 			}})
 		}
 	}
@@ -349,10 +349,10 @@ func (m *machine) advance(at time.Duration) {
 				e.do()
 			}
 		}
-		m.settle()
+		m.waitIdle()
 	}
 	m.sleepUntil(at)
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *machine) sleepUntil(at time.Duration) {

@@ -9,29 +9,29 @@ import (
 
 // What the model says differently where there is a store, each thing in one place:
 //
-//   - A Get looks into memory in front of the store, then for a flight to join, then into the store: see getShared. GetMany first
+//   - A Get looks into memory in front of the store, then for a flight to join, then into the store: see getOverStore. GetMany first
 //     reads all keys.
-//   - A fetch has the key's lease, or waits for it, and what it brings is stored only if it still has it: obtain and landShared.
+//   - A fetch has the key's lease, or waits for it, and what it brings is stored only if it still has it: acquire and endFetchOverStore.
 //   - A result that was not stored is only for those whose Get began before the function; others go round: entitled.
-//   - A void flight is joined where two functions of the key run: last.
-//   - A skipped result leaves a mark, and takes out what was there: landShared.
+//   - A discarded flight is joined where two functions of the key run: last.
+//   - A skipped result leaves a mark, and takes out what was there: endFetchOverStore.
 //   - A record whose tag was deleted stays, is counted by Delete and Clear, and as Invalid whenever it is met: readStore.
 //   - Every write of the key ends its lease, an Update whose function fails too, and so does Touch of a value that is to live no
-//     longer. Clear makes it void, DeleteTags leaves it: endLease, clearShared.
-//   - SetIfAbsent of a value without lifetime makes nothing void: setIfAbsentShared.
-//   - A forced fetch that is void leaves what was there.
+//     longer. Clear makes it discarded, DeleteTags leaves it: endLease, clearOverStore.
+//   - SetIfAbsent of a value without lifetime makes nothing discarded: setIfAbsentOverStore.
+//   - A forced fetch that is discarded leaves what was there.
 
 // A storage is what the model has beside entries over a store: those are the records.
 type storage struct {
-	front   time.Duration // of memory in front of it; 0: none
-	marks   map[int]time.Duration
-	leases  map[int]*leaseModel
-	near    map[int]*nearEntry
-	running map[int][]*flight // functions that may write, or might have: begun, or waiting for the lease, and not returned
-	last    map[int]*flight   // the last of them to begin
-	order   int               // counts beginnings
-	rounds  []*part           // those whose flight's outcome was not for them
-	again   bool              // several of them are on their way
+	front      time.Duration // of memory in front of it; 0: none
+	tombstones map[int]time.Duration
+	leases     map[int]*leaseModel
+	near       map[int]*nearEntry
+	running    map[int][]*flight // functions that may write, or might have: begun, or waiting for the lease, and not returned
+	last       map[int]*flight   // the last of them to begin
+	order      int               // counts beginnings
+	rounds     []*part           // those whose flight's outcome was not for them
+	again      bool              // several of them are on their way
 
 	// Where several go round at once, who is first is not known: how many more may have been counted as Invalid, and how many hits may
 	// have been of memory or of the store.
@@ -40,23 +40,23 @@ type storage struct {
 
 func newStorage(c config) *storage {
 	return &storage{
-		front: c.front, marks: map[int]time.Duration{}, leases: map[int]*leaseModel{}, near: map[int]*nearEntry{},
+		front: c.front, tombstones: map[int]time.Duration{}, leases: map[int]*leaseModel{}, near: map[int]*nearEntry{},
 		running: map[int][]*flight{}, last: map[int]*flight{},
 	}
 }
 
-// markLife is how long others know that a result was skipped, and waitsFor how long a flight waits for the lease, unless it meets
+// tombstoneLife is how long others know that a result was skipped, and waitsFor how long a flight waits for the lease, unless it meets
 // maxHolders.
 const (
-	markLife   = time.Second
-	maxHolders = 3
-	waitsFor   = 9999777 * time.Microsecond // at no time at which something else happens
+	tombstoneLife = time.Second
+	maxHolders    = 3
+	waitsFor      = 9999777 * time.Microsecond // at no time at which something else happens
 )
 
 // A leaseModel is the lease of a key, from its grant to its end.
 type leaseModel struct {
-	holder *flight
-	void   bool
+	holder  *flight
+	revoked bool
 }
 
 // A nearEntry is an entry in memory in front of the store.
@@ -65,8 +65,8 @@ type nearEntry struct {
 	until time.Duration
 }
 
-// A sharingModel is what a flight over a store has beyond one in memory.
-type sharingModel struct {
+// A storeFlight is what a flight over a store has beyond one in memory.
+type storeFlight struct {
 	asking   bool          // it waits for the lease
 	since    time.Duration // when it was begun
 	holder   *flight       // whom it waits for
@@ -90,8 +90,8 @@ func (m *model) record(key int) *entry {
 	return nil
 }
 
-// getShared is one round of a Get over a store. batched is the first round of a GetMany.
-func (m *model) getShared(p *part, batched bool) {
+// getOverStore is one round of a Get over a store. batched is the first round of a GetMany.
+func (m *model) getOverStore(p *part, batched bool) {
 	if !p.mode.NoRead {
 		if o, ok := m.readNear(p); ok {
 			p.done, p.got = true, o
@@ -196,8 +196,8 @@ func (m *model) forget(key int) {
 	}
 }
 
-// peekShared is Peek and Entry over a store.
-func (m *model) peekShared(key int, sinks []int) (outcome, bool) {
+// peekOverStore is Peek and Entry over a store.
+func (m *model) peekOverStore(key int, sinks []int) (outcome, bool) {
 	p := &part{key: key, sinks: sinks, mode: zodiac.Mode{NoWrite: true, NoFetch: true}}
 	if o, ok := m.readNear(p); ok {
 		return o, true
@@ -205,23 +205,23 @@ func (m *model) peekShared(key int, sinks []int) (outcome, bool) {
 	return m.readStore(p)
 }
 
-// joinLast returns the void flight that is joined where enough functions run, or nil.
+// joinLast returns the discarded flight that is joined where enough functions run, or nil.
 func (m *model) joinLast(key int) *flight {
 	f := m.over.last[key]
-	if len(m.over.running[key]) < 2 || f == nil || !f.void || f.over {
+	if len(m.over.running[key]) < 2 || f == nil || !f.discarded || f.over {
 		return nil
 	}
 	return f
 }
 
-// startShared starts a flight over a store.
-func (m *model) startShared(f *flight) {
+// startOverStore starts a flight over a store.
+func (m *model) startOverStore(f *flight) {
 	f.since, f.stale = m.now, false
 	if f.kind != aside && !f.alone {
 		m.over.running[f.key] = append(m.over.running[f.key], f)
 		m.over.last[f.key] = f
 	}
-	m.obtain(f)
+	m.acquire(f)
 }
 
 // returned takes down that a flight has come to its end, its function included.
@@ -232,8 +232,8 @@ func (m *model) returned(f *flight) {
 	}
 }
 
-// obtain gets the lease for a flight, or finds out why it needs none, or has to wait.
-func (m *model) obtain(f *flight) {
+// acquire gets the lease for a flight, or finds out why it needs none, or has to wait.
+func (m *model) acquire(f *flight) {
 	f.asking = false
 	e := m.record(f.key)
 	if f.kind == plain && e != nil && e.gone && e.untouched() != f.seen {
@@ -241,7 +241,7 @@ func (m *model) obtain(f *flight) {
 		f.seen = e.untouched()
 	}
 	switch {
-	case f.kind == aside, f.kind == plain && m.now < m.over.marks[f.key]:
+	case f.kind == aside, f.kind == plain && m.now < m.over.tombstones[f.key]:
 		f.unfenced = true
 		m.call(f)
 	case f.kind == plain && e != nil && e.untouched() != f.seen:
@@ -323,7 +323,7 @@ func (m *model) wake(key int) {
 	for _, f := range slices.Clone(m.flights) {
 		if f.key == key && f.asking && !f.over {
 			f.mayWin = true
-			m.obtain(f)
+			m.acquire(f)
 		}
 	}
 }
@@ -341,14 +341,14 @@ func (m *model) giveBack(f *flight, had bool) {
 	}
 }
 
-// holds reports whether a flight has the lease, void or not.
+// holds reports whether a flight has the lease, discarded or not.
 func (m *model) holds(f *flight) bool {
 	l := m.over.leases[f.key]
 	return l != nil && l.holder == f
 }
 
-// abandonShared is what follows when a flight is over before its function has returned.
-func (m *model) abandonShared(f *flight, had bool) {
+// abandonOverStore is what follows when a flight is over before its function has returned.
+func (m *model) abandonOverStore(f *flight, had bool) {
 	if f.asking {
 		f.asking = false
 		m.returned(f)
@@ -357,18 +357,18 @@ func (m *model) abandonShared(f *flight, had bool) {
 	m.goOn()
 }
 
-// landShared is land over a store.
-func (m *model) landShared(f *flight, r plan, began time.Duration) {
-	o, err, kept := m.judge(f, r, began)
+// endFetchOverStore is land over a store.
+func (m *model) endFetchOverStore(f *flight, r plan, began time.Duration) {
+	o, err, kept := m.classify(f, r, began)
 	had := m.holds(f)
-	as := void
+	as := discarded
 	f.before = f.began
 	switch {
 	case err:
 		as, f.before = fetchErrors, everyone
 	case f.kind == aside || f.unfenced:
-		as = unleased
-	case f.void || f.over:
+		as = uncached
+	case f.discarded || f.over:
 	default:
 		as = m.commit(f, kept, m.skips(r.val))
 	}
@@ -386,15 +386,15 @@ func (m *model) landShared(f *flight, r plan, began time.Duration) {
 	m.goOn()
 }
 
-// commit stores the result of a flight that is not void, or a mark, if it still has the lease; and returns as what it counts.
+// commit stores the result of a flight that is not discarded, or a mark, if it still has the lease; and returns as what it counts.
 func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *uint64 {
 	stale := f.stale
 	if f.kind == forced { // who reads aside must not get something older
-		m.voidIf(f.key, func(g *flight) bool { return g.kind == aside })
+		m.discardIf(f.key, func(g *flight) bool { return g.kind == aside })
 		m.forget(f.key)
 	}
-	if !m.holds(f) || m.over.leases[f.key].void {
-		return void
+	if !m.holds(f) || m.over.leases[f.key].revoked {
+		return discarded
 	}
 	f.before = everyone
 	if f.seen != nil {
@@ -402,7 +402,7 @@ func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *
 	}
 	if kept == nil || skips {
 		m.remove(f.key)
-		m.over.marks[f.key] = m.now + markLife
+		m.over.tombstones[f.key] = m.now + tombstoneLife
 		return skipped
 	}
 	m.put(f.key, kept)
@@ -431,7 +431,7 @@ func (m *model) goOn() {
 	m.over.again = len(parts) > 1
 	for i, p := range parts {
 		if !m.over.again {
-			m.getShared(p, false)
+			m.getOverStore(p, false)
 		} else {
 			m.tryAgain(p)
 		}
@@ -455,7 +455,7 @@ func (m *model) goOn() {
 	m.goOn()
 }
 
-// tryAgain is getShared of one of several. A hit may be of memory or of the store. What is of no use may have been met, and counted,
+// tryAgain is getOverStore of one of several. A hit may be of memory or of the store. What is of no use may have been met, and counted,
 // or not: that depends on who was first.
 func (m *model) tryAgain(p *part) {
 	seen := p.seen
@@ -466,7 +466,7 @@ func (m *model) tryAgain(p *part) {
 		mayCount(&m.over.mayInvalid, p)
 		p.seen, p.maybeSeen = e.untouched(), e.untouched()
 	}
-	m.getShared(p, false)
+	m.getOverStore(p, false)
 	if p.done {
 		mayCount(&m.over.mayBeEither, p)
 	}
@@ -486,8 +486,8 @@ func (f *flight) begunBy(ok func(*part) bool) bool {
 	return i >= 0
 }
 
-// storeShared is Set and SetNone over a store: e is nil if the value has no lifetime.
-func (m *model) storeShared(key int, e *entry) {
+// writeOverStore is Set and SetNone over a store: e is nil if the value has no lifetime.
+func (m *model) writeOverStore(key int, e *entry) {
 	m.invalidate(key)
 	if e == nil {
 		m.remove(key)
@@ -498,8 +498,8 @@ func (m *model) storeShared(key int, e *entry) {
 	m.goOn()
 }
 
-// setIfAbsentShared is SetIfAbsent over a store. A record that is of no use is looked at before and after taking the lease.
-func (m *model) setIfAbsentShared(key int, e *entry) bool {
+// setIfAbsentOverStore is SetIfAbsent over a store. A record that is of no use is looked at before and after taking the lease.
+func (m *model) setIfAbsentOverStore(key int, e *entry) bool {
 	old := m.record(key)
 	if old != nil && !old.gone {
 		return false
@@ -513,7 +513,7 @@ func (m *model) setIfAbsentShared(key int, e *entry) bool {
 	if old != nil {
 		m.count(nil, invalid)
 	}
-	m.storeShared(key, e)
+	m.writeOverStore(key, e)
 	return true
 }
 
@@ -525,8 +525,8 @@ func (m *model) updateFails(key int) {
 	}
 }
 
-// clearShared is Clear over a store.
-func (m *model) clearShared() int {
+// clearOverStore is Clear over a store.
+func (m *model) clearOverStore() int {
 	n := 0
 	for key := range m.entries {
 		if m.record(key) != nil {
@@ -534,9 +534,9 @@ func (m *model) clearShared() int {
 		}
 	}
 	m.invalidateAll()
-	m.entries, m.over.marks = map[int]*entry{}, map[int]time.Duration{}
+	m.entries, m.over.tombstones = map[int]*entry{}, map[int]time.Duration{}
 	for _, l := range m.over.leases {
-		l.void = true
+		l.revoked = true
 	}
 	m.forgetAll()
 	m.over.near = map[int]*nearEntry{}

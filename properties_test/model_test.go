@@ -62,18 +62,18 @@ type failure struct {
 
 // A flight is a fetch that callers wait for.
 type flight struct {
-	key    int
-	kind   kind
-	via    string
-	leader *part
-	joined []*part
-	waits  bool // it is forced, and another one runs
-	void   bool // an invalidation came since it started
-	over   bool // its outcome is known, or everybody has left
-	expiry time.Duration
-	old    *entry // what was there when it started
-	alone  bool   // it found no place among the others: nobody joins it, and it does not write
-	sharingModel
+	key       int
+	kind      kind
+	via       string
+	leader    *part
+	joined    []*part
+	waits     bool // it is forced, and another one runs
+	discarded bool // an invalidation came since it started
+	over      bool // its outcome is known, or everybody has left
+	expiry    time.Duration
+	old       *entry // what was there when it started
+	alone     bool   // it found no place among the others: nobody joins it, and it does not write
+	storeFlight
 }
 
 type kind string
@@ -143,11 +143,11 @@ func fetched(s *zodiac.Stats) *uint64     { return &s.Fetched }
 func failed(s *zodiac.Stats) *uint64      { return &s.Failed }
 func missed(s *zodiac.Stats) *uint64      { return &s.Missed }
 func bypassed(s *zodiac.Stats) *uint64    { return &s.Bypassed }
-func left(s *zodiac.Stats) *uint64        { return &s.Canceled }
+func canceled(s *zodiac.Stats) *uint64    { return &s.Canceled }
 func stored(s *zodiac.Stats) *uint64      { return &s.Stored }
-func void(s *zodiac.Stats) *uint64        { return &s.Discarded }
+func discarded(s *zodiac.Stats) *uint64   { return &s.Discarded }
 func skipped(s *zodiac.Stats) *uint64     { return &s.Skipped }
-func unleased(s *zodiac.Stats) *uint64    { return &s.Uncached }
+func uncached(s *zodiac.Stats) *uint64    { return &s.Uncached }
 func fetchErrors(s *zodiac.Stats) *uint64 { return &s.FetchErrors }
 func invalid(s *zodiac.Stats) *uint64     { return &s.Invalid }
 
@@ -237,7 +237,7 @@ func (m *model) peek(key int, sinks []int) (outcome, bool) {
 	var o outcome
 	var ok bool
 	if m.over != nil {
-		o, ok = m.peekShared(key, sinks)
+		o, ok = m.peekOverStore(key, sinks)
 	} else {
 		o, ok = m.read(key, sinks, false)
 	}
@@ -263,7 +263,7 @@ func (m *model) get(p *part) {
 	if m.over != nil {
 		m.over.order++
 		p.order = m.over.order
-		m.getShared(p, p.many)
+		m.getOverStore(p, p.many)
 		return
 	}
 	if !p.mode.NoRead {
@@ -277,7 +277,7 @@ func (m *model) get(p *part) {
 	case p.mode.NoFetch:
 		m.end(p, outcome{kind: gotMiss}, missed)
 	case p.ctx.Err() != nil:
-		m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
+		m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, canceled)
 	case !p.mode.NoRead && has && m.now < remembered.expiry:
 		m.end(p, outcome{kind: gotRemembered, err: remembered.err}, failed)
 	default:
@@ -331,7 +331,9 @@ func (p *part) picky() bool {
 // begin finds the place of a new flight: it starts, or waits for the forced one that runs. A second one in its place, which only
 // the picky begin, runs for itself.
 func (m *model) begin(f *flight) {
-	ran := m.find(f.key, func(g *flight) bool { return !g.waits && !g.alone && g.kind == f.kind && (f.kind == forced || !g.void) })
+	ran := m.find(f.key, func(g *flight) bool {
+		return !g.waits && !g.alone && g.kind == f.kind && (f.kind == forced || !g.discarded)
+	})
 	waits := m.find(f.key, func(g *flight) bool { return g.waits })
 	f.waits = f.kind == forced && ran != nil && waits == nil
 	f.alone = ran != nil && !f.waits
@@ -342,9 +344,9 @@ func (m *model) begin(f *flight) {
 }
 
 // joinable returns the flight of key that a caller of this kind shares, or nil. Who forces wants a function that starts after
-// its call. Others take any that runs and is not void, but what runs aside is only for its like.
+// its call. Others take any that runs and is not discarded, but what runs aside is only for its like.
 func (m *model) joinable(key int, k kind) *flight {
-	running := func(f *flight) bool { return !f.waits && !f.void }
+	running := func(f *flight) bool { return !f.waits && !f.discarded }
 	if k == forced {
 		return m.find(key, func(f *flight) bool { return f.waits })
 	}
@@ -367,12 +369,12 @@ func (m *model) find(key int, ok func(*flight) bool) *flight {
 // start starts the function of a flight. What a forced one brings is newer than what the others bring that may write.
 func (m *model) start(f *flight) {
 	if f.kind == forced {
-		m.voidIf(f.key, func(g *flight) bool { return g != f && g.kind != aside })
+		m.discardIf(f.key, func(g *flight) bool { return g != f && g.kind != aside })
 	}
-	f.void = f.alone
+	f.discarded = f.alone
 	f.waits, f.expiry, f.old = false, never, m.entries[f.key]
 	if m.over != nil {
-		m.startShared(f)
+		m.startOverStore(f)
 		return
 	}
 	m.call(f)
@@ -390,18 +392,18 @@ func (m *model) call(f *flight) {
 	m.started = append(m.started, f)
 }
 
-// voidIf makes flights void that run.
-func (m *model) voidIf(key int, which func(*flight) bool) {
+// discardIf makes flights discarded that run.
+func (m *model) discardIf(key int, which func(*flight) bool) {
 	for _, f := range m.flights {
 		if f.key == key && !f.waits && which(f) {
-			f.void = true
+			f.discarded = true
 		}
 	}
 }
 
 // invalidate is what every write of key does to its flights and its remembered error.
 func (m *model) invalidate(key int) {
-	m.voidIf(key, func(*flight) bool { return true })
+	m.discardIf(key, func(*flight) bool { return true })
 	delete(m.failed, key)
 	if m.over != nil {
 		m.forget(key)
@@ -423,7 +425,7 @@ func (m *model) finish(f *flight) {
 func (m *model) leave(p *part) {
 	f := p.flight
 	f.joined = slices.DeleteFunc(f.joined, func(q *part) bool { return q == p })
-	m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
+	m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, canceled)
 	if len(f.joined) == 0 {
 		m.abandon(f)
 	}
@@ -434,7 +436,7 @@ func (m *model) abandon(f *flight) {
 	had := m.over != nil && m.holds(f)
 	m.finish(f)
 	if m.over != nil {
-		m.abandonShared(f, had)
+		m.abandonOverStore(f, had)
 	}
 }
 
@@ -445,22 +447,22 @@ func (m *model) expire(f *flight) {
 	m.abandon(f)
 }
 
-// land is the return of a flight's function: callers get the outcome, and memory the value, if the flight is not void and
+// land is the return of a flight's function: callers get the outcome, and memory the value, if the flight is not discarded and
 // somebody still waits.
-func (m *model) land(f *flight, r plan, began time.Duration) {
+func (m *model) endFetch(f *flight, r plan, began time.Duration) {
 	if m.over != nil {
-		m.landShared(f, r, began)
+		m.endFetchOverStore(f, r, began)
 		return
 	}
-	o, err, kept := m.judge(f, r, began)
-	may := !f.void && !f.over
+	o, err, kept := m.classify(f, r, began)
+	may := !f.discarded && !f.over
 	write := func(do func()) {
 		do()
 		if f.kind == forced { // who reads aside must not get something older
-			m.voidIf(f.key, func(g *flight) bool { return g.kind == aside })
+			m.discardIf(f.key, func(g *flight) bool { return g.kind == aside })
 		}
 	}
-	as := void
+	as := discarded
 	switch {
 	case err:
 		as = fetchErrors
@@ -468,7 +470,7 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 			write(func() { m.failed[f.key] = failure{o.err, m.now + m.errorTTL} })
 		}
 	case f.kind == aside:
-		as = unleased
+		as = uncached
 	case may && kept != nil:
 		as = stored
 		write(func() { m.put(f.key, kept) })
@@ -478,7 +480,7 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 		as = skipped
 		write(func() { m.remove(f.key) })
 	case f.kind == forced && !f.over:
-		// Who forced it has it, but it is void. What is older must not come after it.
+		// Who forced it has it, but it is discarded. What is older must not come after it.
 		if e := m.entries[f.key]; e != nil && f.old != nil && e.untouched() == f.old.untouched() {
 			delete(m.entries, f.key)
 		}
@@ -516,7 +518,7 @@ func (m *model) deliver(f *flight, o outcome, as func(*zodiac.Stats) *uint64) {
 }
 
 // judge says what callers get of a result, whether that is an error of theirs, and what entry is to be stored, if any.
-func (m *model) judge(f *flight, r plan, began time.Duration) (o outcome, err bool, kept *entry) {
+func (m *model) classify(f *flight, r plan, began time.Duration) (o outcome, err bool, kept *entry) {
 	switch r.kind {
 	case panics, panicsErr:
 		return outcome{kind: gotPanic, err: r.err}, true, nil
@@ -611,14 +613,14 @@ func (m *model) remove(key int) {
 	delete(m.entries, key)
 	delete(m.failed, key)
 	if m.over != nil {
-		delete(m.over.marks, key)
+		delete(m.over.tombstones, key)
 	}
 }
 
 // store is Set and SetNone: e is nil if the value has no lifetime.
 func (m *model) store(key int, e *entry) {
 	if m.over != nil {
-		m.storeShared(key, e)
+		m.writeOverStore(key, e)
 		return
 	}
 	m.invalidate(key)
@@ -631,7 +633,7 @@ func (m *model) store(key int, e *entry) {
 
 func (m *model) setIfAbsent(key int, v value, given time.Duration, tags []string) bool {
 	if m.over != nil {
-		return m.setIfAbsentShared(key, m.valueEntry(v, m.now, given, tags))
+		return m.setIfAbsentOverStore(key, m.valueEntry(v, m.now, given, tags))
 	}
 	if m.live(key) != nil {
 		return false
@@ -725,14 +727,14 @@ func (m *model) deleteTags(tags []string) {
 
 func (m *model) invalidateAll() {
 	for _, f := range m.flights {
-		m.voidIf(f.key, func(*flight) bool { return true })
+		m.discardIf(f.key, func(*flight) bool { return true })
 	}
 	m.failed = map[int]failure{}
 }
 
 func (m *model) clear() int {
 	if m.over != nil {
-		return m.clearShared()
+		return m.clearOverStore()
 	}
 	n, _ := m.length()
 	m.invalidateAll()

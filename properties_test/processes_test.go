@@ -42,7 +42,7 @@ func onRedis(t *testing.T) (zodiac.Store, func() zodiac.Store) {
 // grounds are all of them on which processes share leases.
 var grounds = []ground{
 	{"memstore", 0, false, onMemstore(0)},
-	{"polls", 0, true, onMemstore(chaos.Waker | chaos.Announcer | chaos.Batcher)},
+	{"polls", 0, true, onMemstore(chaos.Waker | chaos.Bus | chaos.Batcher)},
 	{"redis", 0, false, onRedis},
 	{"memory-memstore", 20 * time.Second, false, onMemstore(0)},
 	{"memory-redis", 20 * time.Second, false, onRedis},

@@ -125,7 +125,7 @@ func TestP19_EndOfTheFirstCallerDoesNotShow(t *testing.T) {
 
 // P19, GetMany: when its context ends it returns what is there, the rest are errors, and what nobody else waits for is told to
 // stop.
-func TestP19_GetManyThatLeavesKeepsWhatIsThere(t *testing.T) {
+func TestP19_CanceledGetManyReturnsTheValuesItHas(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		s.set(0, 5)
 		other := s.get(2)

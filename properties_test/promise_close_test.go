@@ -21,7 +21,7 @@ func (s *stage) close(timeout time.Duration) *caller {
 
 // P29: Close waits until all functions have returned, those that waited for their turn too. Who waits gets the result; nothing is
 // stored any more.
-func TestP29_CloseWaitsForWhatRuns(t *testing.T) {
+func TestP29_CloseWaitsForRunningFetches(t *testing.T) {
 	onStage(t, config{errorTTL: time.Minute}, func(s *stage) {
 		s.set(0, 5)
 		plain, refresh, refreshToo := s.get(key), s.refresh(2), s.refresh(2)

@@ -14,7 +14,7 @@ import (
 )
 
 // P10: whoever asks whenever, one function at a time runs for a key. A second one may run only beside one that was made void, or
-// that nobody waits for any more: so there are never more than invalidations and departures since have excused.
+// that nobody waits for any more: so there are never more than invalidations and departures since have allowed.
 func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
 	type step struct {
 		after, key, patience int
@@ -31,7 +31,7 @@ func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
 		steps, takes := steps.Draw(t, "steps"), rapid.IntRange(1, 30).Draw(t, "a fetch takes")
 		rapid.SyncTest(t, func(t *rapid.T) {
 			// Calls, departures and returns fall on different fractions of a millisecond, so that their order is plain.
-			w := &watch{running: map[int]int{}, excused: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
+			w := &watch{running: map[int]int{}, allowed: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
 			l := zodiac.NewLoader(w.fetch)
 			var wg sync.WaitGroup
 			for _, st := range steps {
@@ -58,7 +58,7 @@ type watch struct {
 
 	mu      sync.Mutex // guards the fields below
 	running map[int]int
-	excused map[int]int
+	allowed map[int]int
 	beyond  int // how often one began though it had no excuse
 	wrong   string
 }
@@ -68,28 +68,28 @@ func (w *watch) fetch(ctx context.Context, key int) (int, error) {
 	w.mu.Lock()
 	w.running[key]++
 	if ctx.Err() != nil { // nobody waits for it any more
-		w.excused[key] = w.running[key]
+		w.allowed[key] = w.running[key]
 	}
-	if w.running[key] > 1+w.excused[key] {
+	if w.running[key] > 1+w.allowed[key] {
 		w.beyond++
-		w.wrong = fmt.Sprintf("%d functions run for key %d, and only %d of them have an excuse", w.running[key], key, w.excused[key])
+		w.wrong = fmt.Sprintf("%d functions run for key %d, and only %d of them may run beside others", w.running[key], key, w.allowed[key])
 	}
 	w.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { w.excuse(key) }) // it is told to stop: nobody waits for it
+	stop := context.AfterFunc(ctx, func() { w.allow(key) }) // it is told to stop: nobody waits for it
 	time.Sleep(w.takes - time.Nanosecond)
 	stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.running[key]--; w.running[key] == 0 {
-		w.excused[key] = 0
+		w.allowed[key] = 0
 	}
 	return key, nil
 }
 
-func (w *watch) excuse(key int) {
+func (w *watch) allow(key int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.excused[key] = w.running[key] // all that run now may run on beside another one
+	w.allowed[key] = w.running[key] // all that run now may run on beside another one
 }
 
 func (w *watch) do(ctx context.Context, l *zodiac.Loader[int, int], op string, key int) {
@@ -101,14 +101,14 @@ func (w *watch) do(ctx context.Context, l *zodiac.Loader[int, int], op string, k
 	case "GetMany":
 		l.GetMany(ctx, []int{0, 1, 1, 0})
 	case "Delete":
-		w.excuse(key)
+		w.allow(key)
 		l.Delete(ctx, key)
 	case "Set":
-		w.excuse(key)
+		w.allow(key)
 		l.Set(ctx, key, 7, zodiac.WithTTL(time.Millisecond))
 	case "Clear":
-		w.excuse(0)
-		w.excuse(1)
+		w.allow(0)
+		w.allow(1)
 		l.Clear(ctx)
 	}
 }
@@ -171,7 +171,7 @@ func TestP17_ConstantInvalidationStarvesNobody(t *testing.T) {
 }
 
 // P18: a fetch that fails is one fetch, not one for each who waits, and the next to come tries again.
-func TestP18_OneFailingFetchForAllWhoWait(t *testing.T) {
+func TestP18_OneFailingFetchForAllWaiters(t *testing.T) {
 	needsModes(t)
 	ends := map[string]struct {
 		plan plan

@@ -345,7 +345,7 @@ func TestP23_OnlyUseSlides(t *testing.T) {
 
 // P24: at its expiry, to the nanosecond, an entry is gone, by every way in, whoever used it in whatever way before; and
 // one nanosecond earlier it is there. However the clock that is read instead of the real one was left.
-func TestP24_NothingIsReturnedFromItsExpiryOn(t *testing.T) {
+func TestP24_ExpiredEntryIsNeverReturned(t *testing.T) {
 	checkMore(t, 10, func(t *rapid.T) {
 		ttl := time.Duration(rapid.Int64Range(int64(time.Millisecond), int64(3*time.Second)).Draw(t, "ttl"))
 		uses := rapid.SliceOfN(rapid.Int64Range(0, int64(ttl)-1), 0, 12).Draw(t, "used at")

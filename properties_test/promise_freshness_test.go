@@ -50,7 +50,7 @@ var beginners = map[string]func(context.Context) context.Context{
 
 // P1: after Delete, Set and all the like have returned, no Get that begins later returns an older value: not one that was being
 // fetched when it came, whoever began that fetch, whoever asks, and whether the fetch ends before or after the question.
-func TestP1_NoReadAfterAnInvalidationReturnsAnOlderValue(t *testing.T) {
+func TestP1_ReadAfterAnInvalidationReturnsNoOlderValue(t *testing.T) {
 	needsModes(t)
 	for _, inv := range invalidations {
 		for began, begin := range beginners {
@@ -96,7 +96,7 @@ func p1(s *stage, inv invalidation, begin, ask func(context.Context) context.Con
 
 // P1, for Refresh: once it has returned, nobody who asks later shares a function that began before it, be the new value in memory or
 // gone again; nor does the value of such a function replace the new one.
-func TestP1_NoReadAfterARefreshReturnsAnOlderValue(t *testing.T) {
+func TestP1_ReadAfterARefreshReturnsNoOlderValue(t *testing.T) {
 	needsModes(t)
 	for began, begin := range beginners {
 		for asks, ask := range beginners {
@@ -164,22 +164,22 @@ func TestP2_AFetchWritesOnceAndNeverAfterAnInvalidation(t *testing.T) {
 
 // P4, as far as it goes in memory: a fetched value goes to everyone who joined (ii), also if an invalidation made it void, but
 // then to nobody who came after that (iii); an error goes to everyone who joined (iv).
-func TestP4_WhoMayHaveWhat(t *testing.T) {
+func TestP4_OutcomeGoesToItsCallers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := rapid.IntRange(1, 4).Draw(t, "callers before")
 		after := rapid.IntRange(0, 3).Draw(t, "callers after")
 		inv := rapid.SampledFrom(invalidations[:4]).Draw(t, "invalidation") // those that leave nothing
-		voids, fail := rapid.Bool().Draw(t, "void"), rapid.Bool().Draw(t, "fails")
+		discards, fail := rapid.Bool().Draw(t, "discarded"), rapid.Bool().Draw(t, "fails")
 		rapid.SyncTest(t, func(t *rapid.T) {
 			s := newStage(t, config{tags: []string{"s"}})
 			defer close(s.o.quit)
 			old := s.getters(before)
 			first := s.call(key)
-			if voids {
+			if discards {
 				inv.do(s)
 			}
 			young := s.getters(after)
-			if voids && after > 0 {
+			if discards && after > 0 {
 				s.call(key).returns(2)
 				all(young, valueOf(2))
 			}
@@ -191,7 +191,7 @@ func TestP4_WhoMayHaveWhat(t *testing.T) {
 				first.returns(1)
 			}
 			all(old, o)
-			if !voids {
+			if !discards {
 				all(young, o)
 			}
 		})
@@ -214,7 +214,7 @@ func all(cs []*caller, o outcome) {
 
 // P5: what runs for nobody any more passes the same fence. A function whose callers have all left, or whose time is over, stores
 // nothing when it returns after all; one that waits for its turn and whose callers have left never runs.
-func TestP5_WorkForNobodyStoresNothing(t *testing.T) {
+func TestP5_AbandonedFetchStoresNothing(t *testing.T) {
 	t.Run("abandoned", func(t *testing.T) {
 		onStage(t, config{errorTTL: time.Minute}, func(s *stage) {
 			c := s.get(key)
@@ -296,7 +296,7 @@ func TestP6_DeleteTagsTakesExactlyItsEntries(t *testing.T) {
 }
 
 // P6, for what was being fetched: it is not stored, also if only its result would have told its tags.
-func TestP6_WhatWasBeingFetchedIsNotServed(t *testing.T) {
+func TestP6_RunningFetchIsNotServed(t *testing.T) {
 	tagged := value{id: 4} // WithTagsFunc gives it "a"
 	for name, c := range map[string]config{"static": {tags: []string{"a"}}, "from the result": {tagsFunc: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -318,7 +318,7 @@ func TestP6_WhatWasBeingFetchedIsNotServed(t *testing.T) {
 
 // P9: a void fetch fills nothing, whatever it brings: neither an entry, nor a None, nor a remembered error, nor does a result that
 // is not to be there take out what an invalidation has put there.
-func TestP9_AVoidFetchFillsNothing(t *testing.T) {
+func TestP9_DiscardedFetchFillsNothing(t *testing.T) {
 	needsModes(t)
 	c := config{values: "box", noneIf: true, errorTTL: time.Minute, ttlFunc: true, tags: []string{"s"}}
 	plans := map[string]plan{

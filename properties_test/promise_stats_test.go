@@ -68,9 +68,9 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 			s.getters(2)
 			s.calls()
 		}, zodiac.Stats{Failed: 3, FetchErrors: 1}},
-		"left": {func(s *stage) { s.get(key).leaves(); s.call(key).ends(ok) }, zodiac.Stats{Canceled: 1, Discarded: 1}},
-		"void": {func(s *stage) { s.get(key); c := s.call(key); s.Delete(bg, key); c.ends(ok) }, zodiac.Stats{Fetched: 1, Discarded: 1}},
-		"skipped void": {func(s *stage) {
+		"left":      {func(s *stage) { s.get(key).leaves(); s.call(key).ends(ok) }, zodiac.Stats{Canceled: 1, Discarded: 1}},
+		"discarded": {func(s *stage) { s.get(key); c := s.call(key); s.Delete(bg, key); c.ends(ok) }, zodiac.Stats{Fetched: 1, Discarded: 1}},
+		"skipped, discarded": {func(s *stage) {
 			s.get(key)
 			c := s.call(key)
 			s.Delete(bg, key)
@@ -98,7 +98,7 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 var errNotLinked = errors.New("matches nothing")
 
 // P30: a result with too many tags is returned, reported, not stored, and counts as Uncached.
-func TestP30_TooManyTagsAreUnleased(t *testing.T) {
+func TestP30_TooManyTagsAreUncached(t *testing.T) {
 	var faults []zodiac.Event
 	tags := make([]string, 17)
 	for i := range tags {

@@ -94,7 +94,7 @@ func runFleet(t *rapid.T, c config) {
 	twins := memstore.New()
 	f.join("two processes over a memstore", 0, &process{twins}, &process{twins})
 	f.join("a bare store", 0, chaos.Bare(memstore.New()))
-	f.join("a store that only lends leases", 0, chaos.Without(memstore.New(), chaos.Batcher|chaos.DataReader|chaos.Waker|chaos.Announcer))
+	f.join("a store that only lends leases", 0, chaos.Without(memstore.New(), chaos.Batcher|chaos.DataReader|chaos.Waker|chaos.Bus))
 	f.join("redis", 0, redisstore.New(redistest.Virtual(virtualTB{t: t})))
 	if !c.sliding {
 		near := 3 * time.Second

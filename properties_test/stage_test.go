@@ -152,7 +152,7 @@ func (c *caller) result() result {
 // has checks what the call has returned.
 func (c *caller) has(o outcome) {
 	c.t.Helper()
-	if why := o.judge(c.result()); why != "" {
+	if why := o.mismatch(c.result()); why != "" {
 		c.t.Errorf("%s %s", c.name, why)
 	}
 }

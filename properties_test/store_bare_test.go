@@ -14,7 +14,7 @@ import (
 )
 
 // P1, within a process, over a store that lends no leases: an invalidation that comes while a result is being stored waits for that.
-func TestP1_InvalidationOverABareStoreWaitsForWhatIsBeingStored(t *testing.T) {
+func TestP1_InvalidationOverABareStoreWaitsForTheCommit(t *testing.T) {
 	for _, inv := range invalidations {
 		if inv.name == "Add" || inv.name == "DeleteTags" { // an Add adds to what was stored; tags are compared
 			continue

@@ -227,7 +227,7 @@ func p22over[V any](t *testing.T, opts zodiac.Options, values ...V) {
 }
 
 // P26: whatever lies under a key that is no record of this loader is a miss, counted, and replaced by what is fetched.
-func TestP26_WhatIsNoRecordIsReplaced(t *testing.T) {
+func TestP26_ForeignBytesAreReplaced(t *testing.T) {
 	for _, g := range grounds {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{ttl: 30 * time.Second}, func(p *processes) {
@@ -309,14 +309,14 @@ func TestP29_CloseThatGivesUpFreesItsLeases(t *testing.T) {
 }
 
 // P29, where Close gives up while the answer to an ask is on its way: it arrives after that, or never.
-func TestP29_CloseThatGivesUpFreesWhatItAsksFor(t *testing.T) {
-	for name, deaf := range map[string]bool{"arrives": true, "never": false} {
+func TestP29_CloseThatGivesUpFreesTheLeaseItAsksFor(t *testing.T) {
+	for name, ignoresEnd := range map[string]bool{"arrives": true, "never": false} {
 		t.Run(name, func(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 				a, b := p.all[0], p.all[1]
 				p.closed = true
 				taps[0].replies(chaos.Acquire, 100*time.Millisecond)
-				taps[0].deaf = deaf
+				taps[0].ignoresEnd = ignoresEnd
 				mine := a.get(key)
 				a.givesUp()
 				mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})

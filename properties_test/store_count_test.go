@@ -39,7 +39,7 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					}
 				}()
 				synctest.Test(t, func(t *testing.T) {
-					w := &watch{running: map[int]int{}, excused: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
+					w := &watch{running: map[int]int{}, allowed: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
 					_, open := g.shared(t)
 					var ls []*zodiac.Loader[int, int]
 					for range 3 {
@@ -217,7 +217,7 @@ func TestP17_ConstantInvalidationStarvesNobodyOverAStore(t *testing.T) {
 }
 
 // P25: what a Get in each mode sends to the store, and whether the function runs: nothing that the mode forbids.
-func TestP25_ModesAskTheStoreForWhatTheyMayOnly(t *testing.T) {
+func TestP25_ModesSendOnlyPermittedCommands(t *testing.T) {
 	needsModes(t)
 	for bits := range 8 {
 		for _, there := range []bool{false, true} {
@@ -262,7 +262,7 @@ func TestP25_ModesAskTheStoreForWhatTheyMayOnly(t *testing.T) {
 }
 
 // P25, for the operations that do what their name says in any mode: each sends as much as it needs.
-func TestP25_OperationsSendWhatTheyNeed(t *testing.T) {
+func TestP25_OperationsSendTheSameInEveryMode(t *testing.T) {
 	for _, of := range []struct {
 		name, sent string
 		there      bool

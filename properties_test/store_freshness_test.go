@@ -17,7 +17,7 @@ import (
 
 // P1, P2, P4 (iii), P6, P9: an invalidation in one process while another fetches. Who waited before gets what is fetched; who comes
 // later goes round and gets something newer, also where he joined the fetch that was under way; and nothing old is stored.
-func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
+func TestP1_ReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 	needsModes(t)
 	for _, inv := range invalidations {
 		for began, begin := range beginners {
@@ -50,7 +50,7 @@ func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 						}
 						p.none(1)
 						if s := a.Stats(); s.Discarded+s.Uncached == 0 {
-							t.Errorf("Stats() = %+v; want one that was void, or stored nothing", s)
+							t.Errorf("Stats() = %+v; want one discarded, or stored nothing", s)
 						}
 					})
 				})
@@ -92,7 +92,7 @@ func TestP1_StoredValuesAreNotReadAfterAnInvalidation(t *testing.T) {
 }
 
 // P3: whatever removes the key behind everybody's back voids the fetch that is under way.
-func TestP3_ForeignDeleteVoidsAFetch(t *testing.T) {
+func TestP3_ForeignDeleteDiscardsAFetch(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		old := a.get(key)
@@ -111,7 +111,7 @@ func TestP3_ForeignDeleteVoidsAFetch(t *testing.T) {
 }
 
 // P3, where the key comes back before the fetch ends.
-func TestP3_ForeignDeleteVoidsAFetchThoughTheKeyIsThereAgain(t *testing.T) {
+func TestP3_ForeignDeleteDiscardsAFetchThoughTheKeyIsBack(t *testing.T) {
 	onProcesses(t, 3, config{}, func(p *processes) {
 		a, b, c := p.all[0], p.all[1], p.all[2]
 		old := a.get(key)
@@ -133,8 +133,8 @@ func TestP3_ForeignDeleteVoidsAFetchThoughTheKeyIsThereAgain(t *testing.T) {
 }
 
 // P4 (i): a record found by asking for the lease is for those who joined before the ask was sent. Those who joined later:
-// TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater.
-func TestP4_RecordFoundByAskingIsForThoseWhoCameBefore(t *testing.T) {
+// TestP4_RecordFoundByAskingIsNotForLaterCallers.
+func TestP4_RecordFoundByAskingIsForEarlierCallers(t *testing.T) {
 	for _, g := range grounds[:3] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
@@ -152,7 +152,7 @@ func TestP4_RecordFoundByAskingIsForThoseWhoCameBefore(t *testing.T) {
 }
 
 // P4 (ii): what was committed is for everyone who joined, in whatever process.
-func TestP4_CommittedValueIsForEveryoneWhoJoined(t *testing.T) {
+func TestP4_CommittedValueIsForAllJoinedCallers(t *testing.T) {
 	onProcesses(t, 3, config{}, func(p *processes) {
 		first := p.all[0].get(key)
 		running := p.all[0].call(key)
@@ -174,7 +174,7 @@ func TestP4_CommittedValueIsForEveryoneWhoJoined(t *testing.T) {
 }
 
 // P4 (iv): an error is everyone's who joined; waiters in another process fetch for themselves.
-func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
+func TestP4_ErrorIsForAllJoinedCallers(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		mine := a.getters(5)
@@ -189,7 +189,7 @@ func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
 }
 
 // P4 (iv): an error is everyone's, also of a fetch that goes on without the store.
-func TestP4_ErrorWithoutTheStoreIsForEveryoneWhoJoined(t *testing.T) {
+func TestP4_ErrorWithoutTheStoreIsForAllJoinedCallers(t *testing.T) {
 	onProcesses(t, 1, config{}, func(p *processes) {
 		s := p.all[0]
 		p.faults[0].Fail(errGone)
@@ -203,7 +203,7 @@ func TestP4_ErrorWithoutTheStoreIsForEveryoneWhoJoined(t *testing.T) {
 }
 
 // P4 (iii): what is fetched under NoWrite is for those under NoWrite who came before it began.
-func TestP4_UnwrittenValueIsForThoseWhoCameBefore(t *testing.T) {
+func TestP4_UnwrittenValueIsForEarlierCallers(t *testing.T) {
 	needsModes(t)
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -222,7 +222,7 @@ func TestP4_UnwrittenValueIsForThoseWhoCameBefore(t *testing.T) {
 
 // P4 (iii), P17: once two functions of a key run in a process, nobody begins a third. Who joins the younger one after an invalidation goes
 // round.
-func TestP4_VoidFetchIsForThoseWhoCameBefore(t *testing.T) {
+func TestP4_DiscardedFetchIsForEarlierCallers(t *testing.T) {
 	onProcesses(t, 1, config{}, func(p *processes) {
 		s := p.all[0]
 		first := s.get(key)
@@ -245,7 +245,7 @@ func TestP4_VoidFetchIsForThoseWhoCameBefore(t *testing.T) {
 
 // P1: a Refresh whose value cannot be stored has shown its caller something newer than what is there, which therefore goes; one that fails
 // has not, and leaves it, though the error is remembered otherwise.
-func TestP1_RefreshTakesOutWhatItCannotReplace(t *testing.T) {
+func TestP1_RefreshRemovesTheRecordItCannotReplace(t *testing.T) {
 	large := int64(1) << 60
 	for _, g := range append([]ground{guarded[1], silent}, grounds...) {
 		t.Run(g.name, func(t *testing.T) {
@@ -301,7 +301,7 @@ func TestP8_MemoryInFrontServesNoLongerThanItsTime(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
 				a, b := p.all[0], p.all[1]
 				p.stored(1)
-				p.faults[1].Fail(errGone, chaos.Announce)
+				p.faults[1].Fail(errGone, chaos.Publish)
 				if err := b.Set(bg, key, value{id: 2}); err == nil {
 					t.Error("Set returned nil though others were not told")
 				}
@@ -315,7 +315,7 @@ func TestP8_MemoryInFrontServesNoLongerThanItsTime(t *testing.T) {
 }
 
 // P8: a process that is cut off from announcements does not use its memory, and uses it again once it hears.
-func TestP8_MemoryIsNotUsedWhileNothingIsHeard(t *testing.T) {
+func TestP8_MemoryIsNotUsedWhileDisconnected(t *testing.T) {
 	for _, g := range grounds[3:] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
@@ -334,7 +334,7 @@ func TestP8_MemoryIsNotUsedWhileNothingIsHeard(t *testing.T) {
 				a.get(key).hasID(3)
 				a.get(key).hasID(3)
 				if s := a.Stats(); s.HitMemory != hits+1 {
-					t.Errorf("%d hits in memory once it hears again; want 1", s.HitMemory-hits)
+					t.Errorf("%d hits in memory after it has connected again; want 1", s.HitMemory-hits)
 				}
 				b.set(key, 4)
 				synctest.Wait()

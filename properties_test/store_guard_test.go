@@ -215,7 +215,7 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 }
 
 // P10, P14: who was refused waits, and then finds what the other one stored, or fetches if that is not there.
-func TestP10_WhoIsRefusedByAGuardWaits(t *testing.T) {
+func TestP10_CallerRefusedByAGuardWaits(t *testing.T) {
 	onGuard(t, 2, config{}, func(p *processes, w *warden) {
 		a, b := p.all[0], p.all[1]
 		mine := a.get(key)
@@ -245,7 +245,7 @@ func TestP10_WhoIsRefusedByAGuardWaits(t *testing.T) {
 }
 
 // P4 (i): what is found while waiting for a Guard is for those who came before it was looked for.
-func TestP4_RecordFoundUnderAGuardIsNotForThoseWhoCameLater(t *testing.T) {
+func TestP4_RecordFoundUnderAGuardIsNotForLaterCallers(t *testing.T) {
 	var taps []*lateTap
 	g := ground{"bare", 0, true, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
 		s := memstore.New()
@@ -378,7 +378,7 @@ func TestGuardThatIsLostLetsNothingBeStored(t *testing.T) {
 		b.call(key).returns(2)
 		theirs.hasID(2)
 		if s := a.Stats(); s.Discarded != 1 || s.Stored != 0 {
-			p.t.Errorf("Stats() = %+v; want one that was void", s)
+			p.t.Errorf("Stats() = %+v; want one discarded", s)
 		}
 	})
 }
@@ -445,7 +445,7 @@ func TestP25_RefreshUnderAGuardFetches(t *testing.T) {
 }
 
 // A record that ValidIf does not want is fetched anew under a Guard too: that it is still there is nothing new.
-func TestRecordOfNoUseIsReplacedUnderAGuard(t *testing.T) {
+func TestUselessRecordIsReplacedUnderAGuard(t *testing.T) {
 	for name, wrap := range map[string]func(zodiac.Store) zodiac.Store{
 		"leases": func(s zodiac.Store) zodiac.Store { return s },
 		"bare":   chaos.Bare,

@@ -20,14 +20,14 @@ import (
 // and less than whole.
 type tapped struct {
 	*memstore.Store
-	mu     sync.Mutex // guards the fields below
-	began  time.Time
-	sent   []string
-	late   map[chaos.Op]time.Duration // from when an operation was carried out until it returns
-	hollow bool                       // records found by asking are to be read
-	deaf   bool                       // late replies come though the context has ended
-	ending time.Duration              // how long a Renew whose context has ended takes to return
-	wakes  int                        // registered
+	mu         sync.Mutex // guards the fields below
+	began      time.Time
+	sent       []string
+	late       map[chaos.Op]time.Duration // from when an operation was carried out until it returns
+	hollow     bool                       // records found by asking are to be read
+	ignoresEnd bool                       // late replies come though the context has ended
+	ending     time.Duration              // how long a Renew whose context has ended takes to return
+	wakes      int                        // registered
 }
 
 // note takes down what is sent, and returns how late the reply is.
@@ -53,7 +53,7 @@ func (s *tapped) Acquire(ctx context.Context, key string, ask driver.Ask) (drive
 }
 
 func (s *tapped) heeded(ctx context.Context) <-chan struct{} {
-	if s.deaf {
+	if s.ignoresEnd {
 		return nil
 	}
 	return ctx.Done()
@@ -189,7 +189,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 					running.returns(1)
 					mine.hasID(1)
 					if s := a.Stats(); s.Discarded != 1 {
-						t.Errorf("Stats() = %+v; want one that was void", s)
+						t.Errorf("Stats() = %+v; want one discarded", s)
 					}
 				} else {
 					tries := 0
@@ -373,7 +373,7 @@ func TestP12_UnknownOutcomesLeaveNoLease(t *testing.T) {
 
 // P4 (i): what is found by asking for the lease is for those who joined before the ask was sent. Who joined later, when the answer was
 // on its way, goes round: the record may have been deleted before he came.
-func TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
+func TestP4_RecordFoundByAskingIsNotForLaterCallers(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		taps[0].replies(chaos.Acquire, 20*time.Millisecond)
@@ -395,7 +395,7 @@ func TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
 }
 
 // An answer may tell of a record without bringing it: then that is read.
-func TestRecordThatAnAnswerOnlyTellsOfIsRead(t *testing.T) {
+func TestRecordMissingFromAnAnswerIsRead(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		taps[0].hollow = true
@@ -411,7 +411,7 @@ func TestRecordThatAnAnswerOnlyTellsOfIsRead(t *testing.T) {
 }
 
 // What an answer told of may be gone when it is read: then the lease is asked for once more.
-func TestRecordThatIsGoneWhenItIsReadIsAskedForAgain(t *testing.T) {
+func TestRecordGoneBeforeItIsReadIsAskedForAgain(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		taps[0].hollow = true
@@ -435,7 +435,7 @@ func TestRecordThatIsGoneWhenItIsReadIsAskedForAgain(t *testing.T) {
 }
 
 // P4 (i), for an error that another process has noted.
-func TestP4_ErrorFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
+func TestP4_ErrorFoundByAskingIsNotForLaterCallers(t *testing.T) {
 	onTapped(t, 2, config{errorTTL: 5 * time.Second}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		theirs := b.get(key)
@@ -457,7 +457,7 @@ func TestP4_ErrorFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
 
 // A skipped result is marked for a second, or as long as WithLease says if that is shorter: whoever asks then fetches without a lease,
 // for those who came before; and later values are stored again.
-func TestMarkOfASkippedResultLastsASecond(t *testing.T) {
+func TestTombstoneOfASkippedResultLastsASecond(t *testing.T) {
 	const skipped = 3 * 48
 	for lease, lasts := range map[time.Duration]time.Duration{5 * time.Second: time.Second, 300 * time.Millisecond: 300 * time.Millisecond} {
 		t.Run(fmt.Sprint(lease), func(t *testing.T) {
@@ -522,7 +522,7 @@ func TestP17_ThirdHolderIsNotWaitedFor(t *testing.T) {
 }
 
 // P16, P4 (iii): what is fetched after WithWait is over is for those who came before its function began.
-func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
+func TestP16_ValueFetchedAfterWaitingIsNotForLaterCallers(t *testing.T) {
 	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithWait(3, zodiac.ThenFetch)}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		first := a.get(key)
@@ -542,7 +542,7 @@ func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
 }
 
 // P4 (iv): the error of a fetch beside another process' is everyone's who joined.
-func TestP4_ErrorOfAFetchAfterWaitingIsForEveryoneWhoJoined(t *testing.T) {
+func TestP4_ErrorOfAFetchAfterWaitingIsForAllJoinedCallers(t *testing.T) {
 	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithWait(3, zodiac.ThenFetch)}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		a.get(key)
@@ -598,7 +598,7 @@ func TestWaitingForOthersCostsNoStoreTime(t *testing.T) {
 
 // P1, P11: what was fetched while the store did not answer is for those who came later too if it does not answer them either; if it
 // does, they go round.
-func TestP11_WhatIsFetchedWithoutTheStoreIsNotForThoseItAnswers(t *testing.T) {
+func TestP11_ValueFetchedWithoutTheStoreIsNotForCallersItAnswers(t *testing.T) {
 	for name, answers := range map[string]bool{"still down": false, "up again": true} {
 		t.Run(name, func(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, _ []*tapped) {

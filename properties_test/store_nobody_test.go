@@ -15,7 +15,7 @@ import (
 
 // P5, over a store: what runs for nobody any more, because all have left or its time is over, stores nothing when it returns after all: no
 // value, no error, and no mark.
-func TestP5_WorkForNobodyStoresNothingInAStore(t *testing.T) {
+func TestP5_AbandonedFetchStoresNothingInAStore(t *testing.T) {
 	const skipped = 3 * 48
 	for name, end := range map[string]func(c *call){
 		"value": func(c *call) { c.returns(1) },
@@ -62,7 +62,7 @@ func TestP5_WorkForNobodyStoresNothingInAStore(t *testing.T) {
 }
 
 // P5, as a law: whatever callers do, and however late copies of commands arrive, no process ever finds what was fetched for nobody.
-func TestP5_NobodyFindsWhatWasFetchedForNobody(t *testing.T) {
+func TestP5_AbandonedValuesAreNeverFound(t *testing.T) {
 	steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) p5Step {
 		return p5Step{
 			rapid.IntRange(0, 1).Draw(t, "process"), rapid.IntRange(1, 20).Draw(t, "after"), rapid.SampledFrom([]int{1000, 3, 3, 17}).Draw(t, "patience"),

@@ -19,7 +19,7 @@ import (
 
 // P1: reads of one key are batched forward. Who comes while one runs shares the next one, and not what was read before an
 // invalidation that came before him.
-func TestP1_WhoComesDuringAReadSharesTheNextOne(t *testing.T) {
+func TestP1_CallerDuringAReadSharesTheNextRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		late := &lateStore{Store: memstore.New()}
 		faults := chaos.New(late)
@@ -63,7 +63,7 @@ func TestP1_WhoComesDuringAReadSharesTheNextOne(t *testing.T) {
 }
 
 // P19: a read that several share ends with none of them, nor with the one whose read they waited for; each may leave.
-func TestP19_LeavingDisturbsNobodyWhoSharesARead(t *testing.T) {
+func TestP19_LeavingASharedReadDisturbsNobody(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		s.set(key, 1)
@@ -99,7 +99,7 @@ func TestP16_SharedReadOfAStalledStoreHoldsNobodyLonger(t *testing.T) {
 }
 
 // P29: those who wait for a read when Close comes get ErrClosed.
-func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
+func TestP29_WaitersForAReadGetErrClosed(t *testing.T) {
 	onTapped(t, 1, config{more: []zodiac.Option{zodiac.FailClosed()}}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		p.closed = true
@@ -252,7 +252,7 @@ func TestP25_HitUnderNoWriteDoesNotSlide(t *testing.T) {
 }
 
 // P25: a hit extends a sliding life only once an eighth of it has gone by.
-func TestP25_HitSlidesOnlyWhatHasAged(t *testing.T) {
+func TestP25_HitSlidesOnlyAgedEntries(t *testing.T) {
 	for _, g := range grounds[:3] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 1, config{sliding: true, ttl: 8 * time.Second}, func(p *processes) {

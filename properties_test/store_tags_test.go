@@ -15,7 +15,7 @@ import (
 
 // P6: a tag does not void leases. What was fetched before it was deleted used to be for those who joined after that too, if it was not
 // to be stored anyway, or was to replace something: the mark that says so to other processes is accepted by the store.
-func TestP6_ResultThatIsNotStoredIsNotForThoseWhoCameAfterDeleteTags(t *testing.T) {
+func TestP6_ResultThatIsNotStoredIsNotForCallersAfterDeleteTags(t *testing.T) {
 	needsModes(t)
 	const skipped = 3 * 48
 	for began, begin := range beginners {
@@ -42,7 +42,7 @@ func TestP6_ResultThatIsNotStoredIsNotForThoseWhoCameAfterDeleteTags(t *testing.
 
 // P6: where a tag's generation could not be read, before the function or after it, nobody knows whether the tag was deleted meanwhile: what
 // was fetched is not stored, and is for those who came before.
-func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
+func TestP6_ValueFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 	const tagged, skipped = 4 + 192, 3 * 48 // WithTagsFunc gives the first one "a"
 	reads := []chaos.Op{chaos.Get, chaos.GetMany, chaos.GetData, chaos.GetManyData}
 	for _, c := range []config{{tags: []string{"s"}, skipIf: true}, {tagsFunc: true, skipIf: true}} {

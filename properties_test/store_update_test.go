@@ -13,7 +13,7 @@ import (
 )
 
 // Over a store without leases, Update used to end in ErrBusy if there was a record that was of no use: it tried to add one beside it.
-func TestUpdateOverABareStoreReplacesARecordOfNoUse(t *testing.T) {
+func TestUpdateOverABareStoreReplacesAUselessRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := zodiac.NewCache[string, int](zodiac.WithName("n"), zodiac.WithTags("t"), zodiac.WithStore(chaos.Bare(memstore.New())))
 		defer l.Close(bg)
@@ -33,7 +33,7 @@ func TestUpdateOverABareStoreReplacesARecordOfNoUse(t *testing.T) {
 }
 
 // Update over a store calls fn again if anything was written in between, by whatever process.
-func TestUpdateOverAStoreSeesWhatCameBetween(t *testing.T) {
+func TestUpdateOverAStoreSeesWritesInBetween(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		a.set(key, 1)
@@ -56,7 +56,7 @@ func TestUpdateOverAStoreSeesWhatCameBetween(t *testing.T) {
 }
 
 // Where there are no leases, an Update of what is absent replaces nothing that came in between.
-func TestUpdateOverABareStoreSeesWhatCameBetween(t *testing.T) {
+func TestUpdateOverABareStoreSeesWritesInBetween(t *testing.T) {
 	guarded[1].play(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		v, err := a.Update(bg, key, func(old value, ok bool) (value, error) {

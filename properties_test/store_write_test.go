@@ -12,7 +12,7 @@ import (
 )
 
 // SetIfAbsent looks again under the lease that it takes to replace a record of no use: somebody may have stored one meanwhile.
-func TestSetIfAbsentLeavesWhatCameBetween(t *testing.T) {
+func TestSetIfAbsentLeavesAWriteInBetween(t *testing.T) {
 	onTapped(t, 2, config{tags: []string{"s"}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		a.set(key, 1)
@@ -59,7 +59,7 @@ func TestP24_TouchElsewhereEndsLivesInMemory(t *testing.T) {
 }
 
 // Touch of a value that WithTTLFunc gives no life deletes it.
-func TestTouchOverAStoreDeletesWhatIsToLiveNoTime(t *testing.T) {
+func TestTouchOverAStoreDeletesAnEntryWithoutLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life := time.Minute
 		l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(memstore.New()), zodiac.WithTTLFunc(func(int, int) time.Duration { return life }))
@@ -84,7 +84,7 @@ func TestTouchOverAStoreDeletesWhatIsToLiveNoTime(t *testing.T) {
 }
 
 // P26, for writes that read: a record that cannot be decoded is absent, and counted.
-func TestP26_WritesTakeWhatCannotBeDecodedForAbsent(t *testing.T) {
+func TestP26_WritesTreatUndecodableRecordsAsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		texts := zodiac.NewCache[int, string](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
