@@ -15,12 +15,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHistory runs a few goroutines on a few keys, in real time, and judges afterwards what each of them saw. The law: a read
-// returns what one fetch or one write brought that did not begin after the read had ended, and that was not invalidated in
-// between, by anything that began after it and had returned before the read began (P1, P6, P9). And two functions of a
-// key ran at once only if something had happened that besides it (P10). Every call counted once (P30).
+// TestHistory runs a few goroutines on a few keys, in real time, and checks afterwards what each of
+// them saw. The law: a read returns the result of one fetch or one write. That fetch or write did
+// not begin after the read had ended. It was not invalidated in between, by an operation that began
+// after it and returned before the read began (P1, P6, P9). Two functions of a key ran at once only
+// if something had happened that permits it (P10). Every call counted once (P30).
 //
-// The schedule is drawn; how the goroutines interleave is not, beyond the places where they yield.
+// The schedule is drawn. The interleaving of the goroutines is not, apart from the places where
+// they yield.
 func TestHistory(t *testing.T) {
 	checkMore(t, 3, func(t *rapid.T) {
 		runs := 10 // they all differ
@@ -37,14 +39,14 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// A record is one operation, or one call of the function: when it began and ended on the common counter, and what it read or
-// wrote.
+// A record is one operation, or one call of the function: when it began and ended on the common
+// counter, and the value it read or wrote.
 type record struct {
 	op         string
 	key        int
 	begin, end int64
-	val        int64 // 0: nothing
-	leader     int64 // of a fetch: when the call began that began it
+	val        int64 // 0 is nothing
+	leader     int64 // of a fetch: the time of the call that began it
 	who        int
 }
 
@@ -55,17 +57,18 @@ func (r record) String() string {
 	return fmt.Sprintf("[%d–%d] %s(%d) = %d by %d", r.begin, r.end, r.op, r.key, r.val, r.who)
 }
 
-const allKeys = -1 // of a record: what it does, it does to all
+const allKeys = -1 // the key of a record that concerns all keys
 
 func (r record) concerns(key int) bool { return r.key == key || r.key == allKeys }
 
-// The ops of a history. Those that read and those that write return the value; those that invalidate do so to what was
-// fetched or written before they began.
+// The ops of a history. Reads and writes return the value. Invalidations end all values that were
+// fetched or written before the invalidation began.
 var (
 	reads       = map[string]bool{"Get": true, "GetOrFetch": true, "NoWrite": true, "Peek": true, "GetMany": true, "Refresh": true, "Impatient": true}
 	writes      = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true}
 	invalidates = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true, "Delete": true, "DeleteTags": true, "Clear": true, "Refresh": true}
-	besides     = map[string]bool{"NoWrite": true, "Impatient": true} // beside those: another function may run at the same time
+	// another function may run beside a fetch begun by one of these
+	besides = map[string]bool{"NoWrite": true, "Impatient": true}
 )
 
 // checkHistory returns why a history breaks the law, or "".
@@ -94,7 +97,8 @@ func checkRead(r record, origins map[int64]record, ops []record) string {
 	if !ok || o.key != r.key || o.begin > r.end {
 		return fmt.Sprintf("%v: nobody had brought that: %v", r, o)
 	}
-	// A fetch is older than what began after it did. A write may have come after all that it overlaps.
+	// A fetch is older than an operation that began after the fetch did. A write may have come
+	// after every operation that it overlaps.
 	since := o.begin
 	if writes[o.op] {
 		since = o.end
@@ -107,10 +111,11 @@ func checkRead(r record, origins map[int64]record, ops []record) string {
 	return ""
 }
 
-const failedOp = -1 // the val of an invalidation that did nothing
+const failedOp = -1 // the val of an invalidation that changed nothing
 
-// checkOverlaps looks for two functions of a key at once. Each one's flight began some time after the call that began it; if from
-// the first of these calls on until both functions ran nothing besides it, one of them should have been shared.
+// checkOverlaps looks for two functions of a key at once. The flight of each began some time after
+// the call that began it. If nothing permits an overlap from the first of these calls until both
+// functions ran, the callers should have shared one of them.
 func checkOverlaps(ops, fetches []record) string {
 	for _, a := range fetches {
 		for _, b := range fetches {
@@ -125,7 +130,8 @@ func checkOverlaps(ops, fetches []record) string {
 	return ""
 }
 
-// excused reports whether something happened that makes a fetch void, or runs beside it. A DeleteTags may do so to all keys.
+// mayOverlap reports whether something happened that discards a fetch, or runs beside it. A
+// DeleteTags may concern all keys.
 func mayOverlap(ops []record, key int, from, to int64) bool {
 	for _, o := range ops {
 		concerns := o.concerns(key) || o.op == "DeleteTags"
@@ -136,7 +142,7 @@ func mayOverlap(ops []record, key int, from, to int64) bool {
 	return false
 }
 
-// A history is a schedule, and what came of it.
+// A history is a schedule and its outcome.
 type history struct {
 	opts     []zodiac.Option
 	tagOf    func(int) string
@@ -250,13 +256,13 @@ func (h *history) run() {
 		})
 	}
 	wg.Wait()
-	for k := range h.keyCount { // what is left at the end must be explainable too
+	for k := range h.keyCount { // the values left at the end must be explained too
 		h.do(len(h.workers), task{op: "Peek", key: k})
 	}
 	h.l.Close(bg)
 }
 
-// do is one operation, with its record.
+// do carries out one operation and records it.
 func (h *history) do(who int, t task) {
 	r := record{op: t.op, key: t.key, who: who, begin: h.counter.Add(1)}
 	ctx := context.WithValue(bg, beganAt{}, r.begin)
@@ -290,7 +296,7 @@ func (h *history) do(who int, t task) {
 	h.ops[who] = append(h.ops[who], r)
 }
 
-// impatient is a Get that may leave before its end.
+// impatient is a Get whose caller may leave before its end.
 func (h *history) impatient(ctx context.Context, t task) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -301,7 +307,7 @@ func (h *history) impatient(ctx context.Context, t task) (int64, error) {
 	return h.l.Get(ctx, t.key)
 }
 
-// many is one record for each key.
+// many makes one record for each key.
 func (h *history) many(ctx context.Context, r record) {
 	keys := make([]int, h.keyCount)
 	for i := range keys {
@@ -345,7 +351,7 @@ func (h *history) change(ctx context.Context, t task, r *record) {
 	}
 }
 
-// spread says for which keys a DeleteTags counts.
+// spread sets the keys that a DeleteTags concerns.
 func (h *history) spread(t task, r *record) {
 	switch h.tagOf(t.key) {
 	case "s":
@@ -355,7 +361,7 @@ func (h *history) spread(t task, r *record) {
 	}
 }
 
-// judge judges the last run.
+// check checks the last run.
 func (h *history) check() string {
 	var ops []record
 	for _, of := range h.ops {
@@ -367,7 +373,7 @@ func (h *history) check() string {
 	return h.checkStats(ops)
 }
 
-// checkStats compares the counters, at rest, with what was done.
+// checkStats compares the counters, at rest, with the operations.
 func (h *history) checkStats(ops []record) string {
 	gets := uint64(0)
 	for _, o := range ops {
@@ -382,7 +388,7 @@ func (h *history) checkStats(ops []record) string {
 	return ""
 }
 
-// The checker itself must see what it is for: histories made by hand.
+// The checker itself must find faults. These histories are made by hand.
 func TestHistoryCheckerRejectsWhatIsWrong(t *testing.T) {
 	fetch := func(begin, end, val int64) record {
 		return record{op: "fetch", key: 1, begin: begin, end: end, val: val, leader: begin - 1}

@@ -19,8 +19,8 @@ type result struct {
 	exited   bool
 }
 
-// checkCall checks which function runs, and that its context has the values of the one who began it, and none of its
-// deadline unless it is that caller's own.
+// checkCall checks which function runs. Its context must have the values of the caller that began
+// it, and no deadline unless it is that caller's own context.
 func (m *machine) checkCall(of context.Context, r *running, via string) {
 	if r.via != via {
 		m.t.Fatalf("key %d: function %q runs; want that of the call that began it, %q", r.key, r.via, via)
@@ -38,7 +38,7 @@ func (m *machine) checkCall(of context.Context, r *running, via string) {
 	}
 }
 
-// checkReturns checks that those calls have returned that should have, and with what.
+// checkReturns checks that the expected calls have returned, with the expected results.
 func (m *machine) checkReturns() {
 	m.getters = slices.DeleteFunc(m.getters, func(g *getter) bool {
 		select {
@@ -60,7 +60,7 @@ func (m *machine) checkReturns() {
 	})
 }
 
-// judge compares what a call has returned with what it should have; "" if they agree.
+// mismatch compares the result of a call with the expected one. It returns "" if they agree.
 func (g *getter) mismatch(r result) string {
 	if !g.many {
 		return g.parts[0].got.mismatch(r)
@@ -116,7 +116,7 @@ func (g *getter) mismatchMany(vals map[int]value, many *zodiac.ManyError[int]) s
 	return ""
 }
 
-// judge compares one result with the outcome it should be.
+// mismatch compares one result with the expected outcome.
 func (o outcome) mismatch(r result) string {
 	if o.agrees(r) {
 		return ""
@@ -183,7 +183,8 @@ func (o outcome) agrees(r result) bool {
 	return false
 }
 
-// endOf returns when the entry ends that a look at key finds: in memory in front of a store that may be sooner than in the store.
+// endOf returns when the entry of key ends, as a read finds it. In memory in front of a store it
+// may end sooner than in the store.
 func (m *machine) endOf(key int) time.Duration {
 	if m.over != nil {
 		if e := m.over.near[key]; e != nil && m.now < e.until && !e.gone && !m.refuses(e.entry) {
@@ -219,11 +220,12 @@ func (m *machine) checkEntry(what string, e zodiac.Entry[value], want *entry, un
 	}
 }
 
-// check is what holds after every step.
+// check checks what holds after every step.
 func (m *machine) check(t *rapid.T) {
 	m.checkContexts()
 	m.checkStats(t)
-	if rapid.Bool().Draw(t, "look at all") { // not always: what nobody has met yet is another state
+	// not always: an entry that no read has met yet is a state of its own
+	if rapid.Bool().Draw(t, "look at all") {
 		for key := range machineKeys {
 			m.checkPeek(t, key)
 		}
@@ -238,7 +240,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 }
 
-// checkContexts checks who was told to stop: those functions for which nobody waits any more.
+// checkContexts checks that exactly the functions without waiting callers were told to stop.
 func (m *machine) checkContexts() {
 	for _, r := range m.calls {
 		want := r.flight != nil && r.flight.over || r.part != nil && r.part.ctx.Err() != nil
@@ -281,7 +283,7 @@ func (m *machine) checkStats(t *rapid.T) {
 	}
 }
 
-// adoptCounts takes over what was counted where the model knows only what it may be.
+// adoptCounts takes over the counts for which the model knows only a range.
 func (m *machine) adoptCounts(i int, got zodiac.Stats) {
 	if m.over == nil {
 		return
