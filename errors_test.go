@@ -212,7 +212,7 @@ func TestErrorOfAFetchThatMayNotStoreIsNotRemembered(t *testing.T) {
 			"NoWrite": func(l *zodiac.Loader[string, int]) { l.Get(zodiac.NoWrite(t.Context()), "k") },
 			"Bypass":  func(l *zodiac.Loader[string, int]) { l.Get(zodiac.Bypass(t.Context()), "k") },
 			"Fetch":   func(l *zodiac.Loader[string, int]) { l.Fetch(t.Context(), "k") },
-			"void": func(l *zodiac.Loader[string, int]) {
+			"discarded": func(l *zodiac.Loader[string, int]) {
 				getting := getLater(t.Context(), l, "k")
 				l.Delete(t.Context(), "k")
 				<-getting

@@ -48,8 +48,8 @@
 //	E3 a waiter takes over                TestKilledProcessIsReplacedWhenItsLeaseEnds, TestAbandonedFetchLetsAnotherProcessFetch
 //	E4 waiting limit                      TestWaitingForAnotherProcessEnds
 //	E5 Redlock                            lease
-//	E6 late writers do not win            TestNoProcessReadsWhatIsOlderThanADelete, properties_test: TestP1, TestP2
-//	I1 memory in front of a store         TestMemoryInFrontOfAStoreIsNotUsedWhileNothingIsHeard, properties_test: TestP8, TestP9
+//	E6 late writers do not win            TestNoProcessReadsAValueOlderThanADelete, properties_test: TestP1, TestP2
+//	I1 memory in front of a store         TestMemoryInFrontOfAStoreIsNotUsedWhileDisconnected, properties_test: TestP8, TestP9
 //	I4 breaker                            TestGetFetchesWhileTheStoreIsDown, TestStalledStoreHoldsACallerNoLongerThanItsTimeoutAllows
 //	I8 chaos                              storetest/chaos
 package zodiac_test
@@ -174,8 +174,8 @@ func slow() (fetch func(context.Context, string) (int, error), calls *atomic.Int
 	}, calls
 }
 
-// deaf is slow with calls that do not look at their context.
-func deaf() (fetch func(context.Context, string) (int, error), calls *atomic.Int64) {
+// uncancelable is slow with calls that do not look at their context.
+func uncancelable() (fetch func(context.Context, string) (int, error), calls *atomic.Int64) {
 	calls = new(atomic.Int64)
 	return func(context.Context, string) (int, error) {
 		n := calls.Add(1)

@@ -192,7 +192,7 @@ func TestLastCallerLeavingCancelsTheFetch(t *testing.T) {
 
 func TestGetAfterAllHaveLeftStartsANewFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetch, calls := deaf()
+		fetch, calls := uncancelable()
 		l := zodiac.NewLoader(fetch)
 		ctx, cancel := context.WithCancel(t.Context())
 		getting := getLater(ctx, l, "k")
@@ -207,7 +207,7 @@ func TestGetAfterAllHaveLeftStartsANewFetch(t *testing.T) {
 
 func TestAbandonedFetchStoresNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetch, _ := deaf()
+		fetch, _ := uncancelable()
 		l := zodiac.NewLoader(fetch)
 		ctx, cancel := context.WithCancel(t.Context())
 		getting := getLater(ctx, l, "k")
@@ -305,7 +305,7 @@ func TestRefreshWhoseResultIsSkippedDropsTheOldEntry(t *testing.T) {
 
 func TestSkippedResultOfAPlainFetchLeavesWhatWasStoredMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetch, _ := deaf()
+		fetch, _ := uncancelable()
 		l := zodiac.NewLoader(fetch, zodiac.SkipIf(func(int) bool { return true }))
 		getting := getLater(t.Context(), l, "k")
 		mustSet(t, l.Cache, "k", 7)
@@ -448,7 +448,7 @@ func TestSetDuringAFetchWins(t *testing.T) {
 	})
 }
 
-func TestInvalidationOfAnotherKeyDoesNotVoidAFetch(t *testing.T) {
+func TestInvalidationOfAnotherKeyDoesNotDiscardAFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, calls := slow()
 		l := zodiac.NewLoader(fetch)
@@ -530,10 +530,10 @@ func TestCycleIsNotRememberedAfterTheFetch(t *testing.T) {
 	})
 }
 
-func TestFetchTimeoutEndsTheWaitForADeafFunction(t *testing.T) {
+func TestFetchTimeoutEndsTheWaitForAFunctionThatIgnoresItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetch, calls := deaf()
-		l := zodiac.NewLoader(fetch, zodiac.WithFetchTimeout(100*time.Millisecond), zodiac.WithName("deaf"))
+		fetch, calls := uncancelable()
+		l := zodiac.NewLoader(fetch, zodiac.WithFetchTimeout(100*time.Millisecond), zodiac.WithName("uncancelable"))
 		began := time.Now()
 		_, err := l.Get(t.Context(), "k")
 		wantError(t, "Get", err, context.DeadlineExceeded)
@@ -572,7 +572,7 @@ func TestFetchTimeoutEndsTheFetchContext(t *testing.T) {
 
 func TestFetchTimeoutOfARefreshStartsTheOneThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetch, calls := deaf()
+		fetch, calls := uncancelable()
 		l := zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
 			if calls.Load() == 0 {
 				return fetch(ctx, key)
@@ -709,7 +709,7 @@ func TestRefreshThatNobodyWaitsForLeavesTheOldEntry(t *testing.T) {
 	for name, opts := range map[string]zodiac.Options{"left": nil, "timedOut": {zodiac.WithFetchTimeout(0.01)}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fetch, calls := deaf()
+				fetch, calls := uncancelable()
 				l := zodiac.NewLoader(fetch, opts)
 				mustSet(t, l.Cache, "k", 7)
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -726,7 +726,7 @@ func TestRefreshThatNobodyWaitsForLeavesTheOldEntry(t *testing.T) {
 
 func TestRefreshThatWaitsStartsWhenTheOneThatRunsIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fetch, calls := deaf()
+		fetch, calls := uncancelable()
 		l := zodiac.NewLoader(fetch)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
@@ -759,7 +759,7 @@ func TestFetchThatReturnsWhenItsTimeIsOverIsTooLate(t *testing.T) {
 	}
 }
 
-func TestRefreshThatIsVoidTakesOutTheOlderEntry(t *testing.T) {
+func TestDiscardedRefreshRemovesTheOlderEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := slow()
 		l := zodiac.NewLoader(fetch, zodiac.WithTagsFunc(func(string, int) []string { return nil }))

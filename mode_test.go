@@ -532,7 +532,7 @@ func TestNoneThatComesFromReadOnlyWithinIsNotStored(t *testing.T) {
 	wantGet(t, outer, "k", 1)
 }
 
-func TestOverwriteThatSharesNothingVoidsWhatBeganBefore(t *testing.T) {
+func TestOverwriteThatSharesNothingDiscardsEarlierFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := numbered()
 		inner, other := zodiac.NewLoader(fetch), zodiac.NewLoader(fetch)

@@ -46,7 +46,7 @@ func ends(ctx context.Context, l *zodiac.Loader[string, int], key string) (int, 
 		return 0, zodiac.ErrNone
 	case "skipped":
 		return -1, nil
-	case "slow", "void":
+	case "slow", "discarded":
 		time.Sleep(time.Second)
 	case "endless":
 		return untilEnd(ctx, key)
@@ -77,9 +77,9 @@ func outcomes(ctx context.Context, t *testing.T) (*zodiac.Loader[string, int], z
 	a, b := getLater(ctx, l, "slow"), getLater(ctx, l, "slow")
 	<-a // Fetched, Stored
 	<-b // Shared
-	void := getLater(ctx, l, "void")
-	l.Delete(ctx, "void")
-	<-void // Fetched, Discarded
+	discarded := getLater(ctx, l, "discarded")
+	l.Delete(ctx, "discarded")
+	<-discarded // Fetched, Discarded
 	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	l.Get(short, "endless") // Canceled, FetchErrors
@@ -264,9 +264,9 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 			}
 			return len(key), nil
 		}, zodiac.WithObserver(&seen), zodiac.WithName("watched"), zodiac.SkipIf(func(v int) bool { return v == 7 }))
-		void := getLater(t.Context(), l, "void")
-		l.Delete(t.Context(), "void")
-		<-void
+		discarded := getLater(t.Context(), l, "discarded")
+		l.Delete(t.Context(), "discarded")
+		<-discarded
 		l.Get(t.Context(), "k")
 		l.Get(t.Context(), "k")
 		l.Get(t.Context(), "fails")
@@ -278,7 +278,7 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 		mustSet(t, l.Cache, "set", 1)
 		synctest.Wait()
 		checkEvents(t, seen.all(), []zodiac.Event{
-			{Key: "void", Outcome: zodiac.OutcomeDiscarded},
+			{Key: "discarded", Outcome: zodiac.OutcomeDiscarded},
 			{Key: "k", Outcome: zodiac.OutcomeStored},
 			{Key: "fails", Outcome: zodiac.OutcomeError, Err: errOrigin},
 			{Key: "skipped", Outcome: zodiac.OutcomeSkipped},

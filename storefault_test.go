@@ -315,7 +315,7 @@ func TestCorruptRecordsAreMissesThatGetOverwritten(t *testing.T) {
 }
 
 // A record of no use that comes between the read and the ask for the lease is overwritten all the same.
-func TestUselessRecordMetByAskingIsOverwritten(t *testing.T) {
+func TestUselessRecordFoundByAskingIsOverwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}
 		o.write("k", "v")
@@ -611,7 +611,7 @@ func TestGetManyAsksAStoreOnce(t *testing.T) {
 	})
 }
 
-func TestMemoryInFrontOfAStoreIsNotUsedWhileNothingIsHeard(t *testing.T) {
+func TestMemoryInFrontOfAStoreIsNotUsedWhileDisconnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}
 		o.write("k", "old")
@@ -631,7 +631,7 @@ func TestMemoryInFrontOfAStoreIsNotUsedWhileNothingIsHeard(t *testing.T) {
 			l.Get(ctx, "k")
 		}
 		if s := l.Stats(); s.HitMemory != before.HitMemory || s.HitStore != before.HitStore+3 {
-			t.Errorf("%+v; want that memory is not used while others cannot be heard", s)
+			t.Errorf("%+v; want no use of memory while disconnected", s)
 		}
 		faults.Heal()
 		time.Sleep(time.Second)

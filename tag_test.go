@@ -150,11 +150,11 @@ func TestValueIsNotStoredIfItsTagIsDeletedByTheFetchItself(t *testing.T) {
 	wantGet(t, l, "k", 1)
 	wantGet(t, l, "k", 2)
 	if s := l.Stats(); s.Discarded != 2 || s.Stored != 0 {
-		t.Errorf("%d void, %d stored; want 2 and 0", s.Discarded, s.Stored)
+		t.Errorf("%d discarded, %d stored; want 2 and 0", s.Discarded, s.Stored)
 	}
 }
 
-func TestDeletingOtherTagsDoesNotVoidFetchesWithStaticTags(t *testing.T) {
+func TestDeletingOtherTagsDoesNotDiscardFetchesWithStaticTags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := slow()
 		l := zodiac.NewLoader(fetch, zodiac.WithTags("tag"))

@@ -79,7 +79,7 @@ func TestUpdateThatFailsChangesNothing(t *testing.T) {
 	})
 }
 
-func TestUpdateVoidsFetches(t *testing.T) {
+func TestUpdateDiscardsFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := slow()
 		l := zodiac.NewLoader(fetch)

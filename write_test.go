@@ -87,7 +87,7 @@ func TestSetIfAbsentStoresOnlyWhatIsAbsent(t *testing.T) {
 	})
 }
 
-func TestSetIfAbsentVoidsFetchesOnlyIfItStores(t *testing.T) {
+func TestSetIfAbsentDiscardsFetchesOnlyIfItStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := slow()
 		l := zodiac.NewLoader(fetch)
@@ -199,7 +199,7 @@ func TestTouchDoesNotTakeTags(t *testing.T) {
 	wantPeek(t, c, "k", 7)
 }
 
-func TestTouchDoesNotVoidFetches(t *testing.T) {
+func TestTouchDoesNotDiscardFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch, _ := slow()
 		l := zodiac.NewLoader(fetch)

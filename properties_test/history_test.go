@@ -15,12 +15,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHistory runs a few goroutines on a few keys, in real time, and judges afterwards what each of them saw. The law: a read
-// returns what one fetch or one write brought that did not begin after the read had ended, and that was not invalidated in
-// between, by anything that began after it and had returned before the read began (P1, P6, P9). And two functions of a
-// key ran at once only if something had happened that excuses it (P10). Every call counted once (P30).
+// TestHistory runs a few goroutines on a few keys, in real time, and checks afterwards what each of
+// them saw. The law: a read returns the result of one fetch or one write. That fetch or write did
+// not begin after the read had ended. It was not invalidated in between, by an operation that began
+// after it and returned before the read began (P1, P6, P9). Two functions of a key ran at once only
+// if something had happened that permits it (P10). Every call counted once (P30).
 //
-// The schedule is drawn; how the goroutines interleave is not, beyond the places where they yield.
+// The schedule is drawn. The interleaving of the goroutines is not, apart from the places where
+// they yield.
 func TestHistory(t *testing.T) {
 	checkMore(t, 3, func(t *rapid.T) {
 		runs := 10 // they all differ
@@ -30,21 +32,21 @@ func TestHistory(t *testing.T) {
 		h := drawHistory(t)
 		for range runs {
 			h.run()
-			if why := h.judge(); why != "" {
+			if why := h.check(); why != "" {
 				t.Fatalf("%v\n%s", h, why)
 			}
 		}
 	})
 }
 
-// A record is one operation, or one call of the function: when it began and ended on the common counter, and what it read or
-// wrote.
+// A record is one operation, or one call of the function: when it began and ended on the common
+// counter, and the value it read or wrote.
 type record struct {
 	op         string
 	key        int
 	begin, end int64
-	val        int64 // 0: nothing
-	leader     int64 // of a fetch: when the call began that began it
+	val        int64 // 0 is nothing
+	leader     int64 // of a fetch: the time of the call that began it
 	who        int
 }
 
@@ -55,21 +57,22 @@ func (r record) String() string {
 	return fmt.Sprintf("[%d–%d] %s(%d) = %d by %d", r.begin, r.end, r.op, r.key, r.val, r.who)
 }
 
-const allKeys = -1 // of a record: what it does, it does to all
+const allKeys = -1 // the key of a record that concerns all keys
 
 func (r record) concerns(key int) bool { return r.key == key || r.key == allKeys }
 
-// The ops of a history. Those that read and those that write return the value; those that invalidate do so to what was
-// fetched or written before they began.
+// The ops of a history. Reads and writes return the value. Invalidations end all values that were
+// fetched or written before the invalidation began.
 var (
 	reads       = map[string]bool{"Get": true, "GetOrFetch": true, "NoWrite": true, "Peek": true, "GetMany": true, "Refresh": true, "Impatient": true}
 	writes      = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true}
 	invalidates = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true, "Delete": true, "DeleteTags": true, "Clear": true, "Refresh": true}
-	excuses     = map[string]bool{"NoWrite": true, "Impatient": true} // beside those: another function may run at the same time
+	// another function may run beside a fetch begun by one of these
+	besides = map[string]bool{"NoWrite": true, "Impatient": true}
 )
 
-// judgeHistory returns why a history breaks the law, or "".
-func judgeHistory(ops, fetches []record) string {
+// checkHistory returns why a history breaks the law, or "".
+func checkHistory(ops, fetches []record) string {
 	origins := map[int64]record{}
 	for _, f := range fetches {
 		origins[f.val] = f
@@ -81,20 +84,21 @@ func judgeHistory(ops, fetches []record) string {
 	}
 	for _, r := range ops {
 		if reads[r.op] && r.val > 0 {
-			if why := judgeRead(r, origins, ops); why != "" {
+			if why := checkRead(r, origins, ops); why != "" {
 				return why
 			}
 		}
 	}
-	return judgeOverlaps(ops, fetches)
+	return checkOverlaps(ops, fetches)
 }
 
-func judgeRead(r record, origins map[int64]record, ops []record) string {
+func checkRead(r record, origins map[int64]record, ops []record) string {
 	o, ok := origins[r.val]
 	if !ok || o.key != r.key || o.begin > r.end {
 		return fmt.Sprintf("%v: nobody had brought that: %v", r, o)
 	}
-	// A fetch is older than what began after it did. A write may have come after all that it overlaps.
+	// A fetch is older than an operation that began after the fetch did. A write may have come
+	// after every operation that it overlaps.
 	since := o.begin
 	if writes[o.op] {
 		since = o.end
@@ -107,17 +111,18 @@ func judgeRead(r record, origins map[int64]record, ops []record) string {
 	return ""
 }
 
-const failedOp = -1 // the val of an invalidation that did nothing
+const failedOp = -1 // the val of an invalidation that changed nothing
 
-// judgeOverlaps looks for two functions of a key at once. Each one's flight began some time after the call that began it; if from
-// the first of these calls on until both functions ran nothing excuses it, one of them should have been shared.
-func judgeOverlaps(ops, fetches []record) string {
+// checkOverlaps looks for two functions of a key at once. The flight of each began some time after
+// the call that began it. If nothing permits an overlap from the first of these calls until both
+// functions ran, the callers should have shared one of them.
+func checkOverlaps(ops, fetches []record) string {
 	for _, a := range fetches {
 		for _, b := range fetches {
 			if a.key != b.key || a.begin >= b.begin || b.begin > a.end {
 				continue
 			}
-			if !excused(ops, a.key, min(a.leader, b.leader), b.begin) {
+			if !mayOverlap(ops, a.key, min(a.leader, b.leader), b.begin) {
 				return fmt.Sprintf("P10: two fetches at once, for no reason\n%v\n%v", a, b)
 			}
 		}
@@ -125,18 +130,19 @@ func judgeOverlaps(ops, fetches []record) string {
 	return ""
 }
 
-// excused reports whether something happened that makes a fetch void, or runs beside it. A DeleteTags may do so to all keys.
-func excused(ops []record, key int, from, to int64) bool {
+// mayOverlap reports whether something happened that discards a fetch, or runs beside it. A
+// DeleteTags may concern all keys.
+func mayOverlap(ops []record, key int, from, to int64) bool {
 	for _, o := range ops {
 		concerns := o.concerns(key) || o.op == "DeleteTags"
-		if (invalidates[o.op] || excuses[o.op]) && concerns && o.begin < to && o.end > from {
+		if (invalidates[o.op] || besides[o.op]) && concerns && o.begin < to && o.end > from {
 			return true
 		}
 	}
 	return false
 }
 
-// A history is a schedule, and what came of it.
+// A history is a schedule and its outcome.
 type history struct {
 	opts     []zodiac.Option
 	tagOf    func(int) string
@@ -250,13 +256,13 @@ func (h *history) run() {
 		})
 	}
 	wg.Wait()
-	for k := range h.keyCount { // what is left at the end must be explainable too
+	for k := range h.keyCount { // the values left at the end must be explained too
 		h.do(len(h.workers), task{op: "Peek", key: k})
 	}
 	h.l.Close(bg)
 }
 
-// do is one operation, with its record.
+// do carries out one operation and records it.
 func (h *history) do(who int, t task) {
 	r := record{op: t.op, key: t.key, who: who, begin: h.counter.Add(1)}
 	ctx := context.WithValue(bg, beganAt{}, r.begin)
@@ -290,7 +296,7 @@ func (h *history) do(who int, t task) {
 	h.ops[who] = append(h.ops[who], r)
 }
 
-// impatient is a Get that may leave before its end.
+// impatient is a Get whose caller may leave before its end.
 func (h *history) impatient(ctx context.Context, t task) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -301,7 +307,7 @@ func (h *history) impatient(ctx context.Context, t task) (int64, error) {
 	return h.l.Get(ctx, t.key)
 }
 
-// many is one record for each key.
+// many makes one record for each key.
 func (h *history) many(ctx context.Context, r record) {
 	keys := make([]int, h.keyCount)
 	for i := range keys {
@@ -345,7 +351,7 @@ func (h *history) change(ctx context.Context, t task, r *record) {
 	}
 }
 
-// spread says for which keys a DeleteTags counts.
+// spread sets the keys that a DeleteTags concerns.
 func (h *history) spread(t task, r *record) {
 	switch h.tagOf(t.key) {
 	case "s":
@@ -355,20 +361,20 @@ func (h *history) spread(t task, r *record) {
 	}
 }
 
-// judge judges the last run.
-func (h *history) judge() string {
+// check checks the last run.
+func (h *history) check() string {
 	var ops []record
 	for _, of := range h.ops {
 		ops = append(ops, of...)
 	}
-	if why := judgeHistory(ops, h.fetched); why != "" {
+	if why := checkHistory(ops, h.fetched); why != "" {
 		return why
 	}
-	return h.judgeStats(ops)
+	return h.checkStats(ops)
 }
 
-// judgeStats compares the counters, at rest, with what was done.
-func (h *history) judgeStats(ops []record) string {
+// checkStats compares the counters, at rest, with the operations.
+func (h *history) checkStats(ops []record) string {
 	gets := uint64(0)
 	for _, o := range ops {
 		if reads[o.op] {
@@ -382,7 +388,7 @@ func (h *history) judgeStats(ops []record) string {
 	return ""
 }
 
-// The checker itself must see what it is for: histories made by hand.
+// The checker itself must find faults. These histories are made by hand.
 func TestHistoryCheckerRejectsWhatIsWrong(t *testing.T) {
 	fetch := func(begin, end, val int64) record {
 		return record{op: "fetch", key: 1, begin: begin, end: end, val: val, leader: begin - 1}
@@ -412,11 +418,11 @@ func TestHistoryCheckerRejectsWhatIsWrong(t *testing.T) {
 		"from the future":         {"nobody", []record{op("Get", 1, 2, 7)}, []record{fetch(4, 5, 7)}},
 		"of another key":          {"nobody", []record{{op: "Get", key: 2, begin: 1, end: 9, val: 7}}, []record{fetch(4, 5, 7)}},
 		"two at once":             {"P10", []record{op("Get", 1, 9, 7)}, []record{fetch(2, 5, 7), fetch(3, 6, 8)}},
-		"two, one void":           {"", []record{op("Get", 1, 9, 7), op("Delete", 2, 3, 0)}, []record{fetch(2, 6, 7), fetch(4, 7, 8)}},
+		"two, one discarded":      {"", []record{op("Get", 1, 9, 7), op("Delete", 2, 3, 0)}, []record{fetch(2, 6, 7), fetch(4, 7, 8)}},
 	} {
-		why := judgeHistory(h.ops, h.fetches)
+		why := checkHistory(h.ops, h.fetches)
 		if (why == "") != (h.wrong == "") || !strings.Contains(why, h.wrong) {
-			t.Errorf("%s: judged %q; want %q", name, why, h.wrong)
+			t.Errorf("%s: found %q; want %q", name, why, h.wrong)
 		}
 	}
 }

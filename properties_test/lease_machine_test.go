@@ -18,11 +18,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLeases is the law of leases: three clients acquire, renew, commit, abort, write, delete and wait in any order, with replies
-// that are lost, commands that arrive once more at any later time, keys that a stranger deletes, and leases and records that expire;
-// and the store answers as one frame per key does (P2, P3, P12, P13, P23, P24), and wakes who waits (P14).
+// TestLeases is the law of leases. Three clients acquire, renew, commit, abort, write, delete and
+// wait in any order. Replies are lost, commands arrive once more at any later time, another program
+// deletes keys, and leases and records expire. The store answers as one frame per key does (P2, P3,
+// P12, P13, P23, P24), and wakes waiting clients (P14).
 //
-// A history is drawn before it is run, so that the same histories can be run over stores that are broken: see TestBrokenLeases.
+// A history is drawn before it is run, so that the same histories can be run over stores that are
+// broken: see TestBrokenLeases.
 func TestLeases(t *testing.T) {
 	for name, open := range map[string]func(*testing.T) zodiac.Store{
 		"memstore": func(*testing.T) zodiac.Store { return memstore.New() },
@@ -40,7 +42,7 @@ func TestLeases(t *testing.T) {
 	}
 }
 
-// TestLeasesOnAServer is TestLeases over redis-server, in real time: nothing expires there.
+// TestLeasesOnAServer is TestLeases over redis-server, in real time. Nothing expires there.
 func TestLeasesOnAServer(t *testing.T) {
 	s, err := redisstore.Open("redis://" + redistest.Start(t).Addr())
 	if err != nil {
@@ -66,17 +68,17 @@ func (sharedStore) Close() error { return nil }
 // A redisClient is a store on Redis.
 type redisClient interface{ Client() redis.UniversalClient }
 
-// A leaseStep is a command, or whatever else may happen. What n and m mean, depends.
+// A leaseStep is a command or another event. The meaning of n and m depends on it.
 type leaseStep struct {
 	op string
 
 	n, m   int
 	lost   bool // the client does not get the reply
-	repeat int  // which earlier command is carried out once more
+	repeat int  // the number of the earlier command that is carried out once more
 }
 
 var leaseOps = []string{
-	"acquire", "acquire", "acquire", "refresh", "refresh", "force", "again", "renew", "renew", "commit", "commit", "commit", "mark", "abort",
+	"acquire", "acquire", "acquire", "refresh", "refresh", "force", "again", "renew", "renew", "commit", "commit", "commit", "tombstone", "abort",
 	"abort asked", "set", "add", "expire", "delete", "clear", "foreign", "get", "get", "wait", "wait", "pass", "pass", "pass", "late", "late", "late",
 }
 
@@ -87,12 +89,13 @@ var leaseSteps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) leaseStep {
 	}
 }), 1, 40)
 
-// times are how long things last, and how exactly that is measured.
+// times are the durations of leases and records, and the precision of their measurement.
 type times struct {
 	lives  []time.Duration
 	passes []time.Duration
-	slack  time.Duration // how much less may be said to be left; a second or more: in real time
-	over   time.Duration // how much more, by a clock that is not ours
+	// how much less time may be reported as left; a second or more means real time
+	slack time.Duration
+	over  time.Duration // how much more, by the clock of another machine
 }
 
 var (
@@ -106,42 +109,43 @@ var (
 	}
 )
 
-// A frame is what a key holds.
+// A frame is the content of a key.
 type frame struct {
 	grant    *grant // of the lease, or nil
-	void     bool
+	revoked  bool
 	deadline time.Time
 	made     *product // the record, or nil
 	dies     time.Time
 	forever  bool
-	over     *grant // whose lease was not void when its time was over: while nobody else comes, it may be committed under
+	// a grant that was not revoked when its time ended: it may commit until another client comes
+	over *grant
 }
 
-// A grant is a lease that was lent once.
+// A grant is a lease that was granted once.
 type grant struct {
 	asked string
-	token string // "" if nobody knows
+	token string // "" if no client knows it
 }
 
 // A product is a record that was stored once.
 type product struct {
-	version string // "" if nobody knows
-	data    string
-	mark    bool
-	by      *grant
+	version   string // "" if no client knows it
+	data      string
+	tombstone bool
+	by        *grant
 }
 
 func (f *frame) alive(now time.Time) bool    { return f.made != nil && (f.forever || now.Before(f.dies)) }
 func (f *frame) leased(now time.Time) bool   { return f.grant != nil && now.Before(f.deadline) }
-func (f *frame) readable(now time.Time) bool { return f.alive(now) && !f.made.mark }
+func (f *frame) readable(now time.Time) bool { return f.alive(now) && !f.made.tombstone }
 
-// age takes away what is over.
+// age removes the lease and the record that have ended.
 func (f *frame) age(now time.Time) {
 	if f.alive(now) || f.leased(now) {
 		return
 	}
 	over := f.over
-	if f.grant != nil && !f.void {
+	if f.grant != nil && !f.revoked {
 		over = f.grant
 	}
 	*f = frame{over: over}
@@ -155,8 +159,8 @@ type leaseRun struct {
 	frame    frame
 	now      time.Time
 	serial   int
-	asked    []string // all tokens that were asked with
-	grants   []*grant // whose token a client got
+	asked    []string // all tokens that clients asked with
+	grants   []*grant // grants whose token a client received
 	all      []*grant
 	products []*product
 	copies   []func() string // commands, to be carried out once more
@@ -170,7 +174,7 @@ type leaseWaiter struct {
 
 const leaseKey = "zodiac::leases:k"
 
-// runLeases returns what was not as it should be.
+// runLeases returns the first difference from the law, or "".
 func runLeases(s zodiac.Store, steps []leaseStep, ts times, logf func(string, ...any)) string {
 	defer s.Close()
 	r := &leaseRun{times: ts, store: s, leaser: s.(driver.Leaser)}
@@ -182,12 +186,13 @@ func runLeases(s zodiac.Store, steps []leaseStep, ts times, logf func(string, ..
 	for i, st := range steps {
 		if ts.slack < time.Second {
 			synctest.Wait()
-			time.Sleep(2 * time.Millisecond) // whole milliseconds, and not the last one of anything
+			// whole milliseconds, and never the last one of a record or a lease
+			time.Sleep(2 * time.Millisecond)
 		}
 		r.now = time.Now()
 		r.frame.age(r.now)
 		if !r.frame.leased(r.now) {
-			r.stopWaiting() // they see by themselves that its time is over
+			r.stopWaiting() // the waiting clients see by themselves that the lease has ended
 		}
 		what := fmt.Sprintf("%d: %s", i, st.op)
 		if wrong := r.step(st); wrong != "" {
@@ -222,7 +227,7 @@ func (r *leaseRun) step(st leaseStep) string {
 			return ""
 		}
 		do = r.acquire(driver.Ask{Token: r.asked[len(r.asked)-1-st.n%len(r.asked)], Lease: lease}, st.lost)
-	case "renew", "commit", "mark", "abort":
+	case "renew", "commit", "tombstone", "abort":
 		if len(r.grants) == 0 {
 			return ""
 		}
@@ -236,7 +241,7 @@ func (r *leaseRun) step(st leaseStep) string {
 	case "set", "add", "expire", "delete", "clear":
 		do = r.write(st.op, life)
 	case "foreign":
-		r.stopWaiting() // nobody is told
+		r.stopWaiting() // no client is woken
 		return r.foreign()
 	case "get":
 		return r.get()
@@ -268,9 +273,9 @@ func (r *leaseRun) acquire(ask driver.Ask, lost bool) func() string {
 			return err.Error()
 		}
 		switch {
-		case f.leased(r.now) && !f.void && f.grant.asked == ask.Token:
+		case f.leased(r.now) && !f.revoked && f.grant.asked == ask.Token:
 			return r.won(claim, f.grant, lost)
-		case !ask.Force && f.alive(r.now) && (f.made.mark || f.made.version == "" || f.made.version != ask.Seen):
+		case !ask.Force && f.alive(r.now) && (f.made.tombstone || f.made.version == "" || f.made.version != ask.Seen):
 			return r.hit(claim)
 		case !ask.Force && f.leased(r.now):
 			return r.busy(claim)
@@ -279,9 +284,9 @@ func (r *leaseRun) acquire(ask driver.Ask, lost bool) func() string {
 		r.all = append(r.all, g)
 		ends := r.now.Add(ask.Lease)
 		if f.leased(r.now) {
-			r.stopWaiting() // taken by force: nobody is told
+			r.stopWaiting() // taken by force: no client is woken
 		}
-		f.grant, f.void, f.deadline, f.over = g, false, ends, nil
+		f.grant, f.revoked, f.deadline, f.over = g, false, ends, nil
 		if !f.alive(r.now) {
 			f.made = nil
 		}
@@ -306,7 +311,7 @@ func (r *leaseRun) won(claim driver.Claim, g *grant, lost bool) string {
 }
 
 func (r *leaseRun) hit(claim driver.Claim) string {
-	if claim.State != driver.Hit || claim.Record.Tombstone != r.frame.made.mark || claim.Record.Tombstone && !claim.Whole {
+	if claim.State != driver.Hit || claim.Record.Tombstone != r.frame.made.tombstone || claim.Record.Tombstone && !claim.Whole {
 		return fmt.Sprintf("%+v; want the record %+v", claim, r.frame.made)
 	}
 	return r.record(claim.Record, claim.Whole)
@@ -320,7 +325,7 @@ func (r *leaseRun) busy(claim driver.Claim) string {
 	return ""
 }
 
-// record checks a record that is there.
+// record checks a record that is present.
 func (r *leaseRun) record(got driver.Record, whole bool) string {
 	p, left := r.frame.made, zodiac.Forever
 	if !r.frame.forever {
@@ -356,7 +361,7 @@ func (r *leaseRun) underLease(op string, g *grant, life, lease time.Duration) fu
 		return func() string { return r.abort(g.token, func(h *grant) bool { return h == g }) }
 	default:
 		return func() string {
-			return r.commit(g, driver.Record{Data: []byte(data), TTL: life, Tombstone: op == "mark"})
+			return r.commit(g, driver.Record{Data: []byte(data), TTL: life, Tombstone: op == "tombstone"})
 		}
 	}
 }
@@ -379,7 +384,7 @@ func (r *leaseRun) commit(g *grant, rec driver.Record) string {
 	got, err := r.leaser.Commit(bg, leaseKey, g.token, rec)
 	want := false
 	switch {
-	case f.grant == g && !f.void:
+	case f.grant == g && !f.revoked:
 		want = true
 		r.made(rec, g)
 	case f.grant == g:
@@ -400,20 +405,20 @@ func (r *leaseRun) commit(g *grant, rec driver.Record) string {
 func (r *leaseRun) made(rec driver.Record, by *grant) {
 	r.endLease()
 	r.frame.deadline, r.frame.over = time.Time{}, nil
-	r.frame.made = &product{data: string(rec.Data), mark: rec.Tombstone, by: by}
+	r.frame.made = &product{data: string(rec.Data), tombstone: rec.Tombstone, by: by}
 	if r.frame.forever = rec.TTL == zodiac.Forever; !r.frame.forever {
 		r.frame.dies = r.now.Add(rec.TTL)
 	}
 }
 
 func (r *leaseRun) endLease() {
-	r.frame.grant, r.frame.void = nil, false
+	r.frame.grant, r.frame.revoked = nil, false
 }
 
 func (r *leaseRun) abort(token string, is func(*grant) bool) string {
 	f := &r.frame
 	mine := f.grant != nil && is(f.grant)
-	want := mine && f.leased(r.now) && !f.void
+	want := mine && f.leased(r.now) && !f.revoked
 	got, err := r.leaser.Abort(bg, leaseKey, token)
 	if mine {
 		r.endLease()
@@ -458,7 +463,7 @@ func (r *leaseRun) write(op string, life time.Duration) func() string {
 			want = count(there)
 			got, err = r.store.Clear(bg, "zodiac::leases:")
 			if f.leased(r.now) {
-				f.void, f.made = true, nil
+				f.revoked, f.made = true, nil
 			} else {
 				*f = frame{}
 			}
@@ -509,7 +514,7 @@ func (r *leaseRun) get() string {
 	return r.record(rec, true)
 }
 
-// wait registers for a wake-up, and asks then, as flights do.
+// wait registers for a wake-up and then asks, as flights do.
 func (r *leaseRun) wait(lease time.Duration) string {
 	waker, ok := r.store.(driver.Waker)
 	if !ok {
@@ -538,7 +543,7 @@ func (r *leaseRun) quiet() {
 	}
 }
 
-// woken checks, after a command, that those who wait for a lease that has ended know.
+// woken checks, after a command, that the clients that wait for an ended lease were woken.
 func (r *leaseRun) woken() string {
 	if r.frame.grant != nil || len(r.waiters) == 0 {
 		return ""
@@ -555,7 +560,7 @@ func (r *leaseRun) woken() string {
 	return ""
 }
 
-// enough is how long a wake-up may take.
+// enough returns a channel that is ready when a wake-up is overdue.
 func (r *leaseRun) enough() <-chan time.Time {
 	if r.slack < time.Second {
 		return time.After(time.Microsecond)
@@ -576,16 +581,16 @@ func (r *leaseRun) pass(d time.Duration) string {
 	return ""
 }
 
-// TestBrokenLeases shows that TestLeases can fail: each of these stores breaks one rule.
+// TestBrokenLeases shows that TestLeases can fail. Each of these stores breaks one rule.
 func TestBrokenLeases(t *testing.T) {
 	for name, broken := range map[string]func(s *memstore.Store) zodiac.Store{
 		"no stamp":                     func(s *memstore.Store) zodiac.Store { return &stampless{Store: s, last: map[string]string{}} },
-		"commits what is void":         func(s *memstore.Store) zodiac.Store { return &careless{Store: s, commits: true} },
+		"commits revoked leases":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, commits: true} },
 		"releases what is another's":   func(s *memstore.Store) zodiac.Store { return &careless{Store: s, aborts: true, last: new(string)} },
 		"renews what is another's":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, renews: true, last: new(string)} },
 		"Clear leaves leases good":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, clears: true} },
 		"wakes nobody":                 func(s *memstore.Store) zodiac.Store { return &careless{Store: s, sleeps: true} },
-		"marks are records":            func(s *memstore.Store) zodiac.Store { return &careless{Store: s, marks: true} },
+		"tombstones are records":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, tombstones: true} },
 		"Add beside a placeholder":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, adds: true} },
 		"a lease lasts as its record":  func(s *memstore.Store) zodiac.Store { return &careless{Store: s, expires: true} },
 		"sharing a stale reply of Get": func(s *memstore.Store) zodiac.Store { return &careless{Store: s, caches: true} },
@@ -606,7 +611,7 @@ func TestBrokenLeases(t *testing.T) {
 	}
 }
 
-// A stampless store gives the token that was asked with as the token of the lease.
+// A stampless store returns the token of the ask as the token of the lease.
 type stampless struct {
 	*memstore.Store
 	last map[string]string
@@ -636,12 +641,13 @@ func (s *stampless) Abort(ctx context.Context, key, token string) (bool, error) 
 	return s.Store.Abort(ctx, key, token)
 }
 
-// A careless store breaks the rules that it is told to.
+// A careless store breaks the rules whose fields are set.
 type careless struct {
 	*memstore.Store
-	last                                                                  *string // token of the last grant
-	commits, aborts, renews, clears, sleeps, marks, adds, expires, caches bool
-	got                                                                   *driver.Record
+	// token of the last grant
+	last                                                                       *string
+	commits, aborts, renews, clears, sleeps, tombstones, adds, expires, caches bool
+	got                                                                        *driver.Record
 }
 
 func (s *careless) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
@@ -653,7 +659,7 @@ func (s *careless) Acquire(ctx context.Context, key string, ask driver.Ask) (dri
 }
 
 func (s *careless) Commit(ctx context.Context, key, token string, r driver.Record) (bool, error) {
-	r.Tombstone = r.Tombstone && !s.marks
+	r.Tombstone = r.Tombstone && !s.tombstones
 	ok, err := s.Store.Commit(ctx, key, token, r)
 	if !ok && s.commits {
 		return true, s.Set(ctx, key, r)

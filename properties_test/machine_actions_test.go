@@ -11,7 +11,8 @@ import (
 )
 
 func (m *machine) drawKey() int {
-	if m.over != nil && rapid.Bool().Draw(m.t, "the first") { // it takes more calls of one key for things to meet there
+	// more calls of one key are needed for them to meet over a store
+	if m.over != nil && rapid.Bool().Draw(m.t, "the first") {
 		return 0
 	}
 	return rapid.IntRange(0, machineKeys-1).Draw(m.t, "key")
@@ -21,7 +22,7 @@ func (m *machine) drawKeys() []int {
 	return rapid.SliceOfN(rapid.IntRange(0, machineKeys-1), 0, 5).Draw(m.t, "keys")
 }
 
-// drawValue draws a value with all its traits, unlike any before.
+// drawValue draws a value with all its traits, unlike any value before.
 func (m *machine) drawValue() value {
 	if m.hasNil() && rapid.IntRange(0, 5).Draw(m.t, "nil") == 5 {
 		return value{nil: true}
@@ -58,7 +59,7 @@ func (m *machine) drawPlan() plan {
 	return plan{kind: returns, val: m.drawValue()}
 }
 
-// setOptions draws the options of a call; ttl is what they say, 0 if nothing.
+// setOptions draws the options of a call. ttl is their lifetime, 0 if they give none.
 func (m *machine) setOptions(tagsToo bool) (opts []zodiac.SetOption, ttl time.Duration, tags []string) {
 	ttls := []time.Duration{0, 0, 0, time.Second, 80 * time.Millisecond, zodiac.Forever}
 	if m.real {
@@ -77,7 +78,8 @@ func (m *machine) setOptions(tagsToo bool) (opts []zodiac.SetOption, ttl time.Du
 	return opts, ttl, tags
 }
 
-// drawModes returns ctx with some modes, what they mean together for the subject, and which rules are for loaders within.
+// drawModes returns ctx with some modes, their combined meaning for the subject, and the rules for
+// loaders within.
 func (m *machine) drawModes(ctx context.Context) (_ context.Context, sum zodiac.Mode, deep []rule) {
 	n := 0
 	if !m.noModes {
@@ -86,7 +88,9 @@ func (m *machine) drawModes(ctx context.Context) (_ context.Context, sum zodiac.
 	for range n {
 		r := drawRule(m.t, 2)
 		if r.mode.NoFetch && !r.hits(0, 0) {
-			continue // others would not want errors of this fetch, and who tries again first is open: see TestP25_RulesForLoadersWithin
+			// other callers would refuse errors of this fetch, and the first to try again is
+			// unknown: see TestP25_RulesForLoadersWithinDoNotLeak
+			continue
 		}
 		ctx = r.put(ctx, []zodiac.Target{m.s.Target(), m.other})
 		if r.hits(0, 0) {
@@ -99,7 +103,8 @@ func (m *machine) drawModes(ctx context.Context) (_ context.Context, sum zodiac.
 	return ctx, sum, deep
 }
 
-// context draws the context of a call: its modes, its collectors, and how it ends. It returns a part that is so.
+// context draws the context of a call: its modes, its collectors, and the way it ends. It returns a
+// part with them.
 func (m *machine) context(g *getter) part {
 	n := 0
 	if len(m.bases) > 1 {
@@ -119,7 +124,7 @@ func (m *machine) context(g *getter) part {
 	case 5:
 		g.ctx, g.cancel = context.WithCancel(ctx)
 		if m.over != nil {
-			break // a store looks at a context that has ended, memory does not
+			break // a store checks for a context that has ended, memory does not
 		}
 		g.cancel()
 		g.name += " ended"
@@ -129,7 +134,7 @@ func (m *machine) context(g *getter) part {
 	return part{mode: mode, deep: deep, sinks: []int{1, 2}[:n], ctx: g.ctx}
 }
 
-// newGetter draws a context, and makes the parts of a call.
+// newGetter draws a context and makes the parts of a call.
 func (m *machine) newGetter(op string, keys []int, also zodiac.Mode, via string) *getter {
 	m.serial++
 	g := &getter{id: m.serial, deadline: never, many: op == "GetMany"}
@@ -201,13 +206,13 @@ func (m *machine) drawEnd(r *running) {
 	takes := rapid.SampledFrom(spans).Draw(m.t, "takes")
 	switch {
 	case takes == never:
-		r.due = never // until the test says so
+		r.due = never // until the test lets it return
 	case takes > 0:
 		r.due = m.distinct(m.now + takes)
 	}
 }
 
-// doAdvance lets time pass: often to the very moment of an expiry, or just before it.
+// doAdvance lets time pass, often to the exact time of an expiry or just before it.
 func (m *machine) doAdvance(t *rapid.T) {
 	var at []time.Duration
 	for _, k := range keysOf(m.entries) {
@@ -222,7 +227,9 @@ func (m *machine) doAdvance(t *rapid.T) {
 	}
 	long := time.Duration(3_600_000)
 	if m.slack > 0 {
-		long = 60_000 // leases are renewed and subscriptions checked all the while, which takes real time over Redis
+		// leases are renewed and subscriptions checked all the time, which takes real time over
+		// Redis
+		long = 60_000
 	}
 	for _, d := range []time.Duration{1, 19, 20, 21, 99, 101, 500, 5000, long} {
 		at = append(at, m.now+d*time.Millisecond)
@@ -234,7 +241,8 @@ func (m *machine) doAdvance(t *rapid.T) {
 	m.clearly()
 }
 
-// doLeave ends the context of somebody who waits. Who is in the function itself may end it, but stays.
+// doLeave ends the context of a waiting caller. A caller that runs the function itself may end its
+// context, but stays.
 func (m *machine) doLeave(t *rapid.T) {
 	if len(m.getters) == 0 {
 		t.Skip("nobody waits")
@@ -244,18 +252,18 @@ func (m *machine) doLeave(t *rapid.T) {
 	g.cancel()
 	g.deadline = never
 	m.leaveAll(g)
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *machine) doFinish(t *rapid.T) {
 	if len(m.calls) == 0 {
 		t.Skip("no function runs")
 	}
-	m.land(m.calls[rapid.IntRange(0, len(m.calls)-1).Draw(t, "which")])
-	m.settle()
+	m.letReturn(m.calls[rapid.IntRange(0, len(m.calls)-1).Draw(t, "which")])
+	m.waitIdle()
 }
 
-// plainContext draws a context for a call that does what its name says in any mode.
+// plainContext draws a context for a call that does the same in any mode.
 func (m *machine) plainContext() context.Context {
 	ctx, _, _ := m.drawModes(m.bases[0])
 	return ctx
@@ -267,7 +275,7 @@ func (m *machine) want(what string, got, want any, err error) {
 	if err != nil || got != want {
 		m.t.Fatalf("%s = %v, %v; want %v", what, got, err, want)
 	}
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *machine) doSet(*rapid.T) {
@@ -351,12 +359,12 @@ func (m *machine) doTouch(t *rapid.T) {
 
 func (m *machine) doDelete(*rapid.T) {
 	keys := m.drawKeys()
-	if m.over != nil { // somebody might take the lease between two deletions of one key
+	if m.over != nil { // a waiting flight might take the lease between two deletions of one key
 		keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	}
 	got, err := m.s.Delete(m.plainContext(), keys...)
 	want := m.delete(keys)
-	if m.over != nil { // at once, whether or not what was announced has been heard
+	if m.over != nil { // at once, whether or not the published invalidation was received
 		for _, key := range keys {
 			m.checkPeek(m.t, key)
 		}
@@ -376,7 +384,7 @@ func (m *machine) doClear(*rapid.T) {
 	m.want("Clear()", got, m.clear(), err)
 }
 
-// doEntry looks at everything there is to know of a key.
+// doEntry checks every property of a key's entry.
 func (m *machine) doEntry(*rapid.T) {
 	key := m.drawKey()
 	until := m.endOf(key)
@@ -390,7 +398,7 @@ func (m *machine) doEntry(*rapid.T) {
 	if !has {
 		return
 	}
-	if why := o.judge(result{val: e.Value, err: err}); why != "" {
+	if why := o.mismatch(result{val: e.Value, err: err}); why != "" {
 		m.t.Fatalf("%s %s", what, why)
 	}
 	m.checkEntry(what, e, m.entries[key], until)

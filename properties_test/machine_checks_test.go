@@ -19,8 +19,8 @@ type result struct {
 	exited   bool
 }
 
-// checkCall checks which function runs, and that its context has the values of the one who began it, and none of its
-// deadline unless it is that caller's own.
+// checkCall checks which function runs. Its context must have the values of the caller that began
+// it, and no deadline unless it is that caller's own context.
 func (m *machine) checkCall(of context.Context, r *running, via string) {
 	if r.via != via {
 		m.t.Fatalf("key %d: function %q runs; want that of the call that began it, %q", r.key, r.via, via)
@@ -38,7 +38,7 @@ func (m *machine) checkCall(of context.Context, r *running, via string) {
 	}
 }
 
-// checkReturns checks that those calls have returned that should have, and with what.
+// checkReturns checks that the expected calls have returned, with the expected results.
 func (m *machine) checkReturns() {
 	m.getters = slices.DeleteFunc(m.getters, func(g *getter) bool {
 		select {
@@ -47,7 +47,7 @@ func (m *machine) checkReturns() {
 				m.t.Fatalf("%s returned %v; it should wait", g.name, r)
 			}
 			g.cancel()
-			if why := g.judge(r); why != "" {
+			if why := g.mismatch(r); why != "" {
 				m.t.Fatalf("%s: %s", g.name, why)
 			}
 			return true
@@ -60,14 +60,14 @@ func (m *machine) checkReturns() {
 	})
 }
 
-// judge compares what a call has returned with what it should have; "" if they agree.
-func (g *getter) judge(r result) string {
+// mismatch compares the result of a call with the expected one. It returns "" if they agree.
+func (g *getter) mismatch(r result) string {
 	if !g.many {
-		return g.parts[0].got.judge(r)
+		return g.parts[0].got.mismatch(r)
 	}
 	if g.broken() {
 		p := g.parts[slices.IndexFunc(g.parts, func(p *part) bool { return p.got.kind == itPanicked || p.got.kind == itExited })]
-		return p.got.judge(r)
+		return p.got.mismatch(r)
 	}
 	if r.exited || r.panicked != nil {
 		return fmt.Sprintf("ended by %v", r.panicked)
@@ -79,10 +79,10 @@ func (g *getter) judge(r result) string {
 		}
 		many = &zodiac.ManyError[int]{}
 	}
-	return g.judgeMany(r.vals, many)
+	return g.mismatchMany(r.vals, many)
 }
 
-func (g *getter) judgeMany(vals map[int]value, many *zodiac.ManyError[int]) string {
+func (g *getter) mismatchMany(vals map[int]value, many *zodiac.ManyError[int]) string {
 	nv, ne := 0, 0
 	for _, p := range g.parts {
 		v, has := vals[p.key]
@@ -106,7 +106,7 @@ func (g *getter) judgeMany(vals map[int]value, many *zodiac.ManyError[int]) stri
 		if p.got.kind == gotBeside {
 			p.got.kind = gotError // the map has no place for a value beside an error
 		}
-		if why := p.got.judge(result{val: v, err: err}); why != "" {
+		if why := p.got.mismatch(result{val: v, err: err}); why != "" {
 			return fmt.Sprintf("key %d: %s", p.key, why)
 		}
 	}
@@ -116,8 +116,8 @@ func (g *getter) judgeMany(vals map[int]value, many *zodiac.ManyError[int]) stri
 	return ""
 }
 
-// judge compares one result with the outcome it should be.
-func (o outcome) judge(r result) string {
+// mismatch compares one result with the expected outcome.
+func (o outcome) mismatch(r result) string {
 	if o.agrees(r) {
 		return ""
 	}
@@ -183,7 +183,8 @@ func (o outcome) agrees(r result) bool {
 	return false
 }
 
-// endOf returns when the entry ends that a look at key finds: in memory in front of a store that may be sooner than in the store.
+// endOf returns when the entry of key ends, as a read finds it. In memory in front of a store it
+// may end sooner than in the store.
 func (m *machine) endOf(key int) time.Duration {
 	if m.over != nil {
 		if e := m.over.near[key]; e != nil && m.now < e.until && !e.gone && !m.refuses(e.entry) {
@@ -219,11 +220,12 @@ func (m *machine) checkEntry(what string, e zodiac.Entry[value], want *entry, un
 	}
 }
 
-// check is what holds after every step.
+// check checks what holds after every step.
 func (m *machine) check(t *rapid.T) {
 	m.checkContexts()
 	m.checkStats(t)
-	if rapid.Bool().Draw(t, "look at all") { // not always: what nobody has met yet is another state
+	// not always: an entry that no read has met yet is a state of its own
+	if rapid.Bool().Draw(t, "look at all") {
 		for key := range machineKeys {
 			m.checkPeek(t, key)
 		}
@@ -238,7 +240,7 @@ func (m *machine) check(t *rapid.T) {
 	}
 }
 
-// checkContexts checks who was told to stop: those functions for which nobody waits any more.
+// checkContexts checks that exactly the functions without waiting callers were told to stop.
 func (m *machine) checkContexts() {
 	for _, r := range m.calls {
 		want := r.flight != nil && r.flight.over || r.part != nil && r.part.ctx.Err() != nil
@@ -255,7 +257,7 @@ func (m *machine) checkPeek(t *rapid.T, key int) {
 		t.Fatalf("Peek(%d) = %v, %v, %v; want %v, %v", key, v, ok, err, o, has)
 	}
 	if has {
-		if why := o.judge(result{val: v, err: err}); why != "" {
+		if why := o.mismatch(result{val: v, err: err}); why != "" {
 			t.Fatalf("Peek(%d) %s", key, why)
 		}
 	}
@@ -268,21 +270,21 @@ func (m *machine) checkStats(t *rapid.T) {
 		t.Fatalf("P30: %d evicted, size %d; want 0 and %d", got.Evicted, got.Size, m.s.Len())
 	}
 	got.Expired, got.Size = 0, 0
-	m.settleCounts(0, got)
+	m.adoptCounts(0, got)
 	if want := sum(*m.stats[0]); got != want {
 		t.Fatalf("P30: Stats()\n got %+v\nwant %+v", got, want)
 	}
 	for i, collected := range m.collect {
 		got := collected()
-		m.settleCounts(i+1, got)
+		m.adoptCounts(i+1, got)
 		if want := sum(*m.stats[i+1]); got != want {
 			t.Fatalf("P30: CollectStats %d\n got %+v\nwant %+v", i, got, want)
 		}
 	}
 }
 
-// settleCounts takes over what was counted where the model knows only what it may be.
-func (m *machine) settleCounts(i int, got zodiac.Stats) {
+// adoptCounts takes over the counts for which the model knows only a range.
+func (m *machine) adoptCounts(i int, got zodiac.Stats) {
 	if m.over == nil {
 		return
 	}

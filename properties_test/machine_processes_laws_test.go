@@ -14,14 +14,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A version is what a fetch, a Set, a SetIfAbsent, an Update or an Add has made.
+// A version is the value of one fetch, Set, SetIfAbsent, Update or Add.
 type version struct {
-	id     int64
-	key    int
-	tick   int64     // when the fetch or the write began
-	until  time.Time // when it ends in the store, as was seen last; zero: never, or it was not seen there
-	err    error     // what the fetch returned instead
-	failed int64     // when
+	id   int64
+	key  int
+	tick int64 // when the fetch or the write began
+	// when it ends in the store, as last seen; zero if it never ends or was not seen there
+	until  time.Time
+	err    error // the error that the fetch returned instead of a value
+	failed int64 // when it failed
 }
 
 func (v *version) String() string {
@@ -31,36 +32,38 @@ func (v *version) String() string {
 	return fmt.Sprintf("%d of tick %d", v.id, v.tick)
 }
 
-// A track is what is known of a key.
+// A track is the known state of a key.
 type track struct {
-	floor   int64     // no call that begins now may return something older: P1
-	unheard []unheard // floors yet to come
-	tagged  int64     // when the last DeleteTags returned
-	void    int64     // no lease from before that is good for anything: P9
-	fence   int64     // those from after that are good: what began before may be void
-	freed   int64     // nobody waits for a lease from before that: P14
-	changed int64     // when the last one began of what has changed it, and returned
-	seen    *version  // in the store
+	floor      int64        // no call that begins now may return an older value: P1
+	unreceived []unreceived // floors yet to come
+	tagged     int64        // when the last DeleteTags returned
+	revoked    int64        // no older lease may commit: P9
+	// younger leases may commit; a fetch that began before it may be discarded
+	fence   int64
+	freed   int64    // nobody waits for an older lease: P14
+	changed int64    // when the last change that has returned began
+	seen    *version // the version in the store
 	touched bool
-	adding  bool // an Add of it is under way; guarded by traffic.mu
+	adding  bool // an Add of the key is running; guarded by traffic.mu
 }
 
-// An unheard is an invalidation of which memory in front of a store knows nothing until a time has come.
-type unheard struct {
+// An unreceived is an invalidation that memory in front of a store does not know before a given
+// time.
+type unreceived struct {
 	at    time.Time
 	floor int64
 }
 
-// An asking is what became of the asks with one token.
+// An asking is the history of the asks with one token.
 type asking struct {
 	by    int64
 	since time.Time
-	met   map[string]bool // holders
+	met   map[string]bool // the holders it has met
 	last  driver.Claim
 	won   int64 // the tick at which the lease was granted
 }
 
-// A clerk is a store as one process has it. It notes who asks for leases. Replies may be late.
+// A clerk is a store as one process has it. It notes the asks for leases. Its replies may be late.
 type clerk struct {
 	full
 	m     *traffic
@@ -68,7 +71,7 @@ type clerk struct {
 	wakes atomic.Int64
 }
 
-// dataClerk is one of a store that is a DataReader.
+// A dataClerk is a clerk of a store that is a DataReader.
 type dataClerk struct {
 	*clerk
 	driver.DataReader
@@ -124,7 +127,7 @@ func (c *clerk) Acquire(ctx context.Context, key string, ask driver.Ask) (driver
 	return claim, err
 }
 
-// asked takes down an ask. The caller holds mu.
+// asked records an ask. The caller holds mu.
 func (m *traffic) asked(by int64, key string, ask driver.Ask, claim driver.Claim) {
 	a := m.asks[ask.Token]
 	if a == nil {
@@ -147,20 +150,20 @@ func (m *traffic) asked(by int64, key string, ask driver.Ask, claim driver.Claim
 		a.won = m.tick
 		for i := range m.keys {
 			if ask.Force && keyText(i) == key {
-				m.keys[i].void, m.keys[i].fence, m.keys[i].freed = m.tick, m.tick, m.tick
+				m.keys[i].revoked, m.keys[i].fence, m.keys[i].freed = m.tick, m.tick, m.tick
 			}
 		}
 	}
 }
 
-// breaks notes that a law is broken. The caller holds mu.
+// breaks records a broken law. The caller holds mu.
 func (m *traffic) breaks(format string, args ...any) {
 	if m.broken == "" {
 		m.broken = fmt.Sprintf(format, args...)
 	}
 }
 
-// begins takes down a call of the function.
+// begins records a call of the function.
 func (m *traffic) begins(p *proc, c *call) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -200,7 +203,7 @@ func (m *traffic) begins(p *proc, c *call) {
 	}
 }
 
-// updating takes down a call of an Update's function.
+// updating records a call of an Update's function.
 func (m *traffic) updating(u *update, old value, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -217,7 +220,7 @@ func (m *traffic) updating(u *update, old value, ok bool) {
 	}
 }
 
-// leased returns when the errand's lease was granted; 0 if it has none. The caller holds mu.
+// leased returns when the errand's lease was granted, or 0 if it has none. The caller holds mu.
 func (e *errand) leased() int64 {
 	if e.ask == nil || e.ask.last.State != driver.Won {
 		return 0
@@ -225,7 +228,7 @@ func (e *errand) leased() int64 {
 	return e.ask.won
 }
 
-// leased returns likewise that of an Update whose function runs. The caller holds mu.
+// leased returns the same for an Update whose function runs. The caller holds mu.
 func (m *traffic) leased(u *update) int64 {
 	if a := m.lastAsk[u.id]; u.in && a != nil {
 		return a.won
@@ -233,20 +236,21 @@ func (m *traffic) leased(u *update) int64 {
 	return 0
 }
 
-// invalidated takes down that something that began at a tick has invalidated a key, and returned.
+// invalidated records that an operation that began at a tick has invalidated a key and returned.
 func (m *traffic) invalidated(key int, begin int64, clear bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := &m.keys[key]
 	m.tick++
-	k.floor, k.void, k.fence = max(k.floor, begin), max(k.void, begin), m.tick
+	k.floor, k.revoked, k.fence = max(k.floor, begin), max(k.revoked, begin), m.tick
 	k.changed = max(k.changed, begin)
-	if !clear { // which leaves leases where they are, so that others go on waiting
+	if !clear { // a Clear keeps the leases, so other processes go on waiting
 		k.freed = max(k.freed, begin)
 	}
 }
 
-// checkOwn checks that the process that has invalidated keys sees that at once, whether or not others have heard of it (P1, P8).
+// checkOwn checks that a process sees its own invalidations at once, whether or not other processes
+// have received them (P1, P8).
 func (m *traffic) checkOwn(p *proc, keys []int) {
 	for _, key := range keys {
 		v, ok, err := p.Peek(bg, key)
@@ -259,8 +263,9 @@ func (m *traffic) checkOwn(p *proc, keys []int) {
 	}
 }
 
-// settle waits until nothing moves any more, and takes down and judges what has returned.
-func (m *traffic) settle() {
+// waitIdle waits until everything is idle, and records and checks the results of the calls that
+// have returned.
+func (m *traffic) waitIdle() {
 	synctest.Wait()
 	m.collect()
 	m.observe()
@@ -277,7 +282,7 @@ func (m *traffic) collect() {
 		select {
 		case r := <-u.res:
 			m.logf("%s returned %v", u.name, r)
-			m.judgeUpdate(u, r)
+			m.checkUpdate(u, r)
 			return true
 		default:
 			return false
@@ -289,7 +294,7 @@ func (m *traffic) collect() {
 			v.over = true
 			v.cancel()
 			m.logf("%s returned %v", v.name, r)
-			m.judge(v, r)
+			m.checkVisit(v, r)
 			return true
 		default:
 			return false
@@ -306,7 +311,7 @@ func (m *traffic) collect() {
 	}
 }
 
-// versionOf returns what was returned, or nil if nobody made it.
+// versionOf returns the version of a result, or nil if no fetch or write made it.
 func (m *traffic) versionOf(r result) *version {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -321,13 +326,13 @@ func (m *traffic) versionOf(r result) *version {
 	return nil
 }
 
-// judge is the law of what a Get returns.
-func (m *traffic) judge(v *visit, r result) {
+// checkVisit is the law of the result of a Get.
+func (m *traffic) checkVisit(v *visit, r result) {
 	if !errors.Is(r.err, zodiac.ErrClosed) {
 		v.proc.gets++
 	}
 	if r.err == nil || errors.Is(r.err, zodiac.ErrNone) {
-		m.judgeVersion(v, m.versionOf(r), r)
+		m.checkVersion(v, m.versionOf(r), r)
 		return
 	}
 	switch {
@@ -351,7 +356,7 @@ func (m *traffic) judge(v *visit, r result) {
 	m.t.Fatalf("P19: %s returned %v, which is not its own", v.name, r)
 }
 
-func (m *traffic) judgeVersion(v *visit, ver *version, r result) {
+func (m *traffic) checkVersion(v *visit, ver *version, r result) {
 	switch {
 	case ver == nil || ver.key != v.key:
 		m.t.Fatalf("P21: %s returned %v, which nobody made for this key", v.name, r)
@@ -364,7 +369,7 @@ func (m *traffic) judgeVersion(v *visit, ver *version, r result) {
 	}
 }
 
-func (m *traffic) judgeUpdate(u *update, r result) {
+func (m *traffic) checkUpdate(u *update, r result) {
 	switch {
 	case r.err == nil && r.val.id != u.made.id:
 		m.t.Fatalf("%s returned %v; its function returned %v", u.name, r, u.made)
@@ -377,12 +382,13 @@ func (m *traffic) judgeUpdate(u *update, r result) {
 	}
 }
 
-// observe looks into the store: what is there never becomes older (P9), and its end does not move away (P23).
+// observe reads the store. The version there never becomes older (P9), and its end does not move
+// away (P23).
 func (m *traffic) observe() {
 	now := time.Now()
 	for key := range m.keys {
 		k := &m.keys[key]
-		k.unheard = slices.DeleteFunc(k.unheard, func(u unheard) bool {
+		k.unreceived = slices.DeleteFunc(k.unreceived, func(u unreceived) bool {
 			if now.Before(u.at) {
 				return false
 			}
@@ -414,52 +420,54 @@ func (m *traffic) observe() {
 			m.t.Fatalf("P23: %v ended at %v; now it ends at %v", ver, was.until, until)
 		}
 		k.seen, ver.until, k.touched = ver, until, false
-		if m.front == 0 { // whatever is read from now on is as new
+		if m.front == 0 { // a value read from now on is as new
 			k.floor = max(k.floor, ver.tick)
 		}
 	}
 }
 
-// A landing is a fetch that has returned, and how things were before.
-type landing struct {
+// An endedFetch is a fetch that has returned, with the state before its return.
+type endedFetch struct {
 	*errand
-	told bool
-	kind string
-	sole bool  // no other function of the key ran in its process
-	void int64 // see track
+	told    bool
+	kind    string
+	sole    bool  // no other function of the key ran in its process
+	revoked int64 // see track
 }
 
-// checkLanding checks what has become of a fetch: one that is void or for nobody stores nothing, and one that is not is stored (P2, P9).
-func (m *traffic) checkLanding(l landing) {
+// checkEnded checks the effect of a fetch. A discarded or abandoned fetch stores nothing. Any other
+// fetch is stored (P2, P9).
+func (m *traffic) checkEnded(l endedFetch) {
 	k := &m.keys[l.key]
 	m.mu.Lock()
 	won := l.leased()
 	m.mu.Unlock()
-	void := l.told || won == 0 || won < l.void
+	discarded := l.told || won == 0 || won < l.revoked
 	good := !l.told && won > 0 && l.visit.id > k.fence && l.visit.id > k.tagged && l.proc.closes == nil
 	switch {
-	case void && k.seen == l.made:
-		m.t.Fatalf("P9: the fetch of %v in process %d has filled the store; it was void, unleased or abandoned", l.made, l.proc.n)
+	case discarded && k.seen == l.made:
+		m.t.Fatalf("P9: the fetch of %v in process %d has filled the store; it was discarded, without a lease or abandoned", l.made, l.proc.n)
 	case good && l.kind != "error" && l.kind != "skip" && k.seen != l.made && m.ttl > time.Second:
 		m.t.Fatalf("P2: the fetch of %v in process %d, whose lease was good, has left %v in the store", l.made, l.proc.n, k.seen)
 	}
 	for _, v := range m.visits {
 		if l.visit.kind == "aside" && v.kind != "aside" || m.polls && time.Since(v.asked) < 51*time.Millisecond {
-			continue // it may not have what that brought, or has not asked since
+			continue // it may not use that result, or has not asked since
 		}
 		if v.proc == l.proc && v.key == l.key && l.sole && !l.told && l.made.tick > v.id && l.proc.clerk.late.Load() == 0 {
 			v.asked = time.Now()
 			if v.pleased++; v.pleased > 2 {
-				m.t.Fatalf("P17: %s goes round: three fetches that began after it have landed alone", v.name)
+				m.t.Fatalf("P17: %s goes round: three fetches that began after it have returned alone", v.name)
 			}
 		}
 	}
 }
 
-// checkClosed checks a process whose Close has returned: nobody waits there, and what runs was told to stop (P29).
+// checkClosed checks a process whose Close has returned. No caller waits there, and the functions
+// that still run were told to stop (P29).
 func (m *traffic) checkClosed(p *proc, r result) {
 	p.closed.Store(true)
-	time.Sleep(10 * time.Duration(p.clerk.late.Load())) // replies that are under way
+	time.Sleep(10 * time.Duration(p.clerk.late.Load())) // for replies under way
 	synctest.Wait()
 	for _, v := range m.visits {
 		if v.proc == p && len(v.res) == 0 {
@@ -484,9 +492,9 @@ func (m *traffic) checkClosed(p *proc, r result) {
 	m.checkStats(p)
 }
 
-// check is what is true after every step.
+// check checks what holds after every step.
 func (m *traffic) check(t *rapid.T) {
-	m.settle()
+	m.waitIdle()
 	m.checkErrands()
 	for _, p := range m.procs {
 		m.checkStats(p)
@@ -497,7 +505,7 @@ func (m *traffic) check(t *rapid.T) {
 	m.checkWaiting()
 }
 
-// checkPeeks looks for what is old or over in every process.
+// checkPeeks looks for old and expired values in every process.
 func (m *traffic) checkPeeks() {
 	for _, p := range m.procs {
 		for key := range m.keys {
@@ -508,13 +516,14 @@ func (m *traffic) checkPeeks() {
 			val, ok, err := p.Peek(bg, key)
 			v.at = time.Now()
 			if p.gets++; ok {
-				m.judgeVersion(v, m.versionOf(result{val: val, err: err}), result{val: val, err: err})
+				m.checkVersion(v, m.versionOf(result{val: val, err: err}), result{val: val, err: err})
 			}
 		}
 	}
 }
 
-// checkErrands checks that one fetch runs under one lease (P10), and that just those run on for nobody that were told to stop (P19).
+// checkErrands checks that one fetch runs under one lease (P10), and that exactly the abandoned
+// fetches were told to stop (P19).
 func (m *traffic) checkErrands() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -545,19 +554,20 @@ func (m *traffic) checkErrands() {
 	}
 }
 
-// checkWaiting checks that whoever waits, waits for something: for a function that runs in its process, or one elsewhere that has the
-// lease. In between there may be one poll (P14).
+// checkWaiting checks that every waiting caller waits for a function in its own process, or for one
+// in another process that has the lease. In between there may be one poll (P14).
 func (m *traffic) checkWaiting() {
 	idle, late := m.idle(), time.Duration(0)
 	for _, p := range m.procs {
 		late += time.Duration(p.clerk.late.Load())
 	}
-	if len(idle) == 0 || late > 0 && rapid.IntRange(0, 3).Draw(m.t, "hurry") > 0 { // so that something else comes before a reply
+	// so that another event comes before a reply
+	if len(idle) == 0 || late > 0 && rapid.IntRange(0, 3).Draw(m.t, "hurry") > 0 {
 		return
 	}
 	patience := 51*time.Millisecond + 20*late
 	time.Sleep(patience)
-	m.settle()
+	m.waitIdle()
 	for _, v := range m.idle() {
 		if slices.Contains(idle, v) {
 			m.t.Fatalf("P14: %s waits for nothing", v.name)
@@ -595,16 +605,17 @@ func (m *traffic) checkStats(p *proc) {
 	case p.clerk.late.Load() != 0:
 	case s.Gets != p.gets && p.closes == nil:
 		m.t.Fatalf("P30: Stats() of process %d = %+v; want %d Gets", p.n, s, p.gets)
-	case s.Fetches > p.landed:
-		m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.landed)
+	case s.Fetches > p.returned:
+		m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.returned)
 	}
 }
 
-// checkEnd checks that nothing is left: no lease, nobody to be woken, and everything is counted (P29, P30).
+// checkEnd checks that nothing is left: there is no lease, no waiting caller, and everything is
+// counted (P29, P30).
 func (m *traffic) checkEnd() {
 	for _, p := range m.procs {
-		if s := p.Stats(); s.Fetches != p.landed {
-			m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.landed)
+		if s := p.Stats(); s.Fetches != p.returned {
+			m.t.Fatalf("P30: Stats() of process %d = %+v; %d functions have returned", p.n, s, p.returned)
 		}
 		if err := p.Close(bg); err != nil {
 			m.t.Fatalf("P29: Close() of process %d = %v", p.n, err)

@@ -19,11 +19,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMachineOfProcesses runs processes over one store at once: while functions run in some of them, any may call anything, callers
-// leave, replies of the store are late, a stranger deletes keys, time passes, and a process closes and another takes its place.
+// TestMachineOfProcesses runs processes over one store at once. While functions run in some of
+// them, any process may call any method, callers leave, replies of the store are late, another
+// program deletes keys, time passes, and a process closes and another one takes its place.
 //
-// There is no model of it. Every fetch and every write makes a value of its own, and there is one count of all that begins and returns, by
-// which values are older or younger; machine_processes_laws_test.go has what must be true of them, after every step.
+// There is no model of it. Every fetch and every write makes a value of its own. One counter orders
+// every beginning and every return, so values are older or younger than each other. The laws in
+// machine_processes_laws_test.go are checked after every step.
 func TestMachineOfProcesses(t *testing.T) {
 	needsModes(t)
 	for _, g := range []struct {
@@ -61,7 +63,7 @@ func TestMachineOfProcesses(t *testing.T) {
 	}
 }
 
-// full is what every store can do that processes stand on here.
+// full is every ability that the stores of this test have.
 type full interface {
 	zodiac.Store
 	driver.Leaser
@@ -83,7 +85,7 @@ func openRedisTwins(t *rapid.T) (full, func() full) {
 
 func wholly(c *clerk) zodiac.Store { return c }
 func polling(c *clerk) zodiac.Store {
-	return chaos.Without(c, chaos.Waker|chaos.Announcer|chaos.Batcher)
+	return chaos.Without(c, chaos.Waker|chaos.Bus|chaos.Batcher)
 }
 func reading(c *clerk) zodiac.Store { return &dataClerk{c, c.full.(driver.DataReader)} }
 
@@ -92,19 +94,19 @@ const (
 	trafficProcs = 2
 )
 
-// traffic is processes and all that goes on in them.
+// traffic is the processes and everything that happens in them.
 type traffic struct {
 	config
 	t       *rapid.T
 	raw     full        // the store, as another client sees it
-	open    func() full // the store, as one more process comes to it
+	open    func() full // the store, as another process opens it
 	wrap    func(*clerk) zodiac.Store
-	polls   bool          // nobody is woken
-	slack   time.Duration // by which the times of the store may be off
+	polls   bool          // no caller is woken
+	slack   time.Duration // the error of the store's times
 	wait    time.Duration // WithWait
-	fail    bool          // then fail
+	fail    bool          // return ErrBusy after WithWait
 	nones   []error       // not used yet
-	looker  subject       // looks into the store, and changes nothing
+	looker  subject       // reads the store and changes nothing
 	procs   []*proc
 	keys    [trafficKeys]track
 	visits  []*visit
@@ -112,51 +114,52 @@ type traffic struct {
 	all     []zodiac.Store // to be closed
 
 	mu      sync.Mutex // guards the fields below
-	tick    int64      // of what has begun or returned last
+	tick    int64      // of the last beginning or return
 	made    map[int64]*version
 	none    map[error]*version
-	callers map[int64]*visit // all that ever called
-	errands []*errand        // that run
+	callers map[int64]*visit // every caller so far
+	errands []*errand        // those that run
 	asks    map[string]*asking
 	lastAsk map[int64]*asking // by caller
-	broken  string            // the first law that was broken where it could not be said
+	broken  string            // the first broken law that was found where the test could not fail
 }
 
 // A proc is a process.
 type proc struct {
 	subject
-	n      int
-	o      *origin
-	clerk  *clerk
-	gets   uint64 // calls that were counted
-	landed uint64
-	closes chan result // Close has been called
-	closed atomic.Bool // and has returned
+	n        int
+	o        *origin
+	clerk    *clerk
+	gets     uint64 // the calls that were counted
+	returned uint64
+	closes   chan result // not nil if Close was called
+	closed   atomic.Bool // Close has returned
 }
 
 // A visit is a call of Get or Refresh.
 type visit struct {
-	id      int64 // also the tick at which it began
-	name    string
-	kind    string // "plain", "forced", "aside" or "reading"
-	proc    *proc
-	key     int
-	floor   int64 // nothing older may be returned
-	cancel  context.CancelFunc
-	left    bool
-	res     chan result
-	at      time.Time // when it returned
-	over    bool
-	begun   int       // fetches that it was first to want
-	pleased int       // fetches that landed alone, begun after it, of which it could have had the result
-	asked   time.Time // when it began, or the last of these landed
+	id     int64 // also the tick of its beginning
+	name   string
+	kind   string // "plain", "forced", "aside" or "reading"
+	proc   *proc
+	key    int
+	floor  int64 // no older value may be returned
+	cancel context.CancelFunc
+	left   bool
+	res    chan result
+	at     time.Time // when it returned
+	over   bool
+	begun  int // the fetches that it was the first to need
+	// the fetches that returned alone and began after it: it could have had their result
+	pleased int
+	asked   time.Time // when it began, or the last of these fetches returned
 }
 
 // An errand is a call of the function.
 type errand struct {
 	*call
 	proc  *proc
-	visit *visit // of who began the flight
+	visit *visit // the visit that began the flight
 	ask   *asking
 	made  *version
 }
@@ -170,9 +173,9 @@ type update struct {
 	floor   int64
 	res     chan result
 	plan    chan plan
-	in      bool // its function runs; guarded by traffic.mu, as are those below
+	in      bool // its function runs; guarded by traffic.mu, as are the fields below
 	made    *version
-	changed int64 // when the last change of the key began that had returned when the function did
+	changed int64 // when the last change of the key began that had returned before the function did
 }
 
 func (m *traffic) run() {
@@ -198,7 +201,7 @@ func (m *traffic) run() {
 	m.t.Logf("%v, %v in front, tags %v, wait %v, fail %v", m.ttl, m.front, m.tags, m.wait, m.fail)
 	m.t.Repeat(map[string]func(*rapid.T){
 		"": m.check, "get": m.doGet, "getToo": m.doGet, "crowd": m.doCrowd, "crowdToo": m.doCrowd, "readOnly": m.doReadOnly,
-		"refresh": m.doRefresh, "noWrite": m.doNoWrite, "land": m.doLand, "landToo": m.doLand, "landMore": m.doLand, "leave": m.doLeave,
+		"refresh": m.doRefresh, "noWrite": m.doNoWrite, "return": m.doReturn, "returnToo": m.doReturn, "returnMore": m.doReturn, "leave": m.doLeave,
 		"set": m.doSet, "setIfAbsent": m.doSetIfAbsent, "add": m.doAdd, "update": m.doUpdate, "updateEnds": m.doUpdateEnds, "touch": m.doTouch,
 		"delete": m.doDelete, "deleteTags": m.doDeleteTags, "clear": m.doClear, "foreign": m.doForeign, "advance": m.doAdvance,
 		"advanceToo": m.doAdvance, "late": m.doLate, "close": m.doClose,
@@ -223,13 +226,13 @@ func (m *traffic) join(c config) (subject, *proc) {
 func (m *traffic) process(n int) *proc {
 	_, p := m.join(m.config)
 	p.n = n
-	p.Peek(bg, 0) // it begins to hear
+	p.Peek(bg, 0) // it begins to receive invalidations
 	p.gets++
 	synctest.Wait()
 	return p
 }
 
-// release lets everything end, even after a failure.
+// release lets every call end, even after a failure.
 func (m *traffic) release() {
 	ended, cancel := context.WithCancel(bg)
 	cancel()
@@ -247,18 +250,18 @@ func (m *traffic) release() {
 	m.mu.Lock()
 	left := m.errands
 	m.mu.Unlock()
-	for _, e := range left { // of processes that are no more
+	for _, e := range left { // of processes that were replaced
 		e.plan <- plan{kind: fails, err: errQuit}
 	}
 	_ = m.looker.Close(ended)
-	time.Sleep(time.Second) // of what still sleeps
+	time.Sleep(time.Second) // for goroutines that still sleep
 	synctest.Wait()
 	for _, s := range append(m.all, m.raw) {
 		_ = s.Close()
 	}
 }
 
-// next is the next tick.
+// next returns the next tick.
 func (m *traffic) next() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -274,7 +277,7 @@ func (m *traffic) drawKey() int {
 	return rapid.SampledFrom([]int{0, 0, 1}).Draw(m.t, "key")
 }
 
-// drawProc draws one that has not been told to close.
+// drawProc draws a process that was not told to close.
 func (m *traffic) drawProc() *proc {
 	p := m.procs[rapid.IntRange(0, len(m.procs)-1).Draw(m.t, "process")]
 	if p.closes != nil {
@@ -310,12 +313,12 @@ func (m *traffic) visit(p *proc, key int, kind string) {
 	})
 }
 
-func (m *traffic) doGet(*rapid.T)      { m.visit(m.drawProc(), m.drawKey(), "plain"); m.settle() }
-func (m *traffic) doRefresh(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "forced"); m.settle() }
-func (m *traffic) doNoWrite(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "aside"); m.settle() }
-func (m *traffic) doReadOnly(*rapid.T) { m.visit(m.drawProc(), m.drawKey(), "reading"); m.settle() }
+func (m *traffic) doGet(*rapid.T)      { m.visit(m.drawProc(), m.drawKey(), "plain"); m.waitIdle() }
+func (m *traffic) doRefresh(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "forced"); m.waitIdle() }
+func (m *traffic) doNoWrite(*rapid.T)  { m.visit(m.drawProc(), m.drawKey(), "aside"); m.waitIdle() }
+func (m *traffic) doReadOnly(*rapid.T) { m.visit(m.drawProc(), m.drawKey(), "reading"); m.waitIdle() }
 
-// doCrowd begins Gets of one key everywhere, at once or one after another.
+// doCrowd begins Gets of one key in every process, at once or one after another.
 func (m *traffic) doCrowd(t *rapid.T) {
 	key, together := m.drawKey(), rapid.Bool().Draw(t, "together")
 	for range rapid.IntRange(2, 5).Draw(t, "callers") {
@@ -327,11 +330,11 @@ func (m *traffic) doCrowd(t *rapid.T) {
 			synctest.Wait()
 		}
 	}
-	m.settle()
+	m.waitIdle()
 }
 
-// doLand lets a function return.
-func (m *traffic) doLand(t *rapid.T) {
+// doReturn lets a function return.
+func (m *traffic) doReturn(t *rapid.T) {
 	m.mu.Lock()
 	running := slices.Clone(m.errands)
 	m.mu.Unlock()
@@ -341,29 +344,29 @@ func (m *traffic) doLand(t *rapid.T) {
 	e := running[rapid.IntRange(0, len(running)-1).Draw(t, "which")]
 	watched := e.proc.clerk.late.Load() == 0 || rapid.Bool().Draw(t, "watched")
 	kind := rapid.SampledFrom([]string{"value", "value", "value", "value", "value", "error", "none", "skip"}).Draw(t, "with")
-	m.land(e, kind, watched)
+	m.letReturn(e, kind, watched)
 }
 
-// land lets a function return. If watched, it is not over before all has become of it that will.
-func (m *traffic) land(e *errand, kind string, watched bool) {
+// letReturn lets a function return. If watched, it waits until the fetch has had its full effect.
+func (m *traffic) letReturn(e *errand, kind string, watched bool) {
 	m.mu.Lock()
 	m.errands = slices.DeleteFunc(m.errands, func(o *errand) bool { return o == e })
 	sole := !slices.ContainsFunc(m.errands, func(o *errand) bool { return o.proc == e.proc && o.key == e.key })
-	l := landing{e, e.told(), kind, sole, m.keys[e.key].void}
+	l := endedFetch{e, e.told(), kind, sole, m.keys[e.key].revoked}
 	p := m.planOf(e, kind)
 	m.mu.Unlock()
 	m.logf("the fetch of %d begun at tick %d in process %d %v", e.key, e.made.tick, e.proc.n, p)
-	e.proc.landed++
+	e.proc.returned++
 	e.plan <- p
-	m.settle()
+	m.waitIdle()
 	if late := time.Duration(e.proc.clerk.late.Load()); watched {
 		time.Sleep(10 * late)
-		m.settle()
-		m.checkLanding(l)
+		m.waitIdle()
+		m.checkEnded(l)
 	}
 }
 
-// planOf returns what a function does. The caller holds mu.
+// planOf returns the plan of a function. The caller holds mu.
 func (m *traffic) planOf(e *errand, kind string) plan {
 	switch {
 	case kind == "error":
@@ -393,13 +396,13 @@ func (m *traffic) doLeave(t *rapid.T) {
 	m.logf("%s leaves", v.name)
 	v.left = true
 	v.cancel()
-	m.settle()
+	m.waitIdle()
 	if !v.over && v.proc.clerk.late.Load() == 0 {
 		t.Fatalf("P16: %s waits on, though its context has ended", v.name)
 	}
 }
 
-// write makes a call that may invalidate keys, and takes down what follows from its return.
+// write makes a call that may invalidate keys, and records the effects of its return.
 func (m *traffic) write(what string, p *proc, do func(v *version) (keys []int, err error)) {
 	begin := m.next()
 	v := &version{id: begin << 20, tick: begin}
@@ -415,7 +418,7 @@ func (m *traffic) write(what string, p *proc, do func(v *version) (keys []int, e
 		m.invalidated(key, v.tick, what == "Clear")
 	}
 	m.checkOwn(p, keys)
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *traffic) doSet(*rapid.T) {
@@ -472,28 +475,28 @@ func (m *traffic) doAdd(t *rapid.T) {
 	})
 }
 
-// adds takes down whether there is an Add of a key under way, whose sum is not known before it returns.
+// adds records whether an Add of a key is running. Its sum is not known before it returns.
 func (m *traffic) adds(key int, adding bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.keys[key].adding = adding
 }
 
-// scatter makes numbers of ticks no two sums of which are the same.
+// scatter makes numbers of ticks such that no two sums of them are equal.
 func scatter(tick int64) int64 {
 	n := uint64(tick) * 0x9e3779b97f4a7c15
 	n = (n ^ n>>31) * 0xbf58476d1ce4e5b9
 	return int64(n >> 18)
 }
 
-// spareUpdates skips what would wait for its turn.
+// spareUpdates skips a call that would wait for its turn.
 func (m *traffic) spareUpdates(p *proc, key int) {
 	if slices.ContainsFunc(m.updates, func(u *update) bool { return u.proc == p && (u.key == key || key < 0) }) {
 		m.t.Skip("an Update goes on")
 	}
 }
 
-// doUpdate begins an Update, whose function takes its time.
+// doUpdate begins an Update with a slow function.
 func (m *traffic) doUpdate(*rapid.T) {
 	p, key := m.drawProc(), m.drawKey()
 	m.spareUpdates(p, key)
@@ -514,7 +517,7 @@ func (m *traffic) doUpdate(*rapid.T) {
 		})
 		return r
 	})
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *traffic) doUpdateEnds(t *rapid.T) {
@@ -531,7 +534,7 @@ func (m *traffic) doUpdateEnds(t *rapid.T) {
 		}
 		m.logf("the function of %s %v", u.name, p.err)
 		u.plan <- p
-		m.settle()
+		m.waitIdle()
 		return
 	}
 	t.Skip("no Update goes on")
@@ -564,7 +567,7 @@ func (m *traffic) doClear(*rapid.T) {
 	})
 }
 
-// doDeleteTags makes what has the tag older than may be. Leases are not touched.
+// doDeleteTags makes the entries with the tag too old. Leases stay.
 func (m *traffic) doDeleteTags(t *rapid.T) {
 	if m.tags == nil {
 		t.Skip("no tags")
@@ -584,7 +587,8 @@ func (m *traffic) doDeleteTags(t *rapid.T) {
 	})
 }
 
-// doForeign deletes a key as somebody does who knows nothing of zodiac: memory in front of a store does not hear of it.
+// doForeign deletes a key as another program does. Memory in front of a store does not receive
+// that.
 func (m *traffic) doForeign(*rapid.T) {
 	key, begin := m.drawKey(), m.next()
 	m.logf("a stranger deletes %d, at tick %d", key, begin)
@@ -601,12 +605,12 @@ func (m *traffic) doForeign(*rapid.T) {
 	m.invalidated(key, begin, false)
 	if m.front != 0 {
 		m.keys[key].floor = floor
-		m.keys[key].unheard = append(m.keys[key].unheard, unheard{time.Now().Add(m.front), begin})
+		m.keys[key].unreceived = append(m.keys[key].unreceived, unreceived{time.Now().Add(m.front), begin})
 	}
-	m.settle()
+	m.waitIdle()
 }
 
-// keyText is the store's key.
+// keyText returns the store's key.
 func keyText(key int) string { return fmt.Sprintf("zodiac::subject:%d", key) }
 
 func (m *traffic) doAdvance(t *rapid.T) {
@@ -619,21 +623,22 @@ func (m *traffic) doAdvance(t *rapid.T) {
 	d := max(0, rapid.SampledFrom(to).Draw(t, "for"))
 	m.logf("%v pass", d)
 	time.Sleep(d)
-	m.settle()
+	m.waitIdle()
 }
 
-// doLate makes the replies that a process gets of the store late, or no longer late.
+// doLate makes the store's replies to a process late, or ends that.
 func (m *traffic) doLate(t *rapid.T) {
 	p := m.drawProc()
 	late := rapid.SampledFrom([]time.Duration{0, time.Millisecond, 3 * time.Millisecond}).Draw(t, "late")
 	m.logf("replies to process %d are late by %v", p.n, late)
 	if was := time.Duration(p.clerk.late.Swap(int64(late))); was > late {
-		time.Sleep(was) // until those that were late have come
-		m.settle()
+		time.Sleep(was) // until the late replies have come
+		m.waitIdle()
 	}
 }
 
-// doClose closes a process, whose callers are given some time to get what they wait for. Once it is closed, there is another in its place.
+// doClose closes a process. Its callers have some time to get their results. Another process takes
+// its place.
 func (m *traffic) doClose(t *rapid.T) {
 	if rapid.Bool().Draw(t, "not yet") {
 		t.Skip("it is not to happen all the time")
@@ -647,10 +652,10 @@ func (m *traffic) doClose(t *rapid.T) {
 		defer cancel()
 		return result{err: p.Close(ctx)}
 	})
-	m.settle()
+	m.waitIdle()
 }
 
-// drain lets everything come to its end, and closes.
+// drain lets every call come to its end, and closes.
 func (m *traffic) drain() {
 	for _, p := range m.procs {
 		p.clerk.late.Store(0)
@@ -658,14 +663,14 @@ func (m *traffic) drain() {
 	for range 100 {
 		m.t.Log("drain")
 		time.Sleep(60 * time.Millisecond)
-		m.settle()
+		m.waitIdle()
 		m.check(m.t)
 		m.mu.Lock()
 		running := slices.Clone(m.errands)
 		m.mu.Unlock()
 		switch {
 		case len(running) > 0:
-			m.land(running[0], "value", true)
+			m.letReturn(running[0], "value", true)
 		case len(m.updates) > 0:
 			m.doUpdateEnds(m.t)
 		case len(m.visits) > 0:

@@ -13,8 +13,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMachineOnAServer is TestMachineOverStores over redis-server, in real time: nothing expires there, and nothing is left to a
-// timer. After every step it waits until what the model expects has happened, and checks that nothing else has.
+// TestMachineOnAServer is TestMachineOverStores over redis-server, in real time. Nothing expires
+// there, and nothing is left to a timer. After every step it waits until the events that the model
+// expects have happened, and checks that no other event has.
 func TestMachineOnAServer(t *testing.T) {
 	needsModes(t)
 	s, err := redisstore.Open("redis://" + redistest.Start(t).Addr())
@@ -36,10 +37,10 @@ func TestMachineOnAServer(t *testing.T) {
 	}
 }
 
-// serverPatience is how long something that is expected may take.
+// serverPatience is the longest time that an expected event may take.
 const serverPatience = 5 * time.Second
 
-// lasting takes out of c what has to do with time. A skipped result leaves a mark for a second.
+// lasting removes from c the settings about time. A skipped result leaves a tombstone for a second.
 func lasting(c config, s *redisstore.Store) config {
 	if c.ttl != zodiac.Forever {
 		c.ttl = time.Hour
@@ -51,8 +52,8 @@ func lasting(c config, s *redisstore.Store) config {
 	return c
 }
 
-// quiet returns when nothing moves any more: in virtual time that is known, in real time it is when what is expected has happened, or
-// something else, or too much time has passed.
+// quiet returns when everything is idle. In virtual time that is known. In real time it waits until
+// the expected events have happened, or others have, or too much time has passed.
 func (m *machine) quiet() {
 	if !m.real {
 		synctest.Wait()
@@ -86,8 +87,8 @@ func (m *machine) excess() bool {
 	return m.o.waiting() > m.expects()
 }
 
-// asExpected reports whether everything has happened that was expected: functions have begun, calls have returned and are counted,
-// the others wait, and nothing goes on in the background.
+// asExpected reports whether every expected event has happened: functions have begun, calls have
+// returned and are counted, the other calls wait, and nothing runs in the background.
 func (m *machine) asExpected() bool {
 	for _, g := range m.getters {
 		if g.over() && len(g.res) == 0 {
@@ -112,14 +113,14 @@ func (m *machine) asExpected() bool {
 	return m.counted() && stacks.with("(*engine[...]).run(") == flights && stacks.with("flight.(*Flight[...]).Wait(") == waiting && stacks.with(".(*tasks).run.") == 0
 }
 
-// counted reports whether the loader has counted what the model has, as far as the model knows.
+// counted reports whether the loader has the counts of the model, as far as the model knows them.
 func (m *machine) counted() bool {
 	got, want := m.s.Stats(), sum(*m.stats[0])
 	got.Expired, got.Size, want.Invalid = 0, 0, max(want.Invalid, min(got.Invalid, want.Invalid+m.over.mayInvalid[0]))
 	return got == want
 }
 
-// stacks are those of all goroutines.
+// stacks are the stacks of all goroutines.
 type stacks []string
 
 func goroutines() stacks {

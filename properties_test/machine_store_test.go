@@ -12,15 +12,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMachineOverStores is TestMachine over a store: model_store_test.go says what is different there.
+// TestMachineOverStores is TestMachine over a store: model_store_test.go has the differences.
 //
-// Canceled out are what is about memory alone (capacity and Len), WithErrorTTL, of whose errors a store keeps the text only, and contexts that
-// have ended before a call, which memory does not look at. Also, as the order of what happens at one instant would matter:
+// Left out are the properties of memory alone (capacity and Len), WithErrorTTL, because a store
+// keeps only the text of an error, and contexts that have ended before a call, because memory does
+// not check them. Three cases are left out because the order of events at one instant would matter:
 //
-//   - While a flight waits for the lease nobody fetches by force: it could meet a third holder, or not, as it happens to ask. P17 has
-//     tests of its own.
-//   - Under NoWrite nobody shares a flight that may write: sent round with others, he could find theirs, or begin one of his own.
-//   - WithSliding nobody touches a key whose lease somebody has.
+//   - Nobody fetches by force while a flight waits for the lease. The flight could meet a third
+//     holder or not, depending on the time of its ask. P17 has tests of its own.
+//   - Under NoWrite nobody shares a flight that may write. Sent to a new round with others, the
+//     caller could find their flight or begin one.
+//   - With WithSliding nobody touches a key whose lease is taken.
 func TestMachineOverStores(t *testing.T) {
 	needsModes(t)
 	for _, g := range []struct {
@@ -57,14 +59,15 @@ func TestMachineOverStores(t *testing.T) {
 	}
 }
 
-// redisSlack is by how much times may be off over Redis: it counts the time left in whole milliseconds, and the last one is over sooner.
+// redisSlack is the possible error of times over Redis. It counts the time left in whole
+// milliseconds, and the last millisecond ends sooner.
 const redisSlack = 3 * time.Millisecond
 
 func openMemstore(*rapid.T) zodiac.Store { return memstore.New() }
 
 func openRedis(t *rapid.T) zodiac.Store { return redisstore.New(redistest.Virtual(virtualTB{t: t})) }
 
-// listen sees to it that memory in front of a store is used from the beginning.
+// listen makes sure that memory in front of a store is used from the beginning.
 func (m *machine) listen() {
 	for range 2 {
 		_, _, _ = m.s.Peek(context.Background(), 0)
@@ -95,17 +98,18 @@ func (m *machine) spare(g *getter) {
 	}
 }
 
-// spareForce skips a write that takes the lease by force while a flight waits for it: in real time it may meet that holder too.
+// spareForce skips a write that takes the lease by force while a flight waits for it. In real time
+// the flight may meet that holder too.
 func (m *machine) spareForce(key int) {
 	if m.real && m.find(key, func(f *flight) bool { return f.asking }) != nil {
 		m.t.Skip("a flight waits for the lease")
 	}
 }
 
-// unclear reports whether a moment is so near that a store may be of another opinion about what is over.
+// unclear reports whether an expiry is so near that a store may disagree about it.
 func (m *machine) unclear() bool { return m.slack > 0 && m.clearAt() > m.now }
 
-// clearAt returns when all are of one opinion again.
+// clearAt returns when the store and the model agree again.
 func (m *machine) clearAt() time.Duration {
 	at := m.now
 	look := func(end time.Duration) {
@@ -119,7 +123,7 @@ func (m *machine) clearAt() time.Duration {
 			look(e.expiry - (e.life - e.life/8))
 		}
 	}
-	for _, end := range m.over.marks {
+	for _, end := range m.over.tombstones {
 		look(end)
 	}
 	for _, e := range m.over.near {
@@ -128,7 +132,7 @@ func (m *machine) clearAt() time.Duration {
 	return at
 }
 
-// clearly lets time pass until all are of one opinion.
+// clearly lets time pass until the store and the model agree.
 func (m *machine) clearly() {
 	for m.unclear() {
 		m.advance(m.clearAt())

@@ -11,12 +11,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMachine runs a loader beside the model: whatever is called in whatever order, with fetches that take their time
-// and end in every way, and callers that leave, both say the same. It is the law of everything at once.
+// TestMachine runs a loader beside the model. Methods are called in any order, fetches take their
+// time and end in every way, callers leave, and both give the same results. It is the law of
+// everything at once.
 //
-// Everything happens in virtual time and one step at a time, so the model knows at every moment who waits for
-// what: which functions run (P10, P18), which of them were told to stop (P19), which calls have returned and
-// with what (P4, P20), what memory holds (P1, P6, P9, P22, P24), and every counter (P30).
+// Everything happens in virtual time and one step at a time, so the model knows the whole state at
+// every step: the functions that run (P10, P18), those that were told to stop (P19), the calls that
+// have returned and their results (P4, P20), the content of memory (P1, P6, P9, P22, P24), and
+// every counter (P30).
 func TestMachine(t *testing.T) {
 	for _, of := range [][2]string{{"int", "int64"}, {"struct", "box"}, {"float", "int64"}, {"withKey", "box"}, {"string", "box"}} {
 		t.Run(of[0], func(t *testing.T) {
@@ -29,7 +31,7 @@ func TestMachine(t *testing.T) {
 }
 
 const (
-	machineKeys = 3 // few, so that things meet
+	machineKeys = 3 // few, so that calls meet
 	collectors  = 2 // nested in each other
 )
 
@@ -46,8 +48,9 @@ type machine struct {
 	calls   []*running // functions that run
 	other   zodiac.Target
 	serial  int64
-	slack   time.Duration // by which the times of a store may be off
-	real    bool          // time is real: the machine waits for what it expects, and nothing is said of when it is
+	slack   time.Duration // the possible error of a store's times
+	// time is real: the machine waits for expected events, and their times are not checked
+	real bool
 }
 
 // A getter is one call that may wait, on a goroutine of its own.
@@ -56,14 +59,14 @@ type getter struct {
 	name     string
 	parts    []*part
 	many     bool
-	direct   bool // its parts come one after another, on its goroutine
+	direct   bool // its parts run one after another, on its goroutine
 	ctx      context.Context
 	cancel   context.CancelFunc
 	deadline time.Duration
 	res      chan result
 }
 
-// A running is a call of the function, for a flight or for a caller who calls it directly.
+// A running is a call of the function, for a flight or for a caller that calls it directly.
 type running struct {
 	*call
 	flight *flight
@@ -112,7 +115,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		actions["add"] = m.doAdd
 	}
 	if m.over != nil {
-		for _, name := range []string{"crowd", "crowdToo", "crowdMore"} { // there is more to happen among callers than over memory
+		// callers interact more over a store than in memory
+		for _, name := range []string{"crowd", "crowdToo", "crowdMore"} {
 			actions[name] = m.doCrowd
 		}
 		actions["finishToo"] = m.doFinish
@@ -128,11 +132,11 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 	return actions
 }
 
-// finishAll lets everything come to its end, and closes.
+// finishAll lets every call come to its end, and closes.
 func (m *machine) finishAll() {
 	for len(m.calls) > 0 {
-		m.land(m.calls[0])
-		m.settle()
+		m.letReturn(m.calls[0])
+		m.waitIdle()
 	}
 	m.check(m.t)
 	if len(m.getters) > 0 {
@@ -158,7 +162,7 @@ func (m *machine) release() {
 	}
 }
 
-// launch makes the call, and says what the model makes of it.
+// launch makes the call and gives it to the model.
 func (m *machine) launch(g *getter, do func() result) {
 	m.t.Logf("%8v %s", m.now, g.name)
 	m.getters = append(m.getters, g)
@@ -171,12 +175,12 @@ func (m *machine) launch(g *getter, do func() result) {
 			break
 		}
 	}
-	m.settle()
+	m.waitIdle()
 }
 
-// settle waits until nothing moves any more, and gives every call of the function that has begun its plan. Those that return at
-// once do so here.
-func (m *machine) settle() {
+// waitIdle waits until everything is idle, and gives every call of the function that has begun its
+// plan. Functions that return at once do so here.
+func (m *machine) waitIdle() {
 	for {
 		m.quiet()
 		again := false
@@ -186,14 +190,14 @@ func (m *machine) settle() {
 			m.calls, begun = append(m.calls, r), append(begun, r)
 			m.drawEnd(r)
 		}
-		for _, r := range begun { // once it is known what all are for
+		for _, r := range begun { // once the purpose of each is known
 			if r.due <= m.now {
-				m.land(r)
+				m.letReturn(r)
 				again = true
 			}
 		}
 		if m.real && len(begun) > 0 && len(m.started) > 0 {
-			continue // one that was not expected was first
+			continue // an unexpected one was first
 		}
 		if !again {
 			break
@@ -208,7 +212,7 @@ func (m *machine) settle() {
 	m.checkReturns()
 }
 
-// expected finds what a call of the function is for.
+// expected finds the flight or the caller that a call of the function is for.
 func (m *machine) expected(c *call) *running {
 	r := &running{call: c, began: m.now}
 	mine := func(p *part) bool { return p.ctx.Value(callerID{}) == c.ctx.Value(callerID{}) }
@@ -247,18 +251,19 @@ func (m *machine) callOf(p *part) *running {
 	return nil
 }
 
-// land lets a function return.
-func (m *machine) land(r *running) {
+// letReturn lets a function return.
+func (m *machine) letReturn(r *running) {
 	m.t.Logf("%8v the fetch of %d begun at %v %v", m.now, r.key, r.began, r.plan)
 	m.calls = slices.DeleteFunc(m.calls, func(q *running) bool { return q == r })
 	r.call.plan <- r.plan
 	if !m.real {
 		synctest.Wait()
-		// Over a store who began the fetch has the function's value itself, and a GetMany looks at it later.
+		// Over a store the caller that began the fetch has the function's value itself, and a
+		// GetMany looks at it later.
 		m.o.spoilAll(r.flight == nil || m.over != nil && r.flight.leader.many)
 	}
 	if r.flight != nil {
-		m.model.land(r.flight, r.plan, r.began)
+		m.model.endFetch(r.flight, r.plan, r.began)
 		return
 	}
 	r.part.done, r.part.direct, r.part.got = true, false, direct(r.plan)
@@ -267,7 +272,7 @@ func (m *machine) land(r *running) {
 	}
 }
 
-// direct is what a caller gets who calls the function itself.
+// direct is the outcome for a caller that calls the function itself.
 func direct(p plan) outcome {
 	switch p.kind {
 	case panics, panicsErr:
@@ -291,13 +296,13 @@ func (g *getter) over() bool {
 	return g.broken() || !slices.ContainsFunc(g.parts, func(p *part) bool { return !p.done })
 }
 
-// An event is something that happens by itself as time passes.
+// An event happens by itself as time passes.
 type event struct {
 	at time.Duration
 	do func()
 }
 
-// events returns what lies ahead.
+// events returns the events to come.
 func (m *machine) events() []event {
 	var es []event
 	for _, g := range m.getters {
@@ -312,7 +317,7 @@ func (m *machine) events() []event {
 					r.due = m.distinct(m.now + 4*m.slack)
 					return
 				}
-				m.land(r)
+				m.letReturn(r)
 			}})
 		}
 	}
@@ -327,7 +332,8 @@ func (m *machine) events() []event {
 	return es
 }
 
-// distinct returns the first time from at on at which nothing happens yet: what happens at one instant has no order.
+// distinct returns the first time from at on at which nothing happens yet. Events at one instant
+// have no order.
 func (m *machine) distinct(at time.Duration) time.Duration {
 	for slices.ContainsFunc(m.events(), func(e event) bool { return e.at == at }) {
 		at += time.Microsecond
@@ -335,7 +341,7 @@ func (m *machine) distinct(at time.Duration) time.Duration {
 	return at
 }
 
-// advance lets time pass until at, with all that happens meanwhile.
+// advance lets time pass until at, with all events until then.
 func (m *machine) advance(at time.Duration) {
 	for {
 		es := slices.DeleteFunc(m.events(), func(e event) bool { return e.at > at })
@@ -349,10 +355,10 @@ func (m *machine) advance(at time.Duration) {
 				e.do()
 			}
 		}
-		m.settle()
+		m.waitIdle()
 	}
 	m.sleepUntil(at)
-	m.settle()
+	m.waitIdle()
 }
 
 func (m *machine) sleepUntil(at time.Duration) {

@@ -1,13 +1,17 @@
-// Package properties_test holds the laws that zodiac promises, as rapid properties and plain scenarios over its public
-// surface. Tests are named for the promises P1 to P30 that they guard; what has no number is named by behaviour.
+// Package properties_test holds the laws that zodiac promises, as rapid properties and plain
+// scenarios over its public surface. Tests are named for the promises P1 to P30 that they guard.
+// Tests of other behaviour are named for that behaviour.
 //
-//   - model_test.go says in a few lines what a cache is; machine_test.go runs it beside a real one, in virtual time.
-//   - model_store_test.go says what is different over a store; machine_store_test.go and machine_server_test.go run that.
-//   - machine_processes_test.go runs processes over one store at once; machine_processes_laws_test.go has the laws, without a model.
-//   - history_test.go judges what goroutines saw in real time.
-//   - promise_…_test.go: each promise by itself.
+//   - model_test.go is a short model of a cache; machine_test.go runs it beside a real one, in
+//     virtual time.
+//   - model_store_test.go has the differences over a store; machine_store_test.go and
+//     machine_server_test.go run that model.
+//   - machine_processes_test.go runs processes over one store at once;
+//     machine_processes_laws_test.go has the laws, without a model.
+//   - history_test.go checks the results of goroutines in real time.
+//   - promise_…_test.go: each promise by itself, in memory; store_…_test.go: over stores.
 //
-// More of everything: go test ./properties_test -rapid.checks=10000.
+// For more runs of everything: go test ./properties_test -rapid.checks=10000.
 package properties_test
 
 import (
@@ -23,11 +27,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// unflagged is set in a child process, in which no context with a mode is ever made. Until the first such context in a
-// process hits take a shorter way, which would otherwise go untested as soon as any test has made one.
+// unflagged is set in a child process that never makes a context with a mode. Until the first such
+// context in a process, hits take a shorter path. That path would not be tested after any test has
+// made a mode.
 var unflagged = os.Getenv("ZODIAC_PROPERTIES_UNFLAGGED") != ""
 
-// checkMore is rapid.Check several times over: for properties that have much to draw. Not in a short run.
+// checkMore is rapid.Check several times over, for properties that draw much. In a short run it is
+// one time.
 func checkMore(t *testing.T, times int, prop func(*rapid.T)) {
 	t.Helper()
 	if testing.Short() {
@@ -38,7 +44,8 @@ func checkMore(t *testing.T, times int, prop func(*rapid.T)) {
 	}
 }
 
-// checkTimes is rapid.Check of a property that runs so many times by default, in a short run a hundred times at most.
+// checkTimes is rapid.Check of a property that runs the given number of times by default, and at
+// most a hundred times in a short run.
 func checkTimes(t *testing.T, times int, prop func(*rapid.T)) {
 	t.Helper()
 	if times > 100 {
@@ -48,14 +55,14 @@ func checkTimes(t *testing.T, times int, prop func(*rapid.T)) {
 	runs, failed := 0, false
 	rapid.Check(t, func(t *rapid.T) {
 		if runs++; runs > times && !failed && flag.Lookup("rapid.checks").Value.String() == "100" {
-			return // who asks for more than the default gets more
+			return // more runs only for a run that asks for more than the default
 		}
-		defer func() { failed = failed || t.Failed() }() // what failed is run again, and made smaller
+		defer func() { failed = failed || t.Failed() }() // a failure is run again, and made smaller
 		prop(t)
 	})
 }
 
-// needsModes skips a test that would make the first flagged context.
+// needsModes skips a test that would make the first context with a mode.
 func needsModes(t *testing.T) {
 	t.Helper()
 	if unflagged {
@@ -63,7 +70,8 @@ func needsModes(t *testing.T) {
 	}
 }
 
-// TestHitsBeforeAnyModeIsUsed runs the tests that need no modes once more, in a process that never makes one.
+// TestHitsBeforeAnyModeIsUsed runs the tests that need no modes once more, in a process that never
+// makes a mode.
 func TestHitsBeforeAnyModeIsUsed(t *testing.T) {
 	if unflagged {
 		t.Skip("this is that process")
@@ -93,7 +101,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leftovers returns the stacks of goroutines that run code of ours, once they had some time to end.
+// leftovers returns the stacks of this module's goroutines, after some time in which they may end.
 func leftovers(patience time.Duration) string {
 	deadline := time.Now().Add(patience)
 	for {
@@ -110,7 +118,7 @@ func ourGoroutines() string {
 	buf = buf[:runtime.Stack(buf, true)]
 	var ours []string
 	for i, g := range strings.Split(string(buf), "\n\n") {
-		if i > 0 && strings.Contains(g, "zodiac-go/zodiac") { // the first is the one that asks
+		if i > 0 && strings.Contains(g, "zodiac-go/zodiac") { // the first is the calling goroutine
 			ours = append(ours, g)
 		}
 	}

@@ -7,56 +7,62 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// What the model says differently where there is a store, each thing in one place:
+// The differences of the model over a store, each in one place:
 //
-//   - A Get looks into memory in front of the store, then for a flight to join, then into the store: see getShared. GetMany first
-//     reads all keys.
-//   - A fetch has the key's lease, or waits for it, and what it brings is stored only if it still has it: obtain and landShared.
-//   - A result that was not stored is only for those whose Get began before the function; others go round: entitled.
-//   - A void flight is joined where two functions of the key run: last.
-//   - A skipped result leaves a mark, and takes out what was there: landShared.
-//   - A record whose tag was deleted stays, is counted by Delete and Clear, and as Invalid whenever it is met: readStore.
-//   - Every write of the key ends its lease, an Update whose function fails too, and so does Touch of a value that is to live no
-//     longer. Clear makes it void, DeleteTags leaves it: endLease, clearShared.
-//   - SetIfAbsent of a value without lifetime makes nothing void: setIfAbsentShared.
-//   - A forced fetch that is void leaves what was there.
+//   - A Get reads memory in front of the store, then joins a running flight, then reads the store:
+//     see getOverStore. GetMany first reads all keys.
+//   - A fetch has the key's lease, or waits for it. Its result is stored only if it still has the
+//     lease: see acquire and endFetchOverStore.
+//   - A result that was not stored is only for callers whose Get began before the function. The
+//     others begin a new round: see entitled.
+//   - A discarded flight is joined where two functions of the key run: see joinLast.
+//   - A skipped result leaves a tombstone, and removes the record: see commit.
+//   - A record whose tag was deleted stays. It is counted by Delete and Clear, and as Invalid on
+//     every read: see readStore.
+//   - Every write of the key ends its lease, also an Update whose function fails, and a Touch of a
+//     value without lifetime. Clear revokes it, DeleteTags leaves it: see endLease and
+//     clearOverStore.
+//   - SetIfAbsent of a value without lifetime discards nothing: see setIfAbsentOverStore.
+//   - A discarded forced fetch leaves the record.
 
-// A storage is what the model has beside entries over a store: those are the records.
+// A storage is the state that the model has over a store. The model's entries are the records.
 type storage struct {
-	front   time.Duration // of memory in front of it; 0: none
-	marks   map[int]time.Duration
-	leases  map[int]*leaseModel
-	near    map[int]*nearEntry
-	running map[int][]*flight // functions that may write, or might have: begun, or waiting for the lease, and not returned
-	last    map[int]*flight   // the last of them to begin
-	order   int               // counts beginnings
-	rounds  []*part           // those whose flight's outcome was not for them
-	again   bool              // several of them are on their way
+	front      time.Duration // WithMemory, or 0 without it
+	tombstones map[int]time.Duration
+	leases     map[int]*leaseModel
+	near       map[int]*nearEntry
+	// functions that may write, or might have: begun or waiting for the lease, and not returned
+	running map[int][]*flight
+	last    map[int]*flight // the last of them to begin
+	order   int             // counts beginnings
+	rounds  []*part         // parts that may not have the outcome of their flight
+	again   bool            // several of them are in a new round
 
-	// Where several go round at once, who is first is not known: how many more may have been counted as Invalid, and how many hits may
-	// have been of memory or of the store.
+	// If several parts are in a new round at once, the first one is unknown. These count how many
+	// more may have been counted as Invalid, and how many hits may have been in memory or in the
+	// store.
 	mayInvalid, mayBeEither [collectors + 1]uint64
 }
 
 func newStorage(c config) *storage {
 	return &storage{
-		front: c.front, marks: map[int]time.Duration{}, leases: map[int]*leaseModel{}, near: map[int]*nearEntry{},
+		front: c.front, tombstones: map[int]time.Duration{}, leases: map[int]*leaseModel{}, near: map[int]*nearEntry{},
 		running: map[int][]*flight{}, last: map[int]*flight{},
 	}
 }
 
-// markLife is how long others know that a result was skipped, and waitsFor how long a flight waits for the lease, unless it meets
-// maxHolders.
+// tombstoneLife is how long other processes know that a result was skipped. waitsFor is how long a
+// flight waits for the lease, unless it meets maxHolders.
 const (
-	markLife   = time.Second
-	maxHolders = 3
-	waitsFor   = 9999777 * time.Microsecond // at no time at which something else happens
+	tombstoneLife = time.Second
+	maxHolders    = 3
+	waitsFor      = 9999777 * time.Microsecond // a time of no other event
 )
 
 // A leaseModel is the lease of a key, from its grant to its end.
 type leaseModel struct {
-	holder *flight
-	void   bool
+	holder  *flight
+	revoked bool
 }
 
 // A nearEntry is an entry in memory in front of the store.
@@ -65,24 +71,24 @@ type nearEntry struct {
 	until time.Duration
 }
 
-// A sharingModel is what a flight over a store has beyond one in memory.
-type sharingModel struct {
+// A storeFlight is the state that a flight has only over a store.
+type storeFlight struct {
 	asking   bool          // it waits for the lease
-	since    time.Duration // when it was begun
-	holder   *flight       // whom it waits for
-	met      int           // how many holders it may have met
+	since    time.Duration // when it began
+	holder   *flight       // the holder it waits for
+	met      int           // the holders that it may have met
 	unfenced bool          // its function runs without a lease
-	mayWin   bool          // the lease was free for a moment: it may have got it
+	mayWin   bool          // the lease was free for an instant: it may have got it
 	began    int           // when the function was called
-	before   int           // Gets that began before may have the outcome
-	seen     *entry        // a record that is there, but of no use
-	stale    bool          // memory in front of the store must not have what it brings
-	maybe    []*part       // those of whom one has begun it, if that is not known
+	before   int           // callers whose Get began before that may have the outcome
+	seen     *entry        // a useless record in the store
+	stale    bool          // memory in front of the store must not keep its result
+	maybe    []*part       // the parts one of which has begun it, if it is not known which
 }
 
 const everyone = 1 << 60
 
-// record returns what a read of the store finds.
+// record returns the record that a read of the store finds.
 func (m *model) record(key int) *entry {
 	if e := m.entries[key]; e != nil && m.now < e.expiry {
 		return e
@@ -90,8 +96,8 @@ func (m *model) record(key int) *entry {
 	return nil
 }
 
-// getShared is one round of a Get over a store. batched is the first round of a GetMany.
-func (m *model) getShared(p *part, batched bool) {
+// getOverStore is one round of a Get over a store. batched is the first round of a GetMany.
+func (m *model) getOverStore(p *part, batched bool) {
 	if !p.mode.NoRead {
 		if o, ok := m.readNear(p); ok {
 			p.done, p.got = true, o
@@ -145,7 +151,7 @@ func (m *model) readStore(p *part) (outcome, bool) {
 	return m.open(p, e, false)
 }
 
-// open is the use of a record that was read.
+// open uses a record that was read.
 func (m *model) open(p *part, e *entry, stale bool) (outcome, bool) {
 	switch v := e.untouched(); {
 	case v == p.seen:
@@ -172,7 +178,7 @@ func (m *model) open(p *part, e *entry, stale bool) (outcome, bool) {
 // useless reports whether a record counts as absent.
 func (m *model) useless(e *entry) bool { return e.gone || m.refuses(e) }
 
-// mayCount takes down that p may have been counted otherwise.
+// mayCount records that p may have been counted otherwise.
 func mayCount(in *[collectors + 1]uint64, p *part) {
 	for _, i := range append([]int{0}, p.sinks...) {
 		in[i]++
@@ -186,7 +192,7 @@ func (m *model) fill(key int, e *entry, until time.Duration) {
 	}
 }
 
-// forget takes a key out of memory in front of the store. What is under way does not bring it back.
+// forget removes a key from memory in front of the store. Running fetches do not bring it back.
 func (m *model) forget(key int) {
 	delete(m.over.near, key)
 	for _, f := range m.flights {
@@ -196,8 +202,8 @@ func (m *model) forget(key int) {
 	}
 }
 
-// peekShared is Peek and Entry over a store.
-func (m *model) peekShared(key int, sinks []int) (outcome, bool) {
+// peekOverStore is Peek and Entry over a store.
+func (m *model) peekOverStore(key int, sinks []int) (outcome, bool) {
 	p := &part{key: key, sinks: sinks, mode: zodiac.Mode{NoWrite: true, NoFetch: true}}
 	if o, ok := m.readNear(p); ok {
 		return o, true
@@ -205,26 +211,26 @@ func (m *model) peekShared(key int, sinks []int) (outcome, bool) {
 	return m.readStore(p)
 }
 
-// joinLast returns the void flight that is joined where enough functions run, or nil.
+// joinLast returns the discarded flight that callers join if enough functions run, or nil.
 func (m *model) joinLast(key int) *flight {
 	f := m.over.last[key]
-	if len(m.over.running[key]) < 2 || f == nil || !f.void || f.over {
+	if len(m.over.running[key]) < 2 || f == nil || !f.discarded || f.over {
 		return nil
 	}
 	return f
 }
 
-// startShared starts a flight over a store.
-func (m *model) startShared(f *flight) {
+// startOverStore starts a flight over a store.
+func (m *model) startOverStore(f *flight) {
 	f.since, f.stale = m.now, false
 	if f.kind != aside && !f.alone {
 		m.over.running[f.key] = append(m.over.running[f.key], f)
 		m.over.last[f.key] = f
 	}
-	m.obtain(f)
+	m.acquire(f)
 }
 
-// returned takes down that a flight has come to its end, its function included.
+// returned records that a flight has ended, with its function.
 func (m *model) returned(f *flight) {
 	m.over.running[f.key] = slices.DeleteFunc(m.over.running[f.key], func(g *flight) bool { return g == f })
 	if m.over.last[f.key] == f {
@@ -232,8 +238,8 @@ func (m *model) returned(f *flight) {
 	}
 }
 
-// obtain gets the lease for a flight, or finds out why it needs none, or has to wait.
-func (m *model) obtain(f *flight) {
+// acquire acquires the lease for a flight, or finds out that it needs none or has to wait.
+func (m *model) acquire(f *flight) {
 	f.asking = false
 	e := m.record(f.key)
 	if f.kind == plain && e != nil && e.gone && e.untouched() != f.seen {
@@ -241,7 +247,7 @@ func (m *model) obtain(f *flight) {
 		f.seen = e.untouched()
 	}
 	switch {
-	case f.kind == aside, f.kind == plain && m.now < m.over.marks[f.key]:
+	case f.kind == aside, f.kind == plain && m.now < m.over.tombstones[f.key]:
 		f.unfenced = true
 		m.call(f)
 	case f.kind == plain && e != nil && e.untouched() != f.seen:
@@ -254,7 +260,7 @@ func (m *model) obtain(f *flight) {
 	}
 }
 
-// finds ends a flight that has found a record where it asked for the lease.
+// finds ends a flight that has found a record by asking for the lease.
 func (m *model) finds(f *flight, e *entry) {
 	m.returned(f)
 	for _, p := range slices.Clone(f.joined) {
@@ -267,7 +273,7 @@ func (m *model) finds(f *flight, e *entry) {
 	m.finish(f)
 }
 
-// waitOver is the end of a flight's wait for the lease: it goes on without.
+// waitOver ends a flight's wait for the lease. The flight goes on without it.
 func (m *model) waitOver(f *flight) {
 	f.asking, f.unfenced = false, true
 	m.call(f)
@@ -282,11 +288,13 @@ func (f *flight) waitFor(holder *flight) {
 	}
 }
 
-// gaveUp reports whether a flight may have met so many holders of the lease that it goes on without it.
+// gaveUp reports whether a flight may have met so many holders of the lease that it goes on without
+// it.
 func (f *flight) gaveUp() bool { return f.met >= maxHolders }
 
-// wins explains why the function of a flight that waits for the lease has been called. It may have got the lease in the moment it was
-// free: then whoever the model took for the winner waits, or has taken it by force since, or has gone on without it. Or it has itself.
+// wins explains why the function of a flight that waits for the lease was called. The flight may
+// have got the lease in the instant when it was free. Then the model's winner waits, or has taken
+// the lease by force since, or has gone on without it. Or the flight itself has gone on without it.
 func (m *model) wins(f *flight) {
 	l := m.over.leases[f.key]
 	if !f.asking || !f.mayWin || l == nil {
@@ -312,43 +320,45 @@ func (m *model) wins(f *flight) {
 	m.call(f)
 }
 
-// endLease is what every write of key does to its lease.
+// endLease ends the lease of key, as every write does.
 func (m *model) endLease(key int) {
 	delete(m.over.leases, key)
 	m.wake(key)
 }
 
-// wake lets those ask again who wait for the lease of key.
+// wake lets the flights that wait for the lease of key ask again.
 func (m *model) wake(key int) {
 	for _, f := range slices.Clone(m.flights) {
 		if f.key == key && f.asking && !f.over {
 			f.mayWin = true
-			m.obtain(f)
+			m.acquire(f)
 		}
 	}
 }
 
-// giveBack returns the lease of a flight that is over, and tells those who wait. Another may have taken it by force meanwhile.
+// giveBack gives back the lease of a flight that is over, and wakes the waiting flights. Another
+// flight may have taken it by force meanwhile.
 func (m *model) giveBack(f *flight, had bool) {
 	if l := m.over.leases[f.key]; l != nil && l.holder == f {
 		delete(m.over.leases, f.key)
 	}
 	for _, g := range m.flights {
-		g.mayWin = g.mayWin || g.asking && g.key == f.key // also if f lost it to one that was begun by force at this moment
+		// also if a forced flight that began at this instant took it from f
+		g.mayWin = g.mayWin || g.asking && g.key == f.key
 	}
 	if had {
 		m.wake(f.key)
 	}
 }
 
-// holds reports whether a flight has the lease, void or not.
+// holds reports whether a flight has the lease, revoked or not.
 func (m *model) holds(f *flight) bool {
 	l := m.over.leases[f.key]
 	return l != nil && l.holder == f
 }
 
-// abandonShared is what follows when a flight is over before its function has returned.
-func (m *model) abandonShared(f *flight, had bool) {
+// abandonOverStore follows the end of a flight whose function has not returned.
+func (m *model) abandonOverStore(f *flight, had bool) {
 	if f.asking {
 		f.asking = false
 		m.returned(f)
@@ -357,18 +367,18 @@ func (m *model) abandonShared(f *flight, had bool) {
 	m.goOn()
 }
 
-// landShared is land over a store.
-func (m *model) landShared(f *flight, r plan, began time.Duration) {
-	o, err, kept := m.judge(f, r, began)
+// endFetchOverStore is endFetch over a store.
+func (m *model) endFetchOverStore(f *flight, r plan, began time.Duration) {
+	o, err, kept := m.classify(f, r, began)
 	had := m.holds(f)
-	as := void
+	as := discarded
 	f.before = f.began
 	switch {
 	case err:
 		as, f.before = fetchErrors, everyone
 	case f.kind == aside || f.unfenced:
-		as = unleased
-	case f.void || f.over:
+		as = uncached
+	case f.discarded || f.over:
 	default:
 		as = m.commit(f, kept, m.skips(r.val))
 	}
@@ -386,15 +396,16 @@ func (m *model) landShared(f *flight, r plan, began time.Duration) {
 	m.goOn()
 }
 
-// commit stores the result of a flight that is not void, or a mark, if it still has the lease; and returns as what it counts.
+// commit stores the result of a flight that was not discarded, or a tombstone, if the flight still
+// has the lease. It returns the counter of the fetch.
 func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *uint64 {
 	stale := f.stale
-	if f.kind == forced { // who reads aside must not get something older
-		m.voidIf(f.key, func(g *flight) bool { return g.kind == aside })
+	if f.kind == forced { // readers under NoWrite must not get an older value
+		m.discardIf(f.key, func(g *flight) bool { return g.kind == aside })
 		m.forget(f.key)
 	}
-	if !m.holds(f) || m.over.leases[f.key].void {
-		return void
+	if !m.holds(f) || m.over.leases[f.key].revoked {
+		return discarded
 	}
 	f.before = everyone
 	if f.seen != nil {
@@ -402,11 +413,12 @@ func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *
 	}
 	if kept == nil || skips {
 		m.remove(f.key)
-		m.over.marks[f.key] = m.now + markLife
+		m.over.tombstones[f.key] = m.now + tombstoneLife
 		return skipped
 	}
 	m.put(f.key, kept)
-	if f.kind != forced && !stale { // a forced one has announced it: who hears that forgets it
+	// a forced flight has published an invalidation: its own memory forgets the key too
+	if f.kind != forced && !stale {
 		m.fill(f.key, kept, f.since+min(kept.life, m.over.front))
 	}
 	return stored
@@ -420,8 +432,9 @@ func (m *model) goRound(p *part) {
 	m.over.rounds = append(m.over.rounds, p)
 }
 
-// goOn lets those go round whose flight's outcome was not for them. Who of them comes first, and so begins a flight, is open; and
-// so is what the others see before: see tryAgain.
+// goOn begins a new round for the parts that may not have the outcome of their flight. It is
+// unknown which part comes first and so begins a flight, and what the others see before: see
+// tryAgain.
 func (m *model) goOn() {
 	parts := m.over.rounds
 	m.over.rounds = nil
@@ -431,12 +444,12 @@ func (m *model) goOn() {
 	m.over.again = len(parts) > 1
 	for i, p := range parts {
 		if !m.over.again {
-			m.getShared(p, false)
+			m.getOverStore(p, false)
 		} else {
 			m.tryAgain(p)
 		}
 		if f := p.flight; f != nil && f.leader == p && f.maybe == nil {
-			f.mayWin = true // before somebody who was waiting for the lease
+			f.mayWin = true // before a flight that was waiting for the lease
 			for _, q := range parts[i:] {
 				if q.kind() == p.kind() {
 					f.maybe = append(f.maybe, q)
@@ -455,8 +468,8 @@ func (m *model) goOn() {
 	m.goOn()
 }
 
-// tryAgain is getShared of one of several. A hit may be of memory or of the store. What is of no use may have been met, and counted,
-// or not: that depends on who was first.
+// tryAgain is getOverStore of one of several parts. A hit may be in memory or in the store. A
+// useless record may have been met and counted, or not: that depends on which part was first.
 func (m *model) tryAgain(p *part) {
 	seen := p.seen
 	if e := m.over.near[p.key]; e != nil && m.now < e.until && e.gone {
@@ -466,14 +479,14 @@ func (m *model) tryAgain(p *part) {
 		mayCount(&m.over.mayInvalid, p)
 		p.seen, p.maybeSeen = e.untouched(), e.untouched()
 	}
-	m.getShared(p, false)
+	m.getOverStore(p, false)
 	if p.done {
 		mayCount(&m.over.mayBeEither, p)
 	}
 	p.seen = seen
 }
 
-// begunBy reports whether it may be p that has begun f, and if so takes it for the one.
+// begunBy reports whether p may have begun f. If so, it makes p the leader.
 func (f *flight) begunBy(ok func(*part) bool) bool {
 	if f.maybe == nil {
 		return ok(f.leader)
@@ -486,8 +499,8 @@ func (f *flight) begunBy(ok func(*part) bool) bool {
 	return i >= 0
 }
 
-// storeShared is Set and SetNone over a store: e is nil if the value has no lifetime.
-func (m *model) storeShared(key int, e *entry) {
+// writeOverStore is Set and SetNone over a store. e is nil if the value has no lifetime.
+func (m *model) writeOverStore(key int, e *entry) {
 	m.invalidate(key)
 	if e == nil {
 		m.remove(key)
@@ -498,8 +511,9 @@ func (m *model) storeShared(key int, e *entry) {
 	m.goOn()
 }
 
-// setIfAbsentShared is SetIfAbsent over a store. A record that is of no use is looked at before and after taking the lease.
-func (m *model) setIfAbsentShared(key int, e *entry) bool {
+// setIfAbsentOverStore is SetIfAbsent over a store. A useless record is read before and after
+// taking the lease.
+func (m *model) setIfAbsentOverStore(key int, e *entry) bool {
 	old := m.record(key)
 	if old != nil && !old.gone {
 		return false
@@ -513,11 +527,11 @@ func (m *model) setIfAbsentShared(key int, e *entry) bool {
 	if old != nil {
 		m.count(nil, invalid)
 	}
-	m.storeShared(key, e)
+	m.writeOverStore(key, e)
 	return true
 }
 
-// updateFails is an Update over a store whose function fails: it has taken the lease by force.
+// updateFails is an Update over a store whose function fails. It has taken the lease by force.
 func (m *model) updateFails(key int) {
 	if m.over != nil {
 		m.endLease(key)
@@ -525,8 +539,8 @@ func (m *model) updateFails(key int) {
 	}
 }
 
-// clearShared is Clear over a store.
-func (m *model) clearShared() int {
+// clearOverStore is Clear over a store.
+func (m *model) clearOverStore() int {
 	n := 0
 	for key := range m.entries {
 		if m.record(key) != nil {
@@ -534,16 +548,16 @@ func (m *model) clearShared() int {
 		}
 	}
 	m.invalidateAll()
-	m.entries, m.over.marks = map[int]*entry{}, map[int]time.Duration{}
+	m.entries, m.over.tombstones = map[int]*entry{}, map[int]time.Duration{}
 	for _, l := range m.over.leases {
-		l.void = true
+		l.revoked = true
 	}
 	m.forgetAll()
 	m.over.near = map[int]*nearEntry{}
 	return n
 }
 
-// forgetAll keeps all that is under way out of memory in front of the store.
+// forgetAll keeps the results of all running fetches out of memory in front of the store.
 func (m *model) forgetAll() {
 	for _, f := range m.flights {
 		f.stale = true

@@ -9,9 +9,9 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// The model: a map from keys to entries, a map of remembered errors, and a list of fetches that callers wait for. Every
-// method is what one operation does, at one instant, said as plainly as possible; nothing runs at the same
-// time. Times are counted from the beginning of the run.
+// The model is a map from keys to entries, a map of remembered errors, and a list of fetches that
+// callers wait for. Every method does one operation at one instant, as plainly as possible. Nothing
+// runs at the same time. Times are counted from the beginning of the run.
 type model struct {
 	config
 	now     time.Duration
@@ -20,7 +20,7 @@ type model struct {
 	flights []*flight // those that callers wait for, in order of their beginning
 	started []*flight // those whose function has just started: the machine looks for its call
 	stats   []*zodiac.Stats
-	over    *storage // nil: memory alone
+	over    *storage // nil for memory alone
 }
 
 func newModel(c config, collectors int) *model {
@@ -38,13 +38,13 @@ const never = zodiac.Forever // an expiry
 
 type entry struct {
 	val     value
-	none    error // what readers of a None get
+	none    error // the error for readers of a None
 	created time.Duration
 	expiry  time.Duration
-	life    time.Duration // what use extends it to
+	life    time.Duration // the life that a use restores
 	tags    []string
 	gone    bool   // one of its tags was deleted; memory may still hold it
-	touched *entry // the one of which this is but a longer life
+	touched *entry // the entry of which this one is only a longer life
 }
 
 // untouched returns the entry as it was first stored.
@@ -62,18 +62,19 @@ type failure struct {
 
 // A flight is a fetch that callers wait for.
 type flight struct {
-	key    int
-	kind   kind
-	via    string
-	leader *part
-	joined []*part
-	waits  bool // it is forced, and another one runs
-	void   bool // an invalidation came since it started
-	over   bool // its outcome is known, or everybody has left
-	expiry time.Duration
-	old    *entry // what was there when it started
-	alone  bool   // it found no place among the others: nobody joins it, and it does not write
-	sharingModel
+	key       int
+	kind      kind
+	via       string
+	leader    *part
+	joined    []*part
+	waits     bool // it is forced, and another one runs
+	discarded bool // an invalidation came after its start
+	over      bool // its outcome is known, or all callers have left
+	expiry    time.Duration
+	old       *entry // the entry that was there when it started
+	// it found no place among the others: no caller joins it, and it does not write
+	alone bool
+	storeFlight
 }
 
 type kind string
@@ -89,28 +90,28 @@ type part struct {
 	key    int
 	via    string
 	mode   zodiac.Mode
-	deep   []rule // those that loaders within see
-	sinks  []int  // which of the model's stats count it
+	deep   []rule // the rules for loaders within
+	sinks  []int  // the model's stats that count it
 	ctx    context.Context
-	flight *flight // what it waits for
-	direct bool    // it is in the function, on its own goroutine
+	flight *flight // the flight that it waits for
+	direct bool    // it runs the function, on its own goroutine
 	done   bool
 	got    outcome
 
 	// Over a store.
 	order   int  // when its Get began
-	many    bool // it is of a GetMany
+	many    bool // it is part of a GetMany
 	refused *nearEntry
-	seen    *entry // the record that was of no use
-	// maybeSeen is one that it has perhaps met.
+	seen    *entry // the useless record that it has read
+	// maybeSeen is a useless record that it has perhaps read.
 	maybeSeen *entry
 }
 
-// An outcome is what a caller gets.
+// An outcome is the result for a caller.
 type outcome struct {
 	kind outcomeKind
 	val  value
-	err  error // for none: one that must match beside ErrNone, or nil
+	err  error // for a None: an error that must match beside ErrNone, or nil
 }
 
 type outcomeKind string
@@ -143,11 +144,11 @@ func fetched(s *zodiac.Stats) *uint64     { return &s.Fetched }
 func failed(s *zodiac.Stats) *uint64      { return &s.Failed }
 func missed(s *zodiac.Stats) *uint64      { return &s.Missed }
 func bypassed(s *zodiac.Stats) *uint64    { return &s.Bypassed }
-func left(s *zodiac.Stats) *uint64        { return &s.Canceled }
+func canceled(s *zodiac.Stats) *uint64    { return &s.Canceled }
 func stored(s *zodiac.Stats) *uint64      { return &s.Stored }
-func void(s *zodiac.Stats) *uint64        { return &s.Discarded }
+func discarded(s *zodiac.Stats) *uint64   { return &s.Discarded }
 func skipped(s *zodiac.Stats) *uint64     { return &s.Skipped }
-func unleased(s *zodiac.Stats) *uint64    { return &s.Uncached }
+func uncached(s *zodiac.Stats) *uint64    { return &s.Uncached }
 func fetchErrors(s *zodiac.Stats) *uint64 { return &s.FetchErrors }
 func invalid(s *zodiac.Stats) *uint64     { return &s.Invalid }
 
@@ -166,7 +167,7 @@ func (m *model) live(key int) *entry {
 	return nil
 }
 
-// meet is live for those operations that take out an entry whose tag was deleted.
+// meet is live for the operations that remove an entry whose tag was deleted.
 func (m *model) meet(key int, sinks []int) *entry {
 	if e := m.entries[key]; e != nil && e.gone && m.now < e.expiry {
 		if m.over == nil {
@@ -177,7 +178,8 @@ func (m *model) meet(key int, sinks []int) *entry {
 	return m.live(key)
 }
 
-// length returns the least and the greatest Len: entries not alive may count until a second after their expiry.
+// length returns the least and the greatest Len. Dead entries may count until a second after their
+// expiry.
 func (m *model) length() (least, most int) {
 	for key, e := range m.entries {
 		switch {
@@ -191,7 +193,7 @@ func (m *model) length() (least, most int) {
 	return least, most
 }
 
-// read is the first stage of a Get, and all of a Peek.
+// read is the first stage of a Get, and the whole of a Peek.
 func (m *model) read(key int, sinks []int, use bool) (outcome, bool) {
 	e := m.meet(key, sinks)
 	if e == nil {
@@ -211,7 +213,7 @@ func (m *model) read(key int, sinks []int, use bool) (outcome, bool) {
 // refuses is ValidIf.
 func (m *model) refuses(e *entry) bool { return m.validIf && e.none == nil && !e.val.valid() }
 
-// slide is what use of an entry does to its life.
+// slide extends the life of an entry, as a use does.
 func (m *model) slide(e *entry) {
 	if m.sliding && e.life != never && e.expiry-m.now <= e.life-e.life/8 {
 		e.expiry = m.now + e.life
@@ -237,7 +239,7 @@ func (m *model) peek(key int, sinks []int) (outcome, bool) {
 	var o outcome
 	var ok bool
 	if m.over != nil {
-		o, ok = m.peekShared(key, sinks)
+		o, ok = m.peekOverStore(key, sinks)
 	} else {
 		o, ok = m.read(key, sinks, false)
 	}
@@ -253,7 +255,8 @@ func (m *model) end(p *part, o outcome, as func(*zodiac.Stats) *uint64) {
 	m.count(p.sinks, as)
 }
 
-// get begins a part: it has its outcome at once, or waits for a flight, or is in the function itself.
+// get begins a part. The part has its outcome at once, or waits for a flight, or runs the function
+// itself.
 func (m *model) get(p *part) {
 	if p.mode.NoRead && p.mode.NoWrite && !p.mode.NoFetch {
 		p.direct = true
@@ -263,7 +266,7 @@ func (m *model) get(p *part) {
 	if m.over != nil {
 		m.over.order++
 		p.order = m.over.order
-		m.getShared(p, p.many)
+		m.getOverStore(p, p.many)
 		return
 	}
 	if !p.mode.NoRead {
@@ -277,7 +280,7 @@ func (m *model) get(p *part) {
 	case p.mode.NoFetch:
 		m.end(p, outcome{kind: gotMiss}, missed)
 	case p.ctx.Err() != nil:
-		m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
+		m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, canceled)
 	case !p.mode.NoRead && has && m.now < remembered.expiry:
 		m.end(p, outcome{kind: gotRemembered, err: remembered.err}, failed)
 	default:
@@ -320,18 +323,21 @@ func (p *part) kind() kind {
 	return plain
 }
 
-// fits reports whether p can do with what f's function sees.
+// fits reports whether p may share f, whose function sees certain rules.
 func (p *part) fits(f *flight) bool { return !p.picky() || sameRules(p.deep, f.leader.deep) }
 
-// picky reports whether loaders within are to fetch anew: what others began may be made of something older.
+// picky reports whether loaders within have to fetch anew. The result of an earlier flight may be
+// made of older values.
 func (p *part) picky() bool {
 	return slices.ContainsFunc(p.deep, func(r rule) bool { return r.mode.NoRead })
 }
 
-// begin finds the place of a new flight: it starts, or waits for the forced one that runs. A second one in its place, which only
-// the picky begin, runs for itself.
+// begin finds the place of a new flight. It starts, or waits for the forced flight that runs. A
+// second flight in its place runs for itself; only picky parts begin one.
 func (m *model) begin(f *flight) {
-	ran := m.find(f.key, func(g *flight) bool { return !g.waits && !g.alone && g.kind == f.kind && (f.kind == forced || !g.void) })
+	ran := m.find(f.key, func(g *flight) bool {
+		return !g.waits && !g.alone && g.kind == f.kind && (f.kind == forced || !g.discarded)
+	})
 	waits := m.find(f.key, func(g *flight) bool { return g.waits })
 	f.waits = f.kind == forced && ran != nil && waits == nil
 	f.alone = ran != nil && !f.waits
@@ -341,10 +347,11 @@ func (m *model) begin(f *flight) {
 	}
 }
 
-// joinable returns the flight of key that a caller of this kind shares, or nil. Who forces wants a function that starts after
-// its call. Others take any that runs and is not void, but what runs aside is only for its like.
+// joinable returns the flight of key that a caller of this kind shares, or nil. A forced caller
+// needs a function that starts after its call. Other callers share any running flight that was not
+// discarded, but only callers under NoWrite share a flight begun under NoWrite.
 func (m *model) joinable(key int, k kind) *flight {
-	running := func(f *flight) bool { return !f.waits && !f.void }
+	running := func(f *flight) bool { return !f.waits && !f.discarded }
 	if k == forced {
 		return m.find(key, func(f *flight) bool { return f.waits })
 	}
@@ -364,21 +371,22 @@ func (m *model) find(key int, ok func(*flight) bool) *flight {
 	return nil
 }
 
-// start starts the function of a flight. What a forced one brings is newer than what the others bring that may write.
+// start starts the function of a flight. The result of a forced flight is newer than the results of
+// the other flights that may write.
 func (m *model) start(f *flight) {
 	if f.kind == forced {
-		m.voidIf(f.key, func(g *flight) bool { return g != f && g.kind != aside })
+		m.discardIf(f.key, func(g *flight) bool { return g != f && g.kind != aside })
 	}
-	f.void = f.alone
+	f.discarded = f.alone
 	f.waits, f.expiry, f.old = false, never, m.entries[f.key]
 	if m.over != nil {
-		m.startShared(f)
+		m.startOverStore(f)
 		return
 	}
 	m.call(f)
 }
 
-// call is the beginning of a flight's function.
+// call begins a flight's function.
 func (m *model) call(f *flight) {
 	if m.over != nil {
 		m.over.order++
@@ -390,25 +398,25 @@ func (m *model) call(f *flight) {
 	m.started = append(m.started, f)
 }
 
-// voidIf makes flights void that run.
-func (m *model) voidIf(key int, which func(*flight) bool) {
+// discardIf discards running flights.
+func (m *model) discardIf(key int, which func(*flight) bool) {
 	for _, f := range m.flights {
 		if f.key == key && !f.waits && which(f) {
-			f.void = true
+			f.discarded = true
 		}
 	}
 }
 
-// invalidate is what every write of key does to its flights and its remembered error.
+// invalidate invalidates the flights and the remembered error of key, as every write does.
 func (m *model) invalidate(key int) {
-	m.voidIf(key, func(*flight) bool { return true })
+	m.discardIf(key, func(*flight) bool { return true })
 	delete(m.failed, key)
 	if m.over != nil {
 		m.forget(key)
 	}
 }
 
-// finish takes a flight off the list, and starts the one that waited for that.
+// finish removes a flight from the list, and starts the flight that waited for that.
 func (m *model) finish(f *flight) {
 	f.over = true
 	m.flights = slices.DeleteFunc(m.flights, func(g *flight) bool { return g == f })
@@ -419,11 +427,11 @@ func (m *model) finish(f *flight) {
 	}
 }
 
-// leave takes a part out of its flight, because its context ended. The last one takes the flight along.
+// leave takes a part out of its flight, because its context ended. The last part ends the flight.
 func (m *model) leave(p *part) {
 	f := p.flight
 	f.joined = slices.DeleteFunc(f.joined, func(q *part) bool { return q == p })
-	m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, left)
+	m.end(p, outcome{kind: gotLeft, err: p.ctx.Err()}, canceled)
 	if len(f.joined) == 0 {
 		m.abandon(f)
 	}
@@ -434,33 +442,33 @@ func (m *model) abandon(f *flight) {
 	had := m.over != nil && m.holds(f)
 	m.finish(f)
 	if m.over != nil {
-		m.abandonShared(f, had)
+		m.abandonOverStore(f, had)
 	}
 }
 
-// expire ends a flight because its function takes too long.
+// expire ends a flight whose function takes too long.
 func (m *model) expire(f *flight) {
 	f.before = everyone
 	m.deliver(f, outcome{kind: gotTimeout}, failed)
 	m.abandon(f)
 }
 
-// land is the return of a flight's function: callers get the outcome, and memory the value, if the flight is not void and
-// somebody still waits.
-func (m *model) land(f *flight, r plan, began time.Duration) {
+// endFetch is the return of a flight's function. Callers get the outcome. Memory gets the value if
+// the flight was not discarded and a caller still waits.
+func (m *model) endFetch(f *flight, r plan, began time.Duration) {
 	if m.over != nil {
-		m.landShared(f, r, began)
+		m.endFetchOverStore(f, r, began)
 		return
 	}
-	o, err, kept := m.judge(f, r, began)
-	may := !f.void && !f.over
+	o, err, kept := m.classify(f, r, began)
+	may := !f.discarded && !f.over
 	write := func(do func()) {
 		do()
-		if f.kind == forced { // who reads aside must not get something older
-			m.voidIf(f.key, func(g *flight) bool { return g.kind == aside })
+		if f.kind == forced { // readers under NoWrite must not get an older value
+			m.discardIf(f.key, func(g *flight) bool { return g.kind == aside })
 		}
 	}
-	as := void
+	as := discarded
 	switch {
 	case err:
 		as = fetchErrors
@@ -468,17 +476,17 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 			write(func() { m.failed[f.key] = failure{o.err, m.now + m.errorTTL} })
 		}
 	case f.kind == aside:
-		as = unleased
+		as = uncached
 	case may && kept != nil:
 		as = stored
 		write(func() { m.put(f.key, kept) })
 	case may && (m.skips(r.val) && f.kind != forced):
-		as = skipped // what was there may stay
+		as = skipped // the old entry may stay
 	case may:
 		as = skipped
 		write(func() { m.remove(f.key) })
 	case f.kind == forced && !f.over:
-		// Who forced it has it, but it is void. What is older must not come after it.
+		// The forced caller has the value, but it was discarded. No older value must come after it.
 		if e := m.entries[f.key]; e != nil && f.old != nil && e.untouched() == f.old.untouched() {
 			delete(m.entries, f.key)
 		}
@@ -495,12 +503,14 @@ func (m *model) land(f *flight, r plan, began time.Duration) {
 	m.finish(f)
 }
 
-// rememberable reports whether an error is the origin's: not a context's, and none of zodiac's own.
+// rememberable reports whether an error is the origin's, and not a context's or one of zodiac's
+// own.
 func rememberable(err error) bool {
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, zodiac.ErrMiss)
 }
 
-// deliver gives an outcome to all who joined. Where it is somebody's value, the one who began it has not shared but fetched.
+// deliver gives an outcome to all joined parts. A value or a None counts as Fetched for the part
+// that began the flight, and as Shared for the others.
 func (m *model) deliver(f *flight, o outcome, as func(*zodiac.Stats) *uint64) {
 	for _, p := range f.joined {
 		if !m.entitled(p, f) {
@@ -515,8 +525,9 @@ func (m *model) deliver(f *flight, o outcome, as func(*zodiac.Stats) *uint64) {
 	}
 }
 
-// judge says what callers get of a result, whether that is an error of theirs, and what entry is to be stored, if any.
-func (m *model) judge(f *flight, r plan, began time.Duration) (o outcome, err bool, kept *entry) {
+// classify returns the callers' outcome of a result, whether that is an error, and the entry to be
+// stored, if any.
+func (m *model) classify(f *flight, r plan, began time.Duration) (o outcome, err bool, kept *entry) {
 	switch r.kind {
 	case panics, panicsErr:
 		return outcome{kind: gotPanic, err: r.err}, true, nil
@@ -536,7 +547,8 @@ func (m *model) judge(f *flight, r plan, began time.Duration) (o outcome, err bo
 	return o, false, m.valueEntry(r.val, began, 0, nil)
 }
 
-// matchNone returns what an error that means "does not exist" is to match beside ErrNone: ErrNone itself if nothing.
+// matchNone returns the error that a None matches beside ErrNone. It returns ErrNone itself if
+// there is no other, and nil if err is not a None.
 func (m *model) matchNone(err error) error {
 	for _, e := range []error{errNotFound, errGone} {
 		if m.noneIf && errors.Is(err, e) {
@@ -549,7 +561,7 @@ func (m *model) matchNone(err error) error {
 	return nil
 }
 
-// skips is SkipIf: by default of nil.
+// skips is SkipIf. By default it skips nil.
 func (m *model) skips(v value) bool {
 	if m.skipIf {
 		return v.skip()
@@ -557,7 +569,8 @@ func (m *model) skips(v value) bool {
 	return v.nil && !m.cacheNil
 }
 
-// valueEntry returns the entry that v gets, or nil if it is to have none. given is the call's WithTTL, or 0.
+// valueEntry returns the entry for v, or nil if v has no lifetime. given is the call's WithTTL, or
+// 0.
 func (m *model) valueEntry(v value, created, given time.Duration, tags []string) *entry {
 	life := m.defaultTTL()
 	switch {
@@ -611,14 +624,14 @@ func (m *model) remove(key int) {
 	delete(m.entries, key)
 	delete(m.failed, key)
 	if m.over != nil {
-		delete(m.over.marks, key)
+		delete(m.over.tombstones, key)
 	}
 }
 
-// store is Set and SetNone: e is nil if the value has no lifetime.
+// store is Set and SetNone. e is nil if the value has no lifetime.
 func (m *model) store(key int, e *entry) {
 	if m.over != nil {
-		m.storeShared(key, e)
+		m.writeOverStore(key, e)
 		return
 	}
 	m.invalidate(key)
@@ -631,7 +644,7 @@ func (m *model) store(key int, e *entry) {
 
 func (m *model) setIfAbsent(key int, v value, given time.Duration, tags []string) bool {
 	if m.over != nil {
-		return m.setIfAbsentShared(key, m.valueEntry(v, m.now, given, tags))
+		return m.setIfAbsentOverStore(key, m.valueEntry(v, m.now, given, tags))
 	}
 	if m.live(key) != nil {
 		return false
@@ -640,7 +653,7 @@ func (m *model) setIfAbsent(key int, v value, given time.Duration, tags []string
 	return true
 }
 
-// update returns the old value of Update, and whether there is one.
+// old returns the old value of an Update, and whether there is one.
 func (m *model) old(key int) (value, bool) {
 	if e := m.meet(key, nil); e != nil && e.none == nil {
 		return e.val, true
@@ -650,7 +663,8 @@ func (m *model) old(key int) (value, bool) {
 
 func (m *model) update(key int, v value) { m.store(key, m.valueEntry(v, m.now, 0, nil)) }
 
-// add returns the sum. A live number keeps its time left, and those tags that are not made of its value.
+// add returns the sum. A live number keeps its time left, and the tags that do not depend on its
+// value.
 func (m *model) add(key int, delta int64) value {
 	old, ok := m.old(key)
 	v := value{id: old.id + delta}
@@ -681,7 +695,7 @@ func (m *model) touch(key int, given time.Duration) bool {
 		return false
 	case again == nil:
 		m.remove(key)
-		return false // nothing lives longer now
+		return false // no entry lives longer now
 	case m.over != nil:
 		m.forget(key)
 	}
@@ -725,14 +739,14 @@ func (m *model) deleteTags(tags []string) {
 
 func (m *model) invalidateAll() {
 	for _, f := range m.flights {
-		m.voidIf(f.key, func(*flight) bool { return true })
+		m.discardIf(f.key, func(*flight) bool { return true })
 	}
 	m.failed = map[int]failure{}
 }
 
 func (m *model) clear() int {
 	if m.over != nil {
-		return m.clearShared()
+		return m.clearOverStore()
 	}
 	n, _ := m.length()
 	m.invalidateAll()

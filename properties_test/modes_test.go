@@ -67,8 +67,8 @@ func (r rule) put(ctx context.Context, loaders []zodiac.Target) context.Context 
 	return zodiac.WithMode(ctx, r.mode, targets...)
 }
 
-// hits reports whether the rule is for a loader that is called so many fetches deep: without targets it is for the first one
-// only, unless it is Nested; with targets for those, at any depth.
+// hits reports whether the rule is for a loader at the given depth of fetches. Without targets it
+// is for the first loader only, unless it is Nested. With targets it is for those, at any depth.
 func (r rule) hits(loader, depth int) bool {
 	if len(r.targets) > 0 {
 		return slices.Contains(r.targets, loader)
@@ -76,7 +76,7 @@ func (r rule) hits(loader, depth int) bool {
 	return depth == 0 || r.mode.Nested
 }
 
-// deep reports whether the rule is for loaders that fetches call, too.
+// deep reports whether the rule is also for loaders that fetches call.
 func (r rule) deep() bool { return r.mode.Nested || len(r.targets) > 0 }
 
 func (r rule) String() string { return fmt.Sprintf("%v aimed at %v", modeName(r.mode), r.targets) }
@@ -86,7 +86,7 @@ func sameRules(a, b []rule) bool {
 	return slices.EqualFunc(a, b, func(a, b rule) bool { return a.mode == b.mode && slices.Equal(a.targets, b.targets) })
 }
 
-// and returns what is left of the rights under both modes.
+// and returns the rights that are left under both modes.
 func and(a, b zodiac.Mode) zodiac.Mode {
 	return zodiac.Mode{NoRead: a.NoRead || b.NoRead, NoWrite: a.NoWrite || b.NoWrite, NoFetch: a.NoFetch || b.NoFetch}
 }

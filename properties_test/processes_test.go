@@ -13,12 +13,14 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// A ground is what processes may stand on.
+// A ground is a store that processes may share.
 type ground struct {
-	name   string
-	front  time.Duration                                                   // of memory in front of the store
-	polls  bool                                                            // nobody is woken
-	shared func(t *testing.T) (one zodiac.Store, more func() zodiac.Store) // a store, and how other processes come to it
+	name string
+	// of memory in front of the store
+	front time.Duration
+	polls bool // no caller is woken
+	// a store, and how other processes open it
+	shared func(t *testing.T) (one zodiac.Store, more func() zodiac.Store)
 }
 
 func onMemstore(without chaos.Ability) func(*testing.T) (zodiac.Store, func() zodiac.Store) {
@@ -39,26 +41,27 @@ func onRedis(t *testing.T) (zodiac.Store, func() zodiac.Store) {
 	return open(), open
 }
 
-// grounds are all of them on which processes share leases.
+// grounds are all grounds on which processes share leases.
 var grounds = []ground{
 	{"memstore", 0, false, onMemstore(0)},
-	{"polls", 0, true, onMemstore(chaos.Waker | chaos.Announcer | chaos.Batcher)},
+	{"polls", 0, true, onMemstore(chaos.Waker | chaos.Bus | chaos.Batcher)},
 	{"redis", 0, false, onRedis},
 	{"memory-memstore", 20 * time.Second, false, onMemstore(0)},
 	{"memory-redis", 20 * time.Second, false, onRedis},
 }
 
-// processes are loaders over one store, each as if it were in a process of its own, with a function of its own.
+// processes are loaders over one store, each as in a process of its own, with a function of its
+// own.
 type processes struct {
 	t      *testing.T
 	ground ground
 	store  zodiac.Store // as another client sees it
 	all    []*stage
-	faults []*chaos.Injector // what happens to each
+	faults []*chaos.Injector // the faults of each process
 	closed bool
 }
 
-// onProcesses plays on each ground, in a bubble of its own.
+// onProcesses runs play on each ground, in a bubble of its own.
 func onProcesses(t *testing.T, n int, c config, play func(p *processes)) {
 	t.Helper()
 	for _, g := range grounds {
@@ -83,7 +86,7 @@ func (g ground) play(t *testing.T, n int, c config, play func(*processes)) {
 			c.under = m.Store()
 			s := newStage(t, c)
 			p.faults, p.all = append(p.faults, m), append(p.all, s)
-			s.lacks(0) // it begins to hear
+			s.lacks(0) // it begins to receive invalidations
 		}
 		synctest.Wait()
 		defer p.close()
@@ -91,7 +94,7 @@ func (g ground) play(t *testing.T, n int, c config, play func(*processes)) {
 	})
 }
 
-// close lets everything come to its end.
+// close lets every call come to its end.
 func (p *processes) close() {
 	for i, s := range p.all {
 		p.faults[i].Heal()
@@ -102,7 +105,7 @@ func (p *processes) close() {
 	}
 }
 
-// soon lets those who poll notice.
+// soon lets polling processes notice a change.
 func (p *processes) soon() {
 	if p.ground.polls {
 		time.Sleep(50 * time.Millisecond)
@@ -110,10 +113,10 @@ func (p *processes) soon() {
 	synctest.Wait()
 }
 
-// entryKey is where the loaders keep key.
+// entryKey is the loaders' store key of key.
 const entryKey = "zodiac::subject:1"
 
-// foreignDelete deletes the key as somebody does who knows nothing of zodiac.
+// foreignDelete deletes keys as another program does.
 func (p *processes) foreignDelete(keys ...string) {
 	p.t.Helper()
 	var err error
@@ -127,7 +130,8 @@ func (p *processes) foreignDelete(keys ...string) {
 	}
 }
 
-// begun answers what has begun everywhere, until nobody calls a function any more.
+// begun answers the functions that have begun in all processes, until no process calls a function
+// any more.
 func (p *processes) begun(id int64) (n int) {
 	for {
 		synctest.Wait()
@@ -155,7 +159,7 @@ func (p *processes) none(id int64) {
 	}
 }
 
-// key is stored as id, and read by all.
+// stored checks that key is stored as id and read by all processes.
 func (p *processes) stored(id int64) {
 	p.t.Helper()
 	p.all[0].set(key, id)
@@ -170,7 +174,7 @@ func (p *processes) counted(i int, want zodiac.Stats) {
 	got := p.all[i].Stats()
 	got.HitStore, got.HitMemory = got.HitStore+got.HitMemory, 0
 	got.Size, got.Expired, got.Gets, got.Fetches = 0, 0, 0, 0
-	got.Missed = 0 // of peeking
+	got.Missed = 0 // of Peek
 	if got != want {
 		p.t.Errorf("process %d: Stats() = %+v; want %+v", i, got, want)
 	}
@@ -191,7 +195,7 @@ func ops(m *chaos.Injector) map[string]int {
 	return n
 }
 
-// since returns what was called after before.
+// since returns the calls that were made after before.
 func since(before, after map[string]int) string {
 	var s []string
 	for _, name := range []string{"reads", "writes", "acquire", "commit", "abort", "renew"} {
@@ -202,7 +206,7 @@ func since(before, after map[string]int) string {
 	return strings.Join(s, " ")
 }
 
-// statsOf returns Stats in which the fields named are counted once for each time.
+// statsOf returns Stats in which each named field is counted once per occurrence.
 func statsOf(fields string) (s zodiac.Stats) {
 	of := map[string]*uint64{
 		"HitStore": &s.HitStore, "Shared": &s.Shared, "Fetched": &s.Fetched, "Failed": &s.Failed, "Canceled": &s.Canceled, "Stored": &s.Stored,

@@ -17,8 +17,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P19: callers leave in any order, by any way of ending a context, and none of the others notices. The function is told to stop
-// when, and only when, the last has left: at once.
+// P19: callers leave in any order, by any way of ending a context, and no other caller notices. The
+// function is told to stop at once when the last caller has left, and never before.
 func TestP19_LeavingNeverFailsTheOthers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 5).Draw(t, "callers")
@@ -54,7 +54,8 @@ func TestP19_LeavingNeverFailsTheOthers(t *testing.T) {
 	})
 }
 
-// watchContext returns what shows that ctx has ended: all the ways a function may look at it.
+// watchContext returns a function that reports whether ctx has ended, by every way in which a
+// function may look at it.
 func watchContext(ctx context.Context) func() string {
 	after := false
 	context.AfterFunc(ctx, func() { after = true })
@@ -81,7 +82,8 @@ func watchContext(ctx context.Context) func() string {
 	}
 }
 
-// P19, for what is not looked at in time: a function that looks at its context only after all have left sees that it has ended.
+// P19: a function that looks at its context only after all callers have left sees that it has
+// ended.
 func TestP19_ContextLookedAtLate(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		c := s.get(key)
@@ -94,7 +96,8 @@ func TestP19_ContextLookedAtLate(t *testing.T) {
 	})
 }
 
-// P19: the one who began a fetch leaves, others stay: nothing of his context's end shows in that of the function.
+// P19: the caller that began a fetch leaves and others stay. The end of its context does not show
+// in the function's.
 func TestP19_EndOfTheFirstCallerDoesNotShow(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		boom := errors.New("boom")
@@ -123,9 +126,9 @@ func TestP19_EndOfTheFirstCallerDoesNotShow(t *testing.T) {
 	})
 }
 
-// P19, GetMany: when its context ends it returns what is there, the rest are errors, and what nobody else waits for is told to
-// stop.
-func TestP19_GetManyThatLeavesKeepsWhatIsThere(t *testing.T) {
+// P19, GetMany: when its context ends it returns the values it has and errors for the rest. Fetches
+// that no other caller waits for are told to stop.
+func TestP19_CanceledGetManyReturnsTheValuesItHas(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		s.set(0, 5)
 		other := s.get(2)
@@ -155,7 +158,7 @@ func TestP19_GetManyThatLeavesKeepsWhatIsThere(t *testing.T) {
 	})
 }
 
-// Whose context has ended gets what is in memory; nothing is begun for them.
+// A caller whose context has ended gets values from memory. No fetch begins for it.
 func TestP19_EndedContextBeginsNothing(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		s.set(0, 5)
@@ -181,8 +184,9 @@ func TestP19_EndedContextBeginsNothing(t *testing.T) {
 	})
 }
 
-// P20: a function of the user that panics or exits, be it the fetch or one given to an option, is a *PanicError for every caller
-// of a flight, which names what panicked; it is logged once; and the key is free after.
+// P20: a panic or exit of a user's function, be it the fetch function or an option's, is a
+// *PanicError for every caller of a flight. The error names the function. It is logged once, and
+// the key is free afterwards.
 func TestP20_PanicIsReturnedToEveryCaller(t *testing.T) {
 	boom := errors.New("boom")
 	for _, exit := range []bool{false, true} {
@@ -251,7 +255,8 @@ func p20(t *testing.T, in string, exit bool, boom error, inFetch func(), opts []
 	}
 }
 
-// P20, on the reader's goroutine: a panic of ValidIf, WithClone or WithKey is that caller's error, and nobody else's.
+// P20: a panic of ValidIf, WithClone or WithKey on the reader's goroutine is an error for that
+// caller only.
 func TestP20_PanicOnTheWayOutIsTheReadersError(t *testing.T) {
 	bad := false
 	check := func() {
@@ -297,8 +302,8 @@ func falseAnd(t *testing.T, ok bool, err error) error {
 	return err
 }
 
-// P20: where the function runs on the caller's own goroutine, a panic and Goexit pass through untouched, and so they do in
-// the function of Update, after which the key is free.
+// P20: where the function runs on the caller's own goroutine, a panic and Goexit pass through
+// unchanged. So they do in the function of Update, and the key is free afterwards.
 func TestP20_PanicPassesThroughOnTheCallersGoroutine(t *testing.T) {
 	needsModes(t)
 	for _, p := range []plan{{kind: panics}, {kind: exits}} {
@@ -330,7 +335,8 @@ func TestP20_PanicPassesThroughOnTheCallersGoroutine(t *testing.T) {
 	}
 }
 
-// A fetch that asks, by whatever way round, for the key it is fetching gets ErrCycle: it would wait for itself for ever.
+// A fetch that asks for the key it is fetching, directly or through others, gets ErrCycle. It would
+// wait for itself for ever.
 func TestP20_FetchThatWaitsForItselfGetsErrCycle(t *testing.T) {
 	needsModes(t)
 	asks := map[string]func(l *zodiac.Loader[int, int], ctx context.Context, k int) (int, error){
@@ -373,8 +379,8 @@ func TestP20_FetchThatWaitsForItselfGetsErrCycle(t *testing.T) {
 	}
 }
 
-// P21: with WithClone no two callers share anything clone copies: not with each other, not with memory, not with the function,
-// whichever way a value went in or out.
+// P21: with WithClone no two callers share anything that clone copies: not with each other, not
+// with memory, and not with the function, whatever the way of a value in or out.
 func TestP21_NoTwoCallersShareAValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ops := rapid.SliceOfN(rapid.SampledFrom([]string{
@@ -394,7 +400,7 @@ func TestP21_NoTwoCallersShareAValue(t *testing.T) {
 	})
 }
 
-// hands has every slice that some caller has had in his hands.
+// hands has every slice that some caller has had.
 type hands struct {
 	t *rapid.T
 	l *zodiac.Loader[int, []int]
@@ -404,14 +410,15 @@ type hands struct {
 	at   map[*int]bool
 }
 
-// give returns a slice that belongs to the one who gives it.
+// give returns a slice that belongs to its giver.
 func (h *hands) give() []int {
 	v := []int{7}
 	h.take(v, nil)
 	return v
 }
 
-// take notes a slice somebody got. It must be nobody else's, and have no scribbles in it.
+// take notes a slice that a caller got. No other caller may have it, and it must not be
+// overwritten.
 func (h *hands) take(v []int, err error) {
 	if err != nil || len(v) != 1 || v[0] != 7 {
 		h.t.Errorf("got %v, %v; want [7]", v, err)

@@ -19,9 +19,9 @@ func (s *stage) close(timeout time.Duration) *caller {
 	})
 }
 
-// P29: Close waits until all functions have returned, those that waited for their turn too. Who waits gets the result; nothing is
-// stored any more.
-func TestP29_CloseWaitsForWhatRuns(t *testing.T) {
+// P29: Close waits until all functions have returned, including those that waited for their turn.
+// Waiting callers get the result. Nothing is stored any more.
+func TestP29_CloseWaitsForRunningFetches(t *testing.T) {
 	onStage(t, config{errorTTL: time.Minute}, func(s *stage) {
 		s.set(0, 5)
 		plain, refresh, refreshToo := s.get(key), s.refresh(2), s.refresh(2)
@@ -47,8 +47,9 @@ func TestP29_CloseWaitsForWhatRuns(t *testing.T) {
 	})
 }
 
-// P29: when Close's context ends first, the error says so and names the loader; who waits gets ErrClosed, functions are told to
-// stop, those that waited for their turn never run; and another Close waits on.
+// P29: if Close's context ends first, the error says so and names the loader. Waiting callers get
+// ErrClosed, running functions are told to stop, waiting functions never run, and another Close
+// waits on.
 func TestP29_CloseThatIsCutShortNamesTheBusyLoader(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		waiting := []*caller{s.get(key), s.get(key), s.refresh(2), s.refresh(2)}
@@ -75,7 +76,7 @@ func TestP29_CloseThatIsCutShortNamesTheBusyLoader(t *testing.T) {
 	})
 }
 
-// P29: nothing busy, nothing to wait for: an ended context is no matter.
+// P29: Close of an idle loader returns at once, also under an ended context.
 func TestP29_CloseOfAnIdleLoaderNeedsNoTime(t *testing.T) {
 	onStage(t, config{ttl: time.Minute, errorTTL: time.Minute}, func(s *stage) {
 		s.set(0, 5)
@@ -87,7 +88,8 @@ func TestP29_CloseOfAnIdleLoaderNeedsNoTime(t *testing.T) {
 	})
 }
 
-// P29: after Close every method is ErrClosed, changes nothing and counts nothing; Bypass and Fetch still run the function.
+// P29: after Close every method returns ErrClosed, changes nothing and counts nothing. Bypass and
+// Fetch still run the function.
 func TestP29_AfterCloseEverythingIsErrClosed(t *testing.T) {
 	needsModes(t)
 	l := zodiac.NewLoader(func(context.Context, int) (int64, error) { return 1, nil }, zodiac.WithTTL(60))
@@ -137,7 +139,7 @@ func TestP29_AfterCloseEverythingIsErrClosed(t *testing.T) {
 	}
 }
 
-// P29: a fetch that closes its own loader does not wait for itself, given a context that ends.
+// P29: a fetch that closes its own loader under a context that ends does not wait for itself.
 func TestP29_CloseFromWithinAFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l *zodiac.Loader[int, int]

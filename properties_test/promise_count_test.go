@@ -13,8 +13,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P10: whoever asks whenever, one function at a time runs for a key. A second one may run only beside one that was made void, or
-// that nobody waits for any more: so there are never more than invalidations and departures since have excused.
+// P10: one function at a time runs for a key, whenever callers ask. A second one may run only
+// beside one that was discarded or abandoned. So there are never more than the invalidations and
+// departures since then permit.
 func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
 	type step struct {
 		after, key, patience int
@@ -30,8 +31,9 @@ func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		steps, takes := steps.Draw(t, "steps"), rapid.IntRange(1, 30).Draw(t, "a fetch takes")
 		rapid.SyncTest(t, func(t *rapid.T) {
-			// Calls, departures and returns fall on different fractions of a millisecond, so that their order is plain.
-			w := &watch{running: map[int]int{}, excused: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
+			// Calls, departures and returns fall on different fractions of a millisecond, so their
+			// order is known.
+			w := &watch{running: map[int]int{}, allowed: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
 			l := zodiac.NewLoader(w.fetch)
 			var wg sync.WaitGroup
 			for _, st := range steps {
@@ -52,44 +54,45 @@ func TestP10_OneFetchAtATimeForAKey(t *testing.T) {
 	})
 }
 
-// A watch counts the functions that run, and those for whose running on there is an excuse.
+// A watch counts the running functions, and those that may run beside others.
 type watch struct {
 	takes time.Duration
 
 	mu      sync.Mutex // guards the fields below
 	running map[int]int
-	excused map[int]int
-	beyond  int // how often one began though it had no excuse
+	allowed map[int]int
+	beyond  int // how often one began that was not allowed to
 	wrong   string
 }
 
 func (w *watch) fetch(ctx context.Context, key int) (int, error) {
-	time.Sleep(time.Nanosecond) // until the excuses of this very moment are noted
+	time.Sleep(time.Nanosecond) // until the departures of this instant are noted
 	w.mu.Lock()
 	w.running[key]++
 	if ctx.Err() != nil { // nobody waits for it any more
-		w.excused[key] = w.running[key]
+		w.allowed[key] = w.running[key]
 	}
-	if w.running[key] > 1+w.excused[key] {
+	if w.running[key] > 1+w.allowed[key] {
 		w.beyond++
-		w.wrong = fmt.Sprintf("%d functions run for key %d, and only %d of them have an excuse", w.running[key], key, w.excused[key])
+		w.wrong = fmt.Sprintf("%d functions run for key %d, and only %d of them may run beside others", w.running[key], key, w.allowed[key])
 	}
 	w.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { w.excuse(key) }) // it is told to stop: nobody waits for it
+	// it is told to stop: nobody waits for it
+	stop := context.AfterFunc(ctx, func() { w.allow(key) })
 	time.Sleep(w.takes - time.Nanosecond)
 	stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.running[key]--; w.running[key] == 0 {
-		w.excused[key] = 0
+		w.allowed[key] = 0
 	}
 	return key, nil
 }
 
-func (w *watch) excuse(key int) {
+func (w *watch) allow(key int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.excused[key] = w.running[key] // all that run now may run on beside another one
+	w.allowed[key] = w.running[key] // all that run now may run beside another one
 }
 
 func (w *watch) do(ctx context.Context, l *zodiac.Loader[int, int], op string, key int) {
@@ -101,20 +104,20 @@ func (w *watch) do(ctx context.Context, l *zodiac.Loader[int, int], op string, k
 	case "GetMany":
 		l.GetMany(ctx, []int{0, 1, 1, 0})
 	case "Delete":
-		w.excuse(key)
+		w.allow(key)
 		l.Delete(ctx, key)
 	case "Set":
-		w.excuse(key)
+		w.allow(key)
 		l.Set(ctx, key, 7, zodiac.WithTTL(time.Millisecond))
 	case "Clear":
-		w.excuse(0)
-		w.excuse(1)
+		w.allow(0)
+		w.allow(1)
 		l.Clear(ctx)
 	}
 }
 
-// P10, for those who force: at most one forced function runs for a key and one waits, however many callers there are, and each
-// of them gets what began after their call.
+// P10, for forced fetches: at most one forced function runs for a key and one waits, however many
+// callers there are. Each caller gets the result of a function that began after its call.
 func TestP10_AtMostOneForcedFetchRunsAndOneWaits(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		first := s.refresh(key)
@@ -123,7 +126,7 @@ func TestP10_AtMostOneForcedFetchRunsAndOneWaits(t *testing.T) {
 		for range 5 {
 			later = append(later, s.refresh(key))
 		}
-		plainly := s.get(key) // joins the one that runs
+		plainly := s.get(key) // joins the running one
 		s.calls()
 		running.returns(1)
 		first.hasID(1)
@@ -140,7 +143,7 @@ func TestP10_AtMostOneForcedFetchRunsAndOneWaits(t *testing.T) {
 	})
 }
 
-// P17: invalidations that never cease starve nobody: a Get has its value as soon as its fetch returns.
+// P17: constant invalidations starve no caller. A Get has its value as soon as its fetch returns.
 func TestP17_ConstantInvalidationStarvesNobody(t *testing.T) {
 	for _, inv := range invalidations {
 		t.Run(inv.name, func(t *testing.T) {
@@ -152,7 +155,8 @@ func TestP17_ConstantInvalidationStarvesNobody(t *testing.T) {
 				ctx, stop := context.WithCancel(bg)
 				defer stop()
 				wg.Go(func() {
-					for time.Sleep(time.Millisecond); ctx.Err() == nil; time.Sleep(time.Millisecond) { // never at the instant a Get begins
+					// never at the instant a Get begins
+					for time.Sleep(time.Millisecond); ctx.Err() == nil; time.Sleep(time.Millisecond) {
 						inv.do(s)
 						s.Delete(bg, key)
 					}
@@ -163,15 +167,15 @@ func TestP17_ConstantInvalidationStarvesNobody(t *testing.T) {
 					time.Sleep(10*time.Millisecond - time.Microsecond)
 					running.returns(i)
 					c.hasID(i)
-					s.calls() // nobody went round
+					s.calls() // no caller began a new round
 				}
 			})
 		})
 	}
 }
 
-// P18: a fetch that fails is one fetch, not one for each who waits, and the next to come tries again.
-func TestP18_OneFailingFetchForAllWhoWait(t *testing.T) {
+// P18: a fetch that fails is one fetch for all waiting callers, and the next caller tries again.
+func TestP18_OneFailingFetchForAllWaiters(t *testing.T) {
 	needsModes(t)
 	ends := map[string]struct {
 		plan plan
@@ -204,8 +208,8 @@ func TestP18_OneFailingFetchForAllWhoWait(t *testing.T) {
 	}
 }
 
-// Updates and Adds of a key take turns: while one runs its function, the others wait, and no sum is lost. The wait ends with the
-// caller's context.
+// Updates and Adds of a key take turns. While one runs its function the others wait, and no sum is
+// lost. The wait ends with the caller's context.
 func TestUpdatesOfAKeyTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := zodiac.NewCache[string, int64]()
@@ -241,7 +245,8 @@ func TestUpdatesOfAKeyTakeTurns(t *testing.T) {
 	})
 }
 
-// An Update that meets another write begins again from the newer value, sixteen times; then it is ErrBusy and changes nothing.
+// An Update that meets another write begins again from the newer value, at most sixteen times. Then
+// it returns ErrBusy and changes nothing.
 func TestUpdateBeginsAgainWhenAnotherWriteComesBetween(t *testing.T) {
 	for _, disturb := range []int{0, 1, 15, 16} {
 		t.Run(fmt.Sprint(disturb), func(t *testing.T) {

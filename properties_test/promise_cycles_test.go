@@ -17,7 +17,7 @@ import (
 
 // A web is two loaders whose functions ask for other keys, of either loader, before they return.
 type web struct {
-	asks  [webKeys][]ask // by key; what a function does
+	asks  [webKeys][]ask // by key: the calls of its function
 	calls []webCall
 	loads [2]*zodiac.Loader[int, int]
 	began atomic.Int32 // functions
@@ -25,7 +25,7 @@ type web struct {
 
 const (
 	webKeys = 5
-	tooMany = 2000 // functions, for a few calls: they begin each other without end
+	tooMany = 2000 // functions, for a few calls: they call each other without end
 )
 
 var errRunaway = errors.New("functions begin each other without end")
@@ -36,7 +36,7 @@ type ask struct {
 	how                string
 }
 
-// A webCall is a question from outside, at a time, or an invalidation.
+// A webCall is a question from outside at a given time, or an invalidation.
 type webCall struct {
 	ask
 	patience int
@@ -68,7 +68,8 @@ func drawWeb(t *rapid.T, cycles bool) *web {
 	w := new(web)
 	hows := []string{"Get", "Get", "GetMany", "Refresh"}
 	if !unflagged {
-		// Not both: NoWrite under an Overwrite from further out is a Bypass, and functions that call each other directly may do so for ever.
+		// Not both: NoWrite under an Overwrite from further out is a Bypass, and functions that
+		// call each other directly may do so for ever.
 		hows = append(hows, rapid.SampledFrom([]string{"NoWrite", "Aimed"}).Draw(t, "mode"))
 	}
 	all := []int{0, 1, 2, 3, 4}
@@ -122,7 +123,7 @@ func (w *web) do(ctx context.Context, a ask) error {
 	return only(l.Get(ctx, a.key))
 }
 
-// run makes the calls one after another, and returns the errors of those that did not lose their patience.
+// run makes the calls one after another, and returns the errors of those whose context did not end.
 func (w *web) run() (errs []error) {
 	for i := range w.loads {
 		w.loads[i] = zodiac.NewLoader(w.fetch, zodiac.WithName(fmt.Sprint("l", i)))
@@ -146,9 +147,10 @@ func (w *web) run() (errs []error) {
 	return errs
 }
 
-// P20 and P17: functions that ask for each other's keys, in whatever order and mode, begun by whomever, with invalidations and
-// departures in between, never wait for each other for ever: the one that would close a circle gets ErrCycle.
-// Where nobody asks in a circle nobody gets it. And when all is over nothing is left: Close has nothing to wait for.
+// P20 and P17: functions that ask for each other's keys never wait for each other for ever, in
+// whatever order and mode, with invalidations and departures in between. The function that would
+// close a cycle gets ErrCycle. No function gets it without a cycle. When all is over nothing is
+// left for Close to wait for.
 func TestP20_NoFetchesWaitForEachOtherForEver(t *testing.T) {
 	checkMore(t, 5, func(t *rapid.T) {
 		cycles := rapid.Bool().Draw(t, "cycles")

@@ -15,7 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P22: a miss, a nil, a zero value and a None are four things, by every way in and out, for every kind of type.
+// P22: a miss, a nil, a zero value and a None are four different results, by every way in and out,
+// for every kind of type.
 func TestP22_MissNilZeroAndNoneAreToldApart(t *testing.T) {
 	t.Run("int", func(t *testing.T) { p22(t, nil, 0, 5) })
 	t.Run("string", func(t *testing.T) { p22(t, nil, "", "x") })
@@ -30,7 +31,7 @@ func TestP22_MissNilZeroAndNoneAreToldApart(t *testing.T) {
 	t.Run("error", func(t *testing.T) { p22[error](t, nil, nil, zodiac.ErrMiss, error((*zodiac.PanicError)(nil))) })
 }
 
-// p22 puts each of values in by every way, into a loader that stores nil, and looks at it by every way.
+// p22 stores each of values in every way, in a loader that stores nil, and reads it in every way.
 func p22[V any](t *testing.T, opts zodiac.Options, values ...V) *zodiac.Loader[int, V] {
 	t.Helper()
 	var v V
@@ -71,7 +72,7 @@ func p22[V any](t *testing.T, opts zodiac.Options, values ...V) *zodiac.Loader[i
 	return l
 }
 
-// kindOf says it in other words than the library: only pointers and interfaces can be Go's None.
+// kindOf is the rule in other words than the library's: only pointers and interfaces can be nil.
 func kindOf[V any](v V) zodiac.Kind {
 	switch r := reflect.ValueOf(&v).Elem(); r.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -116,7 +117,7 @@ func present[V any](t *testing.T, what string, l *zodiac.Loader[int, V], want V,
 	})
 }
 
-// same is ==, and for what Go does not compare, being nil and being equal in depth.
+// same is ==. For values that Go does not compare, it is nil for both and equality in depth.
 func same[V any](a, b V) bool {
 	return reflect.DeepEqual(a, b) // nil and empty are told apart
 }
@@ -144,7 +145,7 @@ func none[V any](t *testing.T, what string, l *zodiac.Loader[int, V], is error) 
 	})
 }
 
-// counted: entries of every kind count, and can be touched.
+// counted checks that entries of every kind count and can be touched.
 func counted[V any](t *testing.T, what string, l *zodiac.Loader[int, V]) {
 	t.Helper()
 	absent, _ := l.SetIfAbsent(bg, key, *new(V))
@@ -152,13 +153,14 @@ func counted[V any](t *testing.T, what string, l *zodiac.Loader[int, V]) {
 	if absent || !touched {
 		t.Errorf("%s: SetIfAbsent %v, Touch %v; want false, true", what, absent, touched)
 	}
-	if n := l.Len(); n != 1 && !strings.Contains(t.Name(), "Store") { // over a store Len is about memory only
+	// over a store Len is about memory only
+	if n := l.Len(); n != 1 && !strings.Contains(t.Name(), "Store") {
 		t.Errorf("%s: Len %d; want 1", what, n)
 	}
 }
 
-// P22, what is not stored: by default a nil pointer and a nil interface, and with SkipIf what it says, then nil too is stored.
-// Whoever asked gets it all the same.
+// P22: by default a nil pointer and a nil interface are not stored. With SkipIf its function
+// decides, and nil is stored. The caller gets the value in any case.
 func TestP22_NilIsFetchedAgainByDefault(t *testing.T) {
 	calls := 0
 	fetch := func(context.Context, int) (*int, error) { calls++; return nil, nil }
@@ -191,7 +193,8 @@ func TestP22_NilIsFetchedAgainByDefault(t *testing.T) {
 	}
 }
 
-// P22: every caller of a None gets an error that matches both ErrNone and the error that meant it, the first one too.
+// P22: every caller of a None gets an error that matches both ErrNone and the error behind it. So
+// does the first caller.
 func TestP22_NoneMatchesItsError(t *testing.T) {
 	l := zodiac.NewLoader(func(_ context.Context, k int) (int, error) {
 		return 1, fmt.Errorf("row %d: %w", k, errNotFound) // the error wins over the value
@@ -207,8 +210,9 @@ func TestP22_NoneMatchesItsError(t *testing.T) {
 	}
 }
 
-// P23: the time an entry has left shrinks exactly as time passes, whoever looks at it in whatever way; only a write, Touch, and use
-// of a sliding entry make it longer. Jitter only shortens, and never by more than its part.
+// P23: the time left of an entry shrinks exactly as time passes, in every way of reading it. Only a
+// write, Touch, and use of a sliding entry lengthen it. Jitter only shortens it, and never by more
+// than its part.
 func TestP23_TimeLeftNeverGrows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl := time.Duration(rapid.IntRange(1, 10_000).Draw(t, "ttl ms")) * time.Millisecond
@@ -305,7 +309,8 @@ func (a *aging) look(op string, newborn bool) {
 	}
 }
 
-// P23, sliding: each use extends an entry, once an eighth of its life has passed, to what it was; looking at it does not.
+// P23, sliding: each use extends an entry to its full life, once an eighth of it has passed. Reads
+// that are not uses do not.
 func TestP23_OnlyUseSlides(t *testing.T) {
 	needsModes(t)
 	const ttl = 8 * time.Second
@@ -343,9 +348,9 @@ func TestP23_OnlyUseSlides(t *testing.T) {
 	})
 }
 
-// P24: at its expiry, to the nanosecond, an entry is gone, by every way in, whoever used it in whatever way before; and
-// one nanosecond earlier it is there. However the clock that is read instead of the real one was left.
-func TestP24_NothingIsReturnedFromItsExpiryOn(t *testing.T) {
+// P24: at its expiry, to the nanosecond, an entry is absent, by every way in and after every kind
+// of use. One nanosecond earlier it is present. The state of the coarse clock does not matter.
+func TestP24_ExpiredEntryIsNeverReturned(t *testing.T) {
 	checkMore(t, 10, func(t *rapid.T) {
 		ttl := time.Duration(rapid.Int64Range(int64(time.Millisecond), int64(3*time.Second)).Draw(t, "ttl"))
 		uses := rapid.SliceOfN(rapid.Int64Range(0, int64(ttl)-1), 0, 12).Draw(t, "used at")
@@ -382,7 +387,7 @@ func TestP24_NothingIsReturnedFromItsExpiryOn(t *testing.T) {
 	})
 }
 
-// use reads at the times given, counted from now, and if warm every few milliseconds too.
+// use reads at the given times, counted from now, and also every few milliseconds if warm.
 func use(l *zodiac.Loader[int, int64], at []int64, warm bool, end time.Time) {
 	begin := time.Now()
 	for _, at := range slices.Sorted(slices.Values(at)) {
@@ -405,8 +410,9 @@ func sortedNames[E any](m map[string]E) []string {
 	return names
 }
 
-// The clock gives the same answers in the same virtual time, always, and what it does leaves nothing behind: a loader that
-// nobody closes keeps neither its bubble (that would panic) nor a goroutine (TestMain looks).
+// The clock always gives the same answers in the same virtual time, and it leaves nothing behind.
+// An unclosed loader keeps neither its bubble, which would panic, nor a goroutine, which TestMain
+// would find.
 func TestClockIsDeterministicAndAnUnclosedLoaderLeavesNothing(t *testing.T) {
 	run := func() (found []bool) {
 		synctest.Test(t, func(t *testing.T) {

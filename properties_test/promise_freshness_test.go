@@ -12,10 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// An invalidation is something after which no older value of key 1 may be served.
+// An invalidation is an operation after which no older value of key 1 may be returned.
 type invalidation struct {
 	name   string
-	leaves int64 // the value it leaves; 0: none
+	leaves int64 // the value it leaves; 0 is none
 	do     func(s *stage) error
 }
 
@@ -25,7 +25,7 @@ var bg = context.Background()
 
 func only[T any](_ T, err error) error { return err }
 
-// invalidations are all there are, for a loader with the static tag "s".
+// invalidations are all invalidations of a loader with the static tag "s".
 var invalidations = []invalidation{
 	{"Delete", 0, func(s *stage) error { return only(s.Delete(bg, key)) }},
 	{"Delete of several", 0, func(s *stage) error { return only(s.Delete(bg, 0, key, 2)) }},
@@ -43,14 +43,15 @@ var invalidations = []invalidation{
 	{"Add", 99, func(s *stage) error { return only(s.Add(bg, key, 99)) }},
 }
 
-// beginners are the ways a fetch begins.
+// beginners are the ways in which a fetch begins.
 var beginners = map[string]func(context.Context) context.Context{
 	"plain": inPlain, "NoWrite": underNoWrite, "Overwrite": underOverwrite,
 }
 
-// P1: after Delete, Set and all the like have returned, no Get that begins later returns an older value: not one that was being
-// fetched when it came, whoever began that fetch, whoever asks, and whether the fetch ends before or after the question.
-func TestP1_NoReadAfterAnInvalidationReturnsAnOlderValue(t *testing.T) {
+// P1: after Delete, Set and the like have returned, a later Get returns no older value. That holds
+// for a value whose fetch was running, whichever caller began it, and whether the fetch ends before
+// or after the Get begins.
+func TestP1_ReadAfterAnInvalidationReturnsNoOlderValue(t *testing.T) {
 	needsModes(t)
 	for _, inv := range invalidations {
 		for began, begin := range beginners {
@@ -73,7 +74,7 @@ func p1(s *stage, inv invalidation, begin, ask func(context.Context) context.Con
 	}
 	if early {
 		running.returns(1)
-		old.hasID(1) // who joined before gets it all the same
+		old.hasID(1) // earlier callers get it all the same
 	}
 	young := s.get(key, ask)
 	for _, c := range s.o.take() {
@@ -94,9 +95,10 @@ func p1(s *stage, inv invalidation, begin, ask func(context.Context) context.Con
 	}
 }
 
-// P1, for Refresh: once it has returned, nobody who asks later shares a function that began before it, be the new value in memory or
-// gone again; nor does the value of such a function replace the new one.
-func TestP1_NoReadAfterARefreshReturnsAnOlderValue(t *testing.T) {
+// P1, for Refresh: after it has returned, no later caller shares a function that began before it,
+// whether the new value is still in memory or not. The value of such a function does not replace
+// the new one.
+func TestP1_ReadAfterARefreshReturnsNoOlderValue(t *testing.T) {
 	needsModes(t)
 	for began, begin := range beginners {
 		for asks, ask := range beginners {
@@ -126,7 +128,8 @@ func TestP1_NoReadAfterARefreshReturnsAnOlderValue(t *testing.T) {
 	}
 }
 
-// P2: a fetch writes at most once, and never after it was made void; what an invalidation left stays as it was.
+// P2: a fetch writes at most once, and never after it was discarded. An invalidation's result
+// stays.
 func TestP2_AFetchWritesOnceAndNeverAfterAnInvalidation(t *testing.T) {
 	needsModes(t)
 	for _, inv := range invalidations {
@@ -162,24 +165,26 @@ func TestP2_AFetchWritesOnceAndNeverAfterAnInvalidation(t *testing.T) {
 	})
 }
 
-// P4, as far as it goes in memory: a fetched value goes to everyone who joined (ii), also if an invalidation made it void, but
-// then to nobody who came after that (iii); an error goes to everyone who joined (iv).
-func TestP4_WhoMayHaveWhat(t *testing.T) {
+// P4 in memory: a fetched value goes to every caller that joined (ii), also if an invalidation
+// discarded it, but then to no caller that came after the invalidation (iii). An error goes to
+// every caller that joined (iv).
+func TestP4_OutcomeGoesToItsCallers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := rapid.IntRange(1, 4).Draw(t, "callers before")
 		after := rapid.IntRange(0, 3).Draw(t, "callers after")
-		inv := rapid.SampledFrom(invalidations[:4]).Draw(t, "invalidation") // those that leave nothing
-		voids, fail := rapid.Bool().Draw(t, "void"), rapid.Bool().Draw(t, "fails")
+		// those that leave no value
+		inv := rapid.SampledFrom(invalidations[:4]).Draw(t, "invalidation")
+		discards, fail := rapid.Bool().Draw(t, "discarded"), rapid.Bool().Draw(t, "fails")
 		rapid.SyncTest(t, func(t *rapid.T) {
 			s := newStage(t, config{tags: []string{"s"}})
 			defer close(s.o.quit)
 			old := s.getters(before)
 			first := s.call(key)
-			if voids {
+			if discards {
 				inv.do(s)
 			}
 			young := s.getters(after)
-			if voids && after > 0 {
+			if discards && after > 0 {
 				s.call(key).returns(2)
 				all(young, valueOf(2))
 			}
@@ -191,7 +196,7 @@ func TestP4_WhoMayHaveWhat(t *testing.T) {
 				first.returns(1)
 			}
 			all(old, o)
-			if !voids {
+			if !discards {
 				all(young, o)
 			}
 		})
@@ -212,9 +217,10 @@ func all(cs []*caller, o outcome) {
 	}
 }
 
-// P5: what runs for nobody any more passes the same fence. A function whose callers have all left, or whose time is over, stores
-// nothing when it returns after all; one that waits for its turn and whose callers have left never runs.
-func TestP5_WorkForNobodyStoresNothing(t *testing.T) {
+// P5: an abandoned fetch is discarded too. A function that all callers have left, or whose time is
+// over, stores nothing when it returns. A function that waits for its turn and has lost its callers
+// never runs.
+func TestP5_AbandonedFetchStoresNothing(t *testing.T) {
 	t.Run("abandoned", func(t *testing.T) {
 		onStage(t, config{errorTTL: time.Minute}, func(s *stage) {
 			c := s.get(key)
@@ -252,7 +258,8 @@ func TestP5_WorkForNobodyStoresNothing(t *testing.T) {
 	})
 }
 
-// P6: after DeleteTags or Clear nothing fetched or set before is served, and everything else still is.
+// P6: after DeleteTags or Clear no entry fetched or set before is returned, and every other entry
+// still is.
 func TestP6_DeleteTagsTakesExactlyItsEntries(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := []string{"a", "b", "c", "s"}
@@ -295,8 +302,8 @@ func TestP6_DeleteTagsTakesExactlyItsEntries(t *testing.T) {
 	})
 }
 
-// P6, for what was being fetched: it is not stored, also if only its result would have told its tags.
-func TestP6_WhatWasBeingFetchedIsNotServed(t *testing.T) {
+// P6: a running fetch is not stored, also if only its result has the tag.
+func TestP6_RunningFetchIsNotServed(t *testing.T) {
 	tagged := value{id: 4} // WithTagsFunc gives it "a"
 	for name, c := range map[string]config{"static": {tags: []string{"a"}}, "from the result": {tagsFunc: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -316,9 +323,9 @@ func TestP6_WhatWasBeingFetchedIsNotServed(t *testing.T) {
 	}
 }
 
-// P9: a void fetch fills nothing, whatever it brings: neither an entry, nor a None, nor a remembered error, nor does a result that
-// is not to be there take out what an invalidation has put there.
-func TestP9_AVoidFetchFillsNothing(t *testing.T) {
+// P9: a discarded fetch stores nothing: no entry, no None and no remembered error. A result that is
+// not to be stored does not remove a newer entry either.
+func TestP9_DiscardedFetchFillsNothing(t *testing.T) {
 	needsModes(t)
 	c := config{values: "box", noneIf: true, errorTTL: time.Minute, ttlFunc: true, tags: []string{"s"}}
 	plans := map[string]plan{
@@ -358,15 +365,16 @@ func p9(s *stage, inv invalidation, p plan, begin func(context.Context) context.
 	if had != has || before.Value != after.Value || before.Kind != after.Kind {
 		s.t.Errorf("%v, %v was there, %v, %v is now", before, had, after, has)
 	}
-	if !had { // nor is anything remembered: the next Get fetches
+	if !had { // nothing is remembered: the next Get fetches
 		next := s.get(key)
 		s.call(key).returns(8)
 		next.hasID(8)
 	}
 }
 
-// A Refresh whose value may not be stored, because a tag was deleted meanwhile, takes out what was there before, also if that was given
-// a longer life: it is older than what the caller has seen. What was stored meanwhile stays.
+// A Refresh whose value may not be stored, because a tag was deleted meanwhile, removes the old
+// entry, also if that was given a longer life: it is older than the value that the caller has seen.
+// An entry that was stored meanwhile stays.
 func TestRefreshThatMayNotBeStoredLeavesNothingOlder(t *testing.T) {
 	for name, e := range map[string]struct {
 		meanwhile func(*stage) error

@@ -15,9 +15,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P28: GetMany is many Gets: the same values, the same errors, the same functions called, the same counts and the same memory
-// after it, in every mode. A None is absent from the map, and so is a miss for want of the right to fetch; every other
-// error is in the ManyError.
+// P28: GetMany is many Gets: the same values, errors, function calls and counts, and the same
+// memory afterwards, in every mode. A None is absent from the map, and so is a miss of a caller
+// that may not fetch. Every other error is in the ManyError.
 func TestP28_GetManyIsManyGets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keys := rapid.SliceOfN(rapid.IntRange(0, 30), 0, 40).Draw(t, "keys")
@@ -57,7 +57,7 @@ func inMode(bits int) context.Context {
 
 func distinct(keys []int) []int { return slices.Compact(slices.Sorted(slices.Values(keys))) }
 
-// A desk is a loader whose function does something else for each key, always the same.
+// A desk is a loader whose function does something different for each key, always the same.
 type desk struct {
 	l  *zodiac.Loader[int, *int]
 	mu sync.Mutex // guards the field below
@@ -149,7 +149,8 @@ func (d *desk) compare(t *rapid.T, other *desk) {
 	}
 }
 
-// P28: what is missing is fetched at once, but at most sixteen keys at a time, duplicates once; nothing asked for costs no call.
+// P28: missing keys are fetched at once, but at most sixteen at a time, and duplicates once.
+// GetMany of no keys calls nothing.
 func TestP28_GetManyFetchesSixteenAtATime(t *testing.T) {
 	onStage(t, config{}, func(s *stage) {
 		var keys, first []int
@@ -177,7 +178,8 @@ func TestP28_GetManyFetchesSixteenAtATime(t *testing.T) {
 	})
 }
 
-// P28: two batches that want the same keys in another order do not wait for each other for ever, and fetch each key once.
+// P28: two batches with the same keys in another order do not wait for each other for ever, and
+// fetch each key once.
 func TestP28_TwoBatchesDoNotBlockEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := make([]int, 100)
@@ -210,7 +212,8 @@ func TestP28_TwoBatchesDoNotBlockEachOther(t *testing.T) {
 	})
 }
 
-// P28, keys and texts: a key without text is rejected and counts nowhere; two keys of one text are one key, and both in the map.
+// P28, keys and texts: a key without text is rejected and counts nowhere. Two keys of one text are
+// one key, and both are in the map.
 func TestP28_KeysWithoutTextAndOfOneText(t *testing.T) {
 	l := zodiac.NewLoader(func(_ context.Context, k float64) (float64, error) { return k, nil })
 	vs, err := l.GetMany(bg, []float64{1, math.NaN(), 2})

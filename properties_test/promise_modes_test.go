@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P25: what each of the sixteen modes does where the entry is present, absent, or being fetched, is what the three rights say,
-// and nothing else.
+// P25: the effect of each of the sixteen modes follows from its three rights, whether the entry is
+// present, absent or being fetched.
 func TestP25_ModesFollowFromThreeRights(t *testing.T) {
 	needsModes(t)
 	for bits := range 16 {
@@ -26,25 +26,26 @@ func TestP25_ModesFollowFromThreeRights(t *testing.T) {
 	}
 }
 
-// An effect is what a call does: what it returns, what it costs, what it leaves.
+// An effect is the effect of a call: its result, its cost, and the entry it leaves.
 type effect struct {
 	result outcome
 	calls  int   // of the function, beside the one that runs
 	waits  bool  // for the one that runs
-	leaves int64 // in memory, when all is over; 0: nothing
+	leaves int64 // in memory, at the end; 0 is nothing
 }
 
-// effectOf says it from the rights. Memory has 1, the fetch that runs brings 2, a new one 3.
+// effectOf derives the effect from the rights. Memory has 1, the running fetch returns 2, a new one
+// 3.
 func effectOf(read, write, fetch bool, state string) effect {
 	before := map[string]int64{"present": 1, "running": 2}[state]
 	switch {
-	case read && state == "present": // use what is there
+	case read && state == "present": // use the entry
 		return effect{result: valueOf(1), leaves: 1}
-	case !fetch: // then it is a miss, and nobody waits
+	case !fetch: // a miss, without a wait
 		return effect{result: outcome{kind: gotMiss}, leaves: before}
 	case read && state == "running": // share it
 		return effect{result: valueOf(2), waits: true, leaves: 2}
-	case write: // the new value replaces whatever there is, or comes
+	case write: // the new value is stored, or replaces the old one
 		return effect{result: valueOf(3), calls: 1, leaves: 3}
 	default: // the new value is for this caller alone
 		return effect{result: valueOf(3), calls: 1, leaves: before}
@@ -83,7 +84,7 @@ func p25(s *stage, op string, mode zodiac.Mode, state string) {
 	}
 }
 
-// do makes a call that modes govern. A GetMany is told as a Get of its key.
+// do makes a call that modes govern. It returns a GetMany's result as a Get's.
 func (s *stage) do(ctx context.Context, op string) result {
 	switch op {
 	case "GetOrFetch":
@@ -104,7 +105,7 @@ func (s *stage) do(ctx context.Context, op string) result {
 	return result{val: v, err: err}
 }
 
-// P25: every other method does what its name says in any mode.
+// P25: every other method does the same in any mode.
 func TestP25_OtherMethodsDoNotCareForModes(t *testing.T) {
 	needsModes(t)
 	for bits := range 16 {
@@ -140,8 +141,8 @@ func TestP25_OtherMethodsDoNotCareForModes(t *testing.T) {
 	}
 }
 
-// P25, NoWrite: it joins any flight; what it begins only its like join; a plain Get beside it begins its own, and from then on they
-// all join that one.
+// P25, NoWrite: it joins any flight. Only callers under NoWrite join a flight that it begins. A
+// plain Get beside it begins its own flight, and from then on all callers join that one.
 func TestP25_NoWriteIsSharedOnlyWithItsLike(t *testing.T) {
 	needsModes(t)
 	onStage(t, config{}, func(s *stage) {
@@ -164,7 +165,8 @@ func TestP25_NoWriteIsSharedOnlyWithItsLike(t *testing.T) {
 	})
 }
 
-// P25, Overwrite: if it fails the old entry stays, if the result is not to be stored the old entry goes.
+// P25, Overwrite: if it fails the old entry stays. If the result is not to be stored the old entry
+// is removed.
 func TestP25_OverwriteThatStoresNothing(t *testing.T) {
 	needsModes(t)
 	c := config{values: "box", ttlFunc: true, noneIf: true, skipIf: true}
@@ -192,8 +194,9 @@ func TestP25_OverwriteThatStoresNothing(t *testing.T) {
 	}
 }
 
-// P25: modes are for the loader that is called, not for those its fetch calls in turn; aimed at loaders they are for those, at any
-// depth, and no others; Nested they are for all. Nesting is AND. A fetch sees no flags otherwise, wherever it runs.
+// P25: a mode is for the loader that is called, not for loaders that its fetch calls. A mode aimed
+// at loaders is for those, at any depth, and no others. A Nested mode is for all. Nested modes
+// combine by AND. A fetch sees no flags otherwise, on any goroutine.
 func TestP25_ModesReachTheLoadersTheyAreFor(t *testing.T) {
 	needsModes(t)
 	const depth = 3
@@ -226,7 +229,7 @@ func TestP25_ModesReachTheLoadersTheyAreFor(t *testing.T) {
 	})
 }
 
-// chain returns loaders each of whose functions asks the next.
+// chain returns loaders each of whose functions asks the next one.
 func chain(n int) (ls []*zodiac.Loader[int, int], targets []zodiac.Target) {
 	for i := range n {
 		l := zodiac.NewLoader(func(ctx context.Context, k int) (int, error) {
@@ -248,7 +251,7 @@ func stats(ls []*zodiac.Loader[int, int]) []zodiac.Stats {
 	return all
 }
 
-// effectName says what one Get did to a loader, by its counters.
+// effectName names the effect of one Get on a loader, from its counters.
 func effectName(before, after zodiac.Stats) string {
 	switch {
 	case after.Gets == before.Gets:
@@ -269,7 +272,7 @@ func effectName(before, after zodiac.Stats) string {
 	return fmt.Sprintf("%+v", after)
 }
 
-// reach says what becomes of each loader of a chain.
+// reach returns the effect on each loader of a chain.
 func reach(rules []rule, depth, cached int) []string {
 	effects := make([]string, depth)
 	for i := range effects {
@@ -289,7 +292,8 @@ func reach(rules []rule, depth, cached int) []string {
 	return effects
 }
 
-// reachOne is one loader; done reports that it does not ask the next. If that one will miss, this one's fetch fails.
+// reachOne is one loader. done reports that it does not ask the next one. If that one will miss,
+// this one's fetch fails.
 func reachOne(effects []string, i int, m zodiac.Mode, cached bool) (done bool) {
 	switch {
 	case !m.NoRead && cached:
@@ -313,8 +317,8 @@ func reachOne(effects []string, i int, m zodiac.Mode, cached bool) (done bool) {
 	return false
 }
 
-// P25: CollectStats counts the calls made under its context, those of the functions they call too; nested ones both count, others
-// do not.
+// P25: CollectStats counts the calls made under its context, including the calls by their
+// functions. Nested collectors both count, others do not.
 func TestP25_CollectStatsCountsItsCalls(t *testing.T) {
 	needsModes(t)
 	ls, _ := chain(2)
@@ -334,8 +338,9 @@ func TestP25_CollectStatsCountsItsCalls(t *testing.T) {
 	}
 }
 
-// P25: rules for loaders within do not leak through shared fetches. Whose rules have them fetch anew shares nothing that others
-// began before, or under other rules; and whose rules keep them from fetching gives nobody else the miss.
+// P25: rules for loaders within do not leak through shared fetches. A caller whose rules make them
+// fetch anew shares no fetch that began before, or under other rules. Rules that keep them from
+// fetching give the miss to no other caller.
 func TestP25_RulesForLoadersWithinDoNotLeak(t *testing.T) {
 	needsModes(t)
 	inner := zodiac.NewCache[int, int]()
@@ -386,7 +391,8 @@ func TestP25_RulesForLoadersWithinDoNotLeak(t *testing.T) {
 	})
 }
 
-// P25 and P10: however many callers overwrite, by a mode aimed at the loader they call, one function runs and one waits.
+// P25 and P10: one function runs and one waits, however many callers overwrite by a mode aimed at
+// the loader they call.
 func TestP25_AimedOverwriteIsNoStampede(t *testing.T) {
 	needsModes(t)
 	onStage(t, config{}, func(s *stage) {

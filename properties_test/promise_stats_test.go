@@ -9,7 +9,8 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// P30: every Get ends in exactly one count, and so does every fetch. Here each by itself, on a loader of its own.
+// P30: every Get and every fetch ends in exactly one count. Each is tested alone, on a loader of
+// its own.
 func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 	needsModes(t)
 	c := config{
@@ -68,9 +69,9 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 			s.getters(2)
 			s.calls()
 		}, zodiac.Stats{Failed: 3, FetchErrors: 1}},
-		"left": {func(s *stage) { s.get(key).leaves(); s.call(key).ends(ok) }, zodiac.Stats{Canceled: 1, Discarded: 1}},
-		"void": {func(s *stage) { s.get(key); c := s.call(key); s.Delete(bg, key); c.ends(ok) }, zodiac.Stats{Fetched: 1, Discarded: 1}},
-		"skipped void": {func(s *stage) {
+		"left":      {func(s *stage) { s.get(key).leaves(); s.call(key).ends(ok) }, zodiac.Stats{Canceled: 1, Discarded: 1}},
+		"discarded": {func(s *stage) { s.get(key); c := s.call(key); s.Delete(bg, key); c.ends(ok) }, zodiac.Stats{Fetched: 1, Discarded: 1}},
+		"skipped, discarded": {func(s *stage) {
 			s.get(key)
 			c := s.call(key)
 			s.Delete(bg, key)
@@ -97,8 +98,8 @@ func TestP30_EveryOutcomeCountsOnce(t *testing.T) {
 
 var errNotLinked = errors.New("matches nothing")
 
-// P30: a result with too many tags is returned, reported, not stored, and counts as Uncached.
-func TestP30_TooManyTagsAreUnleased(t *testing.T) {
+// P30: a result with too many tags is returned, reported and not stored. It counts as Uncached.
+func TestP30_TooManyTagsAreUncached(t *testing.T) {
 	var faults []zodiac.Event
 	tags := make([]string, 17)
 	for i := range tags {
@@ -124,5 +125,5 @@ type observer func(zodiac.Event)
 
 func (o observer) Observe(_ context.Context, e zodiac.Event) { o(e) }
 
-// P30: ErrClosed and keys without text count nowhere; see also TestP28_KeysWithoutTextAndOfOneText and
-// TestP29_AfterCloseEverythingIsErrClosed.
+// P30: ErrClosed and keys without text count nowhere; see also TestP28_KeysWithoutTextAndOfOneText
+// and TestP29_AfterCloseEverythingIsErrClosed.

@@ -19,19 +19,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSameMeaning is the law that where values are kept changes nothing of what operations mean: one history of operations,
-// over memory, over stores, with memory in front of them, and by two processes in turn, has the same results, the same errors, and
-// the same counts. Memory alone is what the others are compared with; TestMachine compares it with the model.
+// TestSameMeaning is the law that the place of values does not change the meaning of operations.
+// One history of operations has the same results, errors and counts in memory, over stores, with
+// memory in front of them, and in two processes in turn. Memory alone is the reference. TestMachine
+// compares it with the model.
 //
-// Some things are different by design, and left out:
+// Some things differ by design, and are left out:
 //
 //   - WithErrorTTL: over a store a remembered error has its text only.
-//   - Contexts that have ended: memory does not look at them, a store does.
+//   - Contexts that have ended: memory does not check them, a store does.
 //   - Len, and everything about capacity: they are about memory.
-//   - Which hits are of memory, and which of the store: their sum is compared.
-//   - After a fetch that was skipped nobody stores for a second, and what it was to replace is gone: see [fleet.afterSkip].
-//   - A record whose tag was deleted stays where it is: it is counted by Delete and Clear, and again and again as Invalid.
-//   - Where there is memory in front of a store, ValidIf is asked about the entries of both, and may refuse both.
+//   - Hits in memory and in the store: only their sum is compared.
+//   - After a skipped fetch no process stores for a second, and the entry that it was to replace is
+//     gone: see [fleet.afterSkip].
+//   - A record whose tag was deleted stays. It is counted by Delete and Clear, and as Invalid on
+//     every read.
+//   - With memory in front of a store, ValidIf is asked about the entries of both, and may refuse
+//     both.
 func TestSameMeaning(t *testing.T) {
 	needsModes(t)
 	for _, of := range [][2]string{{"int", "int64"}, {"struct", "box"}, {"withKey", "box"}, {"string", "int64"}} {
@@ -39,7 +43,8 @@ func TestSameMeaning(t *testing.T) {
 			runs := 0
 			rapid.Check(t, func(t *rapid.T) {
 				if runs++; runs > sameRuns && flag.Lookup("rapid.checks").Value.String() == "100" {
-					return // a run is dear; who asks for more than the default gets more
+					// a run is slow; more runs only for a run that asks for more than the default
+					return
 				}
 				c := drawConfig(t, of[0], of[1])
 				c.errorTTL, c.capacity, c.neverClose = 0, 0, false
@@ -52,7 +57,8 @@ func TestSameMeaning(t *testing.T) {
 // sameRuns is how many histories TestSameMeaning runs of each kind by default.
 const sameRuns = 12
 
-// A peer is one way of keeping values: one process, or more over one store, and the function they call.
+// A peer is one way of keeping values: one process, or several over one store, and the function
+// they call.
 type peer struct {
 	name     string
 	procs    []subject
@@ -63,7 +69,7 @@ type peer struct {
 	held     bool // over a store
 }
 
-// A fleet is the peers in the middle of a history.
+// A fleet is the peers during a history.
 type fleet struct {
 	config
 	t      *rapid.T
@@ -74,7 +80,7 @@ type fleet struct {
 	turn   int
 }
 
-// A virtualTB is what redistest wants to know of a test.
+// A virtualTB has the methods that redistest needs of a test.
 type virtualTB struct {
 	testing.TB
 	t *rapid.T
@@ -83,7 +89,7 @@ type virtualTB struct {
 func (v virtualTB) Helper()          {}
 func (v virtualTB) Cleanup(f func()) { v.t.Cleanup(f) }
 
-// process hides that a store has a loader of this name already: names are taken for each Store.
+// process hides that a store has a loader of this name already. A name can be used once per Store.
 type process struct{ *memstore.Store }
 
 func runFleet(t *rapid.T, c config) {
@@ -94,7 +100,7 @@ func runFleet(t *rapid.T, c config) {
 	twins := memstore.New()
 	f.join("two processes over a memstore", 0, &process{twins}, &process{twins})
 	f.join("a bare store", 0, chaos.Bare(memstore.New()))
-	f.join("a store that only lends leases", 0, chaos.Without(memstore.New(), chaos.Batcher|chaos.DataReader|chaos.Waker|chaos.Announcer))
+	f.join("a store that only lends leases", 0, chaos.Without(memstore.New(), chaos.Batcher|chaos.DataReader|chaos.Waker|chaos.Bus))
 	f.join("redis", 0, redisstore.New(redistest.Virtual(virtualTB{t: t})))
 	if !c.sliding {
 		near := 3 * time.Second
@@ -129,7 +135,7 @@ func (f *fleet) join(name string, near time.Duration, stores ...zodiac.Store) {
 		ctx, stats := zodiac.CollectStats(context.Background())
 		p.procs, p.contexts, p.stats = append(p.procs, newSubject(c, p.o)), append(p.contexts, ctx), append(p.stats, stats)
 	}
-	for i := range 2 { // that begins the hearing of announcements
+	for i := range 2 { // it begins to receive invalidations
 		p.procs[i%len(stores)].Peek(context.Background(), 0)
 	}
 	synctest.Wait()
@@ -146,7 +152,7 @@ func (f *fleet) close() {
 	}
 }
 
-// do makes a call of every peer at once, and compares what they return.
+// do makes a call of every peer at once, and compares their results.
 func (f *fleet) do(what string, call func(ctx context.Context, s subject) string) string {
 	f.t.Helper()
 	return f.compare(what, func(ctx context.Context, _ *peer, s subject) string { return call(ctx, s) })
@@ -179,7 +185,7 @@ func (f *fleet) compare(what string, call func(context.Context, *peer, subject) 
 	return texts[0]
 }
 
-// text is what a caller sees of an error: its text, and what it is.
+// text describes an error as a caller sees it: its text and its kinds.
 func text(err error) string {
 	if err == nil {
 		return "nil"
@@ -207,14 +213,14 @@ func (f *fleet) keysOf() []int {
 	return rapid.SliceOfN(rapid.IntRange(0, machineKeys-1), 0, 4).Draw(f.t, "keys")
 }
 
-// draws lends the machine's ways to draw values, plans and options.
+// draws gives the fleet the machine's ways to draw values, plans and options.
 func (f *fleet) draws() *machine {
 	m := &machine{config: f.config, t: f.t, serial: f.serial}
 	f.serial += 2
 	return m
 }
 
-// prepare draws what the functions do if they are called.
+// prepare draws the plans of the functions that may be called.
 func (f *fleet) prepare() {
 	for k := range f.plans {
 		f.plans[k] = readied{f.draws().drawPlan(), rapid.SampledFrom([]time.Duration{0, 0, grain, 30 * time.Millisecond, 7 * time.Second}).Draw(f.t, "takes")}
@@ -252,7 +258,7 @@ func (f *fleet) doGetMany(*rapid.T) {
 	keys := f.keysOf()
 	mode, patience := f.mode(), f.patience()
 	if mode.NoRead && mode.NoWrite && !mode.NoFetch {
-		mode = zodiac.Mode{} // on one's own goroutine a panic ends it, in no order of keys
+		mode = zodiac.Mode{} // a panic on the caller's own goroutine ends it, in no order of keys
 	}
 	before := f.skips()
 	f.do(fmt.Sprintf("GetMany(%v)%s for %v, which would %v", keys, modeName(mode), patience, f.plans), func(ctx context.Context, s subject) string {
@@ -280,7 +286,7 @@ func (f *fleet) mode() zodiac.Mode {
 	return modeOf(rapid.IntRange(0, 7).Draw(f.t, "mode"))
 }
 
-// patience draws for how long a caller waits; 0 = until the end.
+// patience draws how long a caller waits; 0 is until the end.
 func (f *fleet) patience() time.Duration {
 	return rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 4 * time.Millisecond, 6 * time.Second}).Draw(f.t, "patience")
 }
@@ -297,8 +303,8 @@ func (f *fleet) context(ctx context.Context, mode zodiac.Mode, patience time.Dur
 
 func (f *fleet) skips() uint64 { return f.total(f.peers[0]).Skipped }
 
-// afterSkip goes on where all mean the same again: for a second after a fetch that was skipped, processes do not store what they
-// fetch, and if it was to replace something that was of no use, that has gone.
+// afterSkip waits until all peers agree again. For a second after a skipped fetch, processes do not
+// store their results. If it was to replace a useless entry, that is gone.
 func (f *fleet) afterSkip(before uint64) {
 	if f.skips() == before {
 		return
@@ -320,7 +326,7 @@ func (f *fleet) doPeek(*rapid.T) {
 	})
 }
 
-// entry returns what memory has; the others are asked too, for the counts.
+// entry returns the entry in memory. The other peers are asked too, for the counts.
 func (f *fleet) entry(key int) (e zodiac.Entry[value], ok bool) {
 	for _, p := range slices.Backward(f.peers) {
 		e, ok, _ = p.procs[0].Entry(context.Background(), key)
@@ -333,8 +339,8 @@ func (f *fleet) doEntry(*rapid.T) {
 	in, _ := f.entry(key)
 	f.compare(fmt.Sprintf("Entry(%d)", key), func(ctx context.Context, p *peer, s subject) string {
 		e, ok, err := s.Entry(ctx, key)
-		// Less by design: memory in front of a store keeps an entry for as long as WithMemory says, and Redis says that one
-		// less is left of the milliseconds than there are.
+		// Less by design: memory in front of a store keeps an entry for as long as WithMemory says,
+		// and Redis reports one millisecond less than is left.
 		if ok && 0 < e.Left && (e.Left == in.Left-time.Millisecond || p.near && e.Left < in.Left) {
 			e.Left = in.Left
 		}
@@ -379,7 +385,7 @@ func (f *fleet) doSetIfAbsent(*rapid.T) {
 	})
 }
 
-// drop deletes what has no effect any more, but is still there.
+// drop deletes entries that have no effect any more but are still present.
 func (f *fleet) drop(keys ...int) {
 	if !f.gone {
 		return
@@ -459,10 +465,10 @@ func (f *fleet) doClear(*rapid.T) {
 	})
 }
 
-// grain is what all times are multiples of: in the last millisecond of a record Redis may not have it any more.
+// grain is the unit of all times: Redis may lose a record in its last millisecond.
 const grain = 2 * time.Millisecond
 
-// doAdvance lets time pass: often to the very moment of an expiry, or just before it.
+// doAdvance lets time pass, often to the exact time of an expiry or just before it.
 func (f *fleet) doAdvance(t *rapid.T) {
 	to := []time.Duration{2, 68, 70, 72, 998, 1000, 2000, 2998, 3000, 8750, 10_000, 60_000, 3_600_000}
 	for i := range to {
@@ -508,7 +514,7 @@ func plus(a, b zodiac.Stats) zodiac.Stats {
 	return a
 }
 
-// comparable returns those counts that are the same wherever values are kept.
+// comparable returns the counts that do not depend on the place of values.
 func (f *fleet) comparable(s zodiac.Stats) zodiac.Stats {
 	s.HitMemory, s.HitStore = s.HitMemory+s.HitStore, 0
 	s.Evicted, s.Expired, s.Size = 0, 0, 0

@@ -10,9 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestSmall is the law of a cache that must evict: it never holds more than its capacity; what was just stored is there;
-// what is there is what was stored last; and what is missing, though nobody deleted it and its time is not over, was evicted,
-// and counted as such.
+// TestSmall is the law of a cache that must evict. It never holds more than its capacity. A value
+// that was just stored is present. A present value is the last one stored. A missing value that was
+// not deleted and has not expired was evicted, and counted as such.
 func TestSmall(t *testing.T) {
 	checkMore(t, 2, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
@@ -33,7 +33,7 @@ type small struct {
 	capacity int
 	keys     int
 	begin    time.Time
-	has      map[int]sized // what is in the cache, for all we know, and what has expired there
+	has      map[int]sized // the expected content, including expired entries
 	serial   int64
 	evicted  uint64
 }
@@ -50,7 +50,7 @@ func (s *small) fetch(context.Context, int) (int64, error) {
 
 func (s *small) key() int { return rapid.IntRange(0, s.keys-1).Draw(s.t, "key") }
 
-// put notes that key was stored, and looks whether it is there.
+// put notes that key was stored, and checks that it is present.
 func (s *small) put(key int, ttl time.Duration) {
 	s.has[key] = sized{s.serial, time.Now().Add(ttl)}
 	if v, ok, err := s.l.Peek(context.Background(), key); v != s.serial || !ok || err != nil {
@@ -75,7 +75,7 @@ func (s *small) setOne(key int) {
 
 func (s *small) set(*rapid.T) { s.setOne(s.key()) }
 
-// setRow stores more keys one after another than there is room for.
+// setRow stores more keys one after another than fit.
 func (s *small) setRow(t *rapid.T) {
 	from := s.key()
 	for i := range rapid.IntRange(0, s.keys).Draw(t, "keys") {
@@ -126,7 +126,7 @@ func (s *small) delete(*rapid.T) {
 }
 
 func (s *small) clear(*rapid.T) {
-	s.check(s.t) // notes what is missing
+	s.check(s.t) // notes the missing keys
 	want := 0
 	for key := range s.has {
 		if s.live(key) {
@@ -149,7 +149,7 @@ func (s *small) live(key int) bool {
 	return ok && time.Now().Before(e.expiry)
 }
 
-// missing notes that key is not in the cache: if it should be, it was evicted.
+// missing notes that key is not in the cache. If it should be there, it was evicted.
 func (s *small) missing(key int) {
 	if s.live(key) {
 		s.evicted++

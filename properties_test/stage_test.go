@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A stage is a loader inside a bubble, whose function does what the test says when the test says it.
+// A stage is a loader in a bubble. The test decides what its function does and when.
 type stage struct {
 	subject
 	t rapid.TB
@@ -47,7 +47,7 @@ type caller struct {
 	stop context.CancelFunc
 }
 
-// begin makes a call that can be stopped, and returns when nothing moves any more.
+// begin makes a call that can be canceled, and returns when everything is idle.
 func (s *stage) begin(name string, do func(ctx context.Context) result) *caller {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &caller{t: s.t, name: name, res: spawn(func() result { return do(ctx) }), stop: stop}
@@ -55,7 +55,7 @@ func (s *stage) begin(name string, do func(ctx context.Context) result) *caller 
 	return c
 }
 
-// spawn makes a call on a goroutine of its own, and sends how it has ended.
+// spawn makes a call on a goroutine of its own, and sends its result.
 func spawn(do func() result) chan result {
 	res := make(chan result, 1)
 	go func() {
@@ -89,7 +89,7 @@ func (s *stage) refresh(key int) *caller {
 	})
 }
 
-// calls returns the keys for which the function has begun since it was last asked, and their calls.
+// calls returns the function calls that have begun since the last calls. It checks their keys.
 func (s *stage) calls(keys ...int) []*call {
 	s.t.Helper()
 	synctest.Wait()
@@ -110,9 +110,9 @@ func (s *stage) call(key int) *call {
 	return s.calls(key)[0]
 }
 
-// ends lets the function return, or whatever else it does.
+// ends lets the function end as p says.
 func (c *call) ends(p plan) {
-	synctest.Wait() // whatever else happens at this instant happens first
+	synctest.Wait() // the other events of this instant happen first
 	c.plan <- p
 	synctest.Wait()
 }
@@ -134,7 +134,7 @@ func (c *caller) waits() {
 	}
 }
 
-// result returns what the call has returned.
+// result returns the result of the call.
 func (c *caller) result() result {
 	c.t.Helper()
 	synctest.Wait()
@@ -149,10 +149,10 @@ func (c *caller) result() result {
 	}
 }
 
-// has checks what the call has returned.
+// has checks the result of the call.
 func (c *caller) has(o outcome) {
 	c.t.Helper()
-	if why := o.judge(c.result()); why != "" {
+	if why := o.mismatch(c.result()); why != "" {
 		c.t.Errorf("%s %s", c.name, why)
 	}
 }
@@ -168,7 +168,7 @@ func (c *caller) leaves() {
 	c.has(outcome{kind: gotLeft, err: context.Canceled})
 }
 
-// holds checks what memory has for key.
+// holds checks the value in memory for key.
 func (s *stage) holds(key int, id int64) {
 	s.t.Helper()
 	if v, ok, err := s.Peek(context.Background(), key); v.id != id || !ok || err != nil {
@@ -184,7 +184,7 @@ func (s *stage) lacks(key int) {
 	}
 }
 
-// counted checks counters; those not named in want must be zero.
+// counted checks the counters. Those that are not set in want must be zero.
 func (s *stage) counted(want zodiac.Stats) {
 	s.t.Helper()
 	got := s.Stats()
@@ -194,7 +194,7 @@ func (s *stage) counted(want zodiac.Stats) {
 	}
 }
 
-// set, a Set that must succeed.
+// set is a Set that must succeed.
 func (s *stage) set(key int, id int64, opts ...zodiac.SetOption) {
 	s.t.Helper()
 	if err := s.Set(context.Background(), key, value{id: id}, opts...); err != nil {

@@ -13,10 +13,12 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// P1, within a process, over a store that lends no leases: an invalidation that comes while a result is being stored waits for that.
-func TestP1_InvalidationOverABareStoreWaitsForWhatIsBeingStored(t *testing.T) {
+// P1, within a process, over a store without leases: an invalidation waits for the commit of a
+// running result.
+func TestP1_InvalidationOverABareStoreWaitsForTheCommit(t *testing.T) {
 	for _, inv := range invalidations {
-		if inv.name == "Add" || inv.name == "DeleteTags" { // an Add adds to what was stored; tags are compared
+		// an Add adds to the stored value; tags are compared
+		if inv.name == "Add" || inv.name == "DeleteTags" {
 			continue
 		}
 		for _, forced := range []bool{false, true} {
@@ -39,7 +41,7 @@ func TestP1_InvalidationOverABareStoreWaitsForWhatIsBeingStored(t *testing.T) {
 					time.Sleep(50 * time.Millisecond)
 					old.hasID(1)
 					if inv.name == "SetIfAbsent" {
-						return // there is something
+						return // an entry is left
 					}
 					p.none(1)
 				})
@@ -48,7 +50,7 @@ func TestP1_InvalidationOverABareStoreWaitsForWhatIsBeingStored(t *testing.T) {
 	}
 }
 
-// P1: SetIfAbsent that stores over a bare store is not replaced by a result that is older.
+// P1: SetIfAbsent that stores over a bare store is not replaced by an older result.
 func TestP1_SetIfAbsentOverABareStoreIsNotReplaced(t *testing.T) {
 	guarded[1].play(t, 1, config{}, func(p *processes) {
 		s, m := p.all[0], p.faults[0]
@@ -68,7 +70,8 @@ func TestP1_SetIfAbsentOverABareStoreIsNotReplaced(t *testing.T) {
 	})
 }
 
-// Several keys deleted at once take their turns in one order, each key once; and who leaves while he waits for his turn holds up nobody.
+// A Delete of several keys over a bare store takes their turns in one order, each key once. A
+// caller that leaves while it waits for its turn delays no other caller.
 func TestDeletesOfSeveralKeysOverABareStoreDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chaos.New(chaos.Bare(memstore.New()))
@@ -103,7 +106,8 @@ func TestDeletesOfSeveralKeysOverABareStoreDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// A skipped result over a bare store takes out what it was to replace, and else sends nothing.
+// A skipped result over a bare store removes the record it was to replace. Otherwise it sends
+// nothing.
 func TestSkippedResultOverABareStore(t *testing.T) {
 	const skipped = 3 * 48
 	guarded[1].play(t, 1, config{skipIf: true, ttl: zodiac.Forever}, func(p *processes) {
@@ -129,7 +133,7 @@ func TestSkippedResultOverABareStore(t *testing.T) {
 	})
 }
 
-// Where there are no leases to note it under, an error is remembered in this process.
+// Without leases to note it under, an error is remembered in the process.
 func TestErrorOverABareStoreIsRememberedInTheProcess(t *testing.T) {
 	guarded[1].play(t, 2, config{errorTTL: 5 * time.Second}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -149,7 +153,8 @@ func TestErrorOverABareStoreIsRememberedInTheProcess(t *testing.T) {
 	})
 }
 
-// P25: what a caller's own mode has made of a fetch is remembered for nobody, also where the store cannot remember it.
+// P25: the errors that a caller's own mode has caused are remembered for no other caller, also
+// where the store cannot remember them.
 func TestErrorsOfModesAreNotRemembered(t *testing.T) {
 	needsModes(t)
 	failed := errors.New("failed")

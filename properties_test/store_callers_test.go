@@ -14,11 +14,12 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// P14, P18, P19, P20: whatever ends a fetch, who waits for it in another process goes on at once, or with the next poll.
+// P14, P18, P19, P20: however a fetch ends, waiting callers in another process go on at once, or
+// with the next poll.
 func TestP14_WaitersGoOnAtOnce(t *testing.T) {
 	for name, of := range map[string]struct {
 		end   func(p *processes, running *call, mine *caller)
-		value int64 // what waiters find; 0 = they fetch
+		value int64 // the value that waiting callers find; 0 if they fetch
 	}{
 		"commit": {func(_ *processes, c *call, mine *caller) { c.returns(1); mine.hasID(1) }, 1},
 		"error": {func(_ *processes, c *call, mine *caller) {
@@ -30,7 +31,8 @@ func TestP14_WaitersGoOnAtOnce(t *testing.T) {
 			mine.has(outcome{kind: gotPanic})
 		}, 0},
 		"exit": {func(_ *processes, c *call, mine *caller) { c.ends(plan{kind: exits}); mine.has(outcome{kind: gotExit}) }, 0},
-		"left": {func(_ *processes, _ *call, mine *caller) { mine.leaves() }, 0}, // though the function runs on
+		// though the function runs on
+		"left": {func(_ *processes, _ *call, mine *caller) { mine.leaves() }, 0},
 		"Delete": {func(p *processes, _ *call, _ *caller) {
 			only(p.all[2].Delete(bg, key))
 		}, 0},
@@ -74,7 +76,7 @@ func TestP14_WaitersGoOnAtOnce(t *testing.T) {
 	}
 }
 
-// P14, where wake-ups are lost, or the store has none: with the next poll.
+// P14: if wake-ups are lost, or the store has none, callers go on with the next poll.
 func TestP14_LostWakeUpsCostAPoll(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -91,7 +93,8 @@ func TestP14_LostWakeUpsCostAPoll(t *testing.T) {
 	})
 }
 
-// P15: a process that was killed is replaced when its lease is over: two seconds after the last renewal, a second if it never renewed.
+// P15: a killed process is replaced when its lease ends: two seconds after the last renewal, or one
+// second if it never renewed.
 func TestP15_KilledHolderIsReplaced(t *testing.T) {
 	for _, lived := range []time.Duration{0, 100 * time.Millisecond, time.Second, 10 * time.Second} {
 		t.Run(fmt.Sprint(lived), func(t *testing.T) {
@@ -100,7 +103,7 @@ func TestP15_KilledHolderIsReplaced(t *testing.T) {
 				a.get(key)
 				a.call(key)
 				time.Sleep(lived)
-				p.faults[0].Stall() // nothing that it sends arrives any more
+				p.faults[0].Stall() // its commands do not arrive any more
 				killed := time.Now()
 				theirs := b.get(key)
 				for b.o.waiting() == 0 && time.Since(killed) < 10*time.Second {
@@ -112,7 +115,7 @@ func TestP15_KilledHolderIsReplaced(t *testing.T) {
 				}
 				b.call(key).returns(2)
 				theirs.hasID(2)
-				p.begun(1) // the killed one's function
+				p.begun(1) // the function of the killed process
 				p.none(1)
 			})
 		})
@@ -139,7 +142,7 @@ func TestP15_HolderThatComesBackStoresNothing(t *testing.T) {
 	})
 }
 
-// P19: cancelling callers in one process disturbs none in another; P20: nor does a panic stay anywhere.
+// P19: canceled callers in one process disturb none in another. P20: a panic leaves nothing behind.
 func TestP19_LeavingDisturbsNobody(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -158,7 +161,8 @@ func TestP19_LeavingDisturbsNobody(t *testing.T) {
 	})
 }
 
-// P21: over a store without memory no two callers share a value, nor does the store with any of them. Callers scribble into theirs.
+// P21: over a store without memory no two callers share a value, and the store shares none with
+// them. The callers overwrite theirs.
 func TestP21_CallersOverAStoreHaveTheirOwnCopies(t *testing.T) {
 	for _, g := range grounds[:3] {
 		t.Run(g.name, func(t *testing.T) {
@@ -182,7 +186,7 @@ func TestP21_CallersOverAStoreHaveTheirOwnCopies(t *testing.T) {
 	}
 }
 
-// P21, with memory in front of the store, where it is WithClone that keeps callers apart.
+// P21, with memory in front of the store: there WithClone separates the callers.
 func TestP21_ClonesInFrontOfAStore(t *testing.T) {
 	for _, g := range grounds[3:] {
 		t.Run(g.name, func(t *testing.T) {
@@ -201,7 +205,7 @@ func TestP21_ClonesInFrontOfAStore(t *testing.T) {
 	}
 }
 
-// P22: absent, nil, zero and None are told apart over a store, and with memory in front of it.
+// P22: absent, nil, zero and None are different over a store, and with memory in front of it.
 func TestP22_KindsThroughAStore(t *testing.T) {
 	for _, front := range []zodiac.Options{nil, {zodiac.WithMemory(60)}} {
 		t.Run(fmt.Sprint(len(front)), func(t *testing.T) {
@@ -226,8 +230,9 @@ func p22over[V any](t *testing.T, opts zodiac.Options, values ...V) {
 	}
 }
 
-// P26: whatever lies under a key that is no record of this loader is a miss, counted, and replaced by what is fetched.
-func TestP26_WhatIsNoRecordIsReplaced(t *testing.T) {
+// P26: bytes under a key that are no record of this loader are a miss. They are counted, and
+// replaced by a fetched value.
+func TestP26_ForeignBytesAreReplaced(t *testing.T) {
 	for _, g := range grounds {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{ttl: 30 * time.Second}, func(p *processes) {
@@ -262,7 +267,8 @@ func TestP26_WhatIsNoRecordIsReplaced(t *testing.T) {
 	}
 }
 
-// P29: after Close has given up, nothing is written under the loader's name, and no key is leased; nothing runs on.
+// P29: after Close has given up, nothing is written under the loader's name, no key is leased, and
+// nothing runs on.
 func TestP29_CloseLeavesNoLeaseAndNoWrite(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -292,7 +298,8 @@ func TestP29_CloseLeavesNoLeaseAndNoWrite(t *testing.T) {
 	})
 }
 
-// P29: a Close that gives up used to leave the leases of its fetches behind, since what gives them back was refused as something new.
+// P29: a Close that gave up used to leave the leases of its fetches behind, since the commands that
+// give them back were refused as new ones.
 func TestP29_CloseThatGivesUpFreesItsLeases(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -308,15 +315,16 @@ func TestP29_CloseThatGivesUpFreesItsLeases(t *testing.T) {
 	})
 }
 
-// P29, where Close gives up while the answer to an ask is on its way: it arrives after that, or never.
-func TestP29_CloseThatGivesUpFreesWhatItAsksFor(t *testing.T) {
-	for name, deaf := range map[string]bool{"arrives": true, "never": false} {
+// P29: Close gives up while the answer to an ask is under way. The answer arrives afterwards, or
+// never.
+func TestP29_CloseThatGivesUpFreesTheLeaseItAsksFor(t *testing.T) {
+	for name, ignoresEnd := range map[string]bool{"arrives": true, "never": false} {
 		t.Run(name, func(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 				a, b := p.all[0], p.all[1]
 				p.closed = true
 				taps[0].replies(chaos.Acquire, 100*time.Millisecond)
-				taps[0].deaf = deaf
+				taps[0].ignoresEnd = ignoresEnd
 				mine := a.get(key)
 				a.givesUp()
 				mine.has(outcome{kind: gotError, err: zodiac.ErrClosed})
@@ -330,7 +338,7 @@ func TestP29_CloseThatGivesUpFreesWhatItAsksFor(t *testing.T) {
 	}
 }
 
-// givesUp is a Close that waits for nothing.
+// givesUp is a Close that does not wait.
 func (s *stage) givesUp() {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(bg)

@@ -14,8 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P10: one function at a time runs for a key in all processes, but for what invalidations and departures excuse. When everything
-// is over, every Get was counted once (P30), and no key is leased (P19): the next Get of whatever process fetches at once.
+// P10: one function at a time runs for a key in all processes, apart from those that invalidations
+// and departures permit. At the end every Get was counted once (P30), and no key is leased (P19):
+// the next Get in any process fetches at once.
 func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 	type step struct {
 		who, after, key, patience int
@@ -39,7 +40,7 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					}
 				}()
 				synctest.Test(t, func(t *testing.T) {
-					w := &watch{running: map[int]int{}, excused: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
+					w := &watch{running: map[int]int{}, allowed: map[int]int{}, takes: time.Duration(takes)*time.Millisecond + 500*time.Microsecond}
 					_, open := g.shared(t)
 					var ls []*zodiac.Loader[int, int]
 					for range 3 {
@@ -66,7 +67,8 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					for _, l := range ls {
 						without += l.Stats().Uncached
 					}
-					// Who met three holders of the lease in a row fetches beside the one who has it then, and the one after that.
+					// A caller that has met three holders of the lease in a row fetches beside the
+					// current holder and the next one.
 					if w.beyond > 2*int(without) {
 						wrong = fmt.Sprintf("%s: %d times, and %d fetches were unleased", w.wrong, w.beyond, without)
 					}
@@ -90,8 +92,8 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 	}
 }
 
-// P11: while the store is down, or does not answer, callers get their values, one fetch at a time for each key and process; and once
-// it answers again it is used again.
+// P11: while the store is down, or does not answer, callers get their values, by one fetch at a
+// time for each key and process. When it answers again it is used again.
 func TestP11_StoreDownOneFetchAtATime(t *testing.T) {
 	down := errors.New("connection refused")
 	for how, fault := range map[string]func(m *chaos.Injector){
@@ -136,7 +138,8 @@ func TestP11_StoreDownOneFetchAtATime(t *testing.T) {
 	}
 }
 
-// P16: nobody waits for another process past his own context, or past WithWait; then he fetches without storing, or gets ErrBusy.
+// P16: no caller waits for another process past its own context, or past WithWait. Then it fetches
+// without storing, or gets ErrBusy.
 func TestP16_NobodyWaitsTooLong(t *testing.T) {
 	play := func(name string, wait zodiac.Option, then func(a, b *stage, mine *caller)) {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +190,7 @@ func TestP16_NobodyWaitsTooLong(t *testing.T) {
 	})
 }
 
-// P17: deleting over and over again keeps no reader from a value.
+// P17: constant deletes keep no reader from a value.
 func TestP17_ConstantInvalidationStarvesNobodyOverAStore(t *testing.T) {
 	onProcesses(t, 3, config{}, func(p *processes) {
 		const takes, every = 50 * time.Millisecond, 30 * time.Millisecond
@@ -216,8 +219,9 @@ func TestP17_ConstantInvalidationStarvesNobodyOverAStore(t *testing.T) {
 	})
 }
 
-// P25: what a Get in each mode sends to the store, and whether the function runs: nothing that the mode forbids.
-func TestP25_ModesAskTheStoreForWhatTheyMayOnly(t *testing.T) {
+// P25: the commands of a Get in each mode, and whether the function runs. The mode forbids none of
+// them.
+func TestP25_ModesSendOnlyPermittedCommands(t *testing.T) {
 	needsModes(t)
 	for bits := range 8 {
 		for _, there := range []bool{false, true} {
@@ -261,8 +265,8 @@ func TestP25_ModesAskTheStoreForWhatTheyMayOnly(t *testing.T) {
 	}
 }
 
-// P25, for the operations that do what their name says in any mode: each sends as much as it needs.
-func TestP25_OperationsSendWhatTheyNeed(t *testing.T) {
+// P25, for the operations that do the same in any mode: each sends the commands it needs.
+func TestP25_OperationsSendTheSameInEveryMode(t *testing.T) {
 	for _, of := range []struct {
 		name, sent string
 		there      bool

@@ -15,9 +15,10 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// P1, P2, P4 (iii), P6, P9: an invalidation in one process while another fetches. Who waited before gets what is fetched; who comes
-// later goes round and gets something newer, also where he joined the fetch that was under way; and nothing old is stored.
-func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
+// P1, P2, P4 (iii), P6, P9: an invalidation in one process during a fetch in another. Earlier
+// callers get the fetched value. Later callers begin a new round and get a newer value, also if
+// they joined the running fetch. No old value is stored.
+func TestP1_ReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 	needsModes(t)
 	for _, inv := range invalidations {
 		for began, begin := range beginners {
@@ -39,7 +40,7 @@ func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 							running.returns(1)
 						}
 						old.hasID(1)
-						for range 3 { // who polls, and who went round
+						for range 3 { // polling callers, and those in a new round
 							p.soon()
 							p.begun(2)
 						}
@@ -50,7 +51,7 @@ func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 						}
 						p.none(1)
 						if s := a.Stats(); s.Discarded+s.Uncached == 0 {
-							t.Errorf("Stats() = %+v; want one that was void, or stored nothing", s)
+							t.Errorf("Stats() = %+v; want one discarded, or stored nothing", s)
 						}
 					})
 				})
@@ -59,8 +60,8 @@ func TestP1_NoReadAfterAnInvalidationInAnotherProcess(t *testing.T) {
 	}
 }
 
-// P1, at rest: what was stored is not read again once an invalidation anywhere has returned, be there memory in front or not, and
-// once its announcement was heard (P8).
+// P1, at rest: a stored value is not read again once an invalidation in any process has returned,
+// with or without memory in front, and once that was received (P8).
 func TestP1_StoredValuesAreNotReadAfterAnInvalidation(t *testing.T) {
 	for _, inv := range invalidations {
 		t.Run(inv.name, func(t *testing.T) {
@@ -91,8 +92,8 @@ func TestP1_StoredValuesAreNotReadAfterAnInvalidation(t *testing.T) {
 	}
 }
 
-// P3: whatever removes the key behind everybody's back voids the fetch that is under way.
-func TestP3_ForeignDeleteVoidsAFetch(t *testing.T) {
+// P3: a delete by another program discards the running fetch.
+func TestP3_ForeignDeleteDiscardsAFetch(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		old := a.get(key)
@@ -110,8 +111,8 @@ func TestP3_ForeignDeleteVoidsAFetch(t *testing.T) {
 	})
 }
 
-// P3, where the key comes back before the fetch ends.
-func TestP3_ForeignDeleteVoidsAFetchThoughTheKeyIsThereAgain(t *testing.T) {
+// P3, if the key is present again before the fetch ends.
+func TestP3_ForeignDeleteDiscardsAFetchThoughTheKeyIsBack(t *testing.T) {
 	onProcesses(t, 3, config{}, func(p *processes) {
 		a, b, c := p.all[0], p.all[1], p.all[2]
 		old := a.get(key)
@@ -132,9 +133,9 @@ func TestP3_ForeignDeleteVoidsAFetchThoughTheKeyIsThereAgain(t *testing.T) {
 	})
 }
 
-// P4 (i): a record found by asking for the lease is for those who joined before the ask was sent. Those who joined later:
-// TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater.
-func TestP4_RecordFoundByAskingIsForThoseWhoCameBefore(t *testing.T) {
+// P4 (i): a record found by asking for the lease is for callers that joined before the ask was
+// sent. For later ones see TestP4_RecordFoundByAskingIsNotForLaterCallers.
+func TestP4_RecordFoundByAskingIsForEarlierCallers(t *testing.T) {
 	for _, g := range grounds[:3] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
@@ -151,8 +152,8 @@ func TestP4_RecordFoundByAskingIsForThoseWhoCameBefore(t *testing.T) {
 	}
 }
 
-// P4 (ii): what was committed is for everyone who joined, in whatever process.
-func TestP4_CommittedValueIsForEveryoneWhoJoined(t *testing.T) {
+// P4 (ii): a committed value is for every caller that joined, in any process.
+func TestP4_CommittedValueIsForAllJoinedCallers(t *testing.T) {
 	onProcesses(t, 3, config{}, func(p *processes) {
 		first := p.all[0].get(key)
 		running := p.all[0].call(key)
@@ -173,8 +174,9 @@ func TestP4_CommittedValueIsForEveryoneWhoJoined(t *testing.T) {
 	})
 }
 
-// P4 (iv): an error is everyone's who joined; waiters in another process fetch for themselves.
-func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
+// P4 (iv): an error is for every caller that joined. Waiting callers in another process fetch for
+// themselves.
+func TestP4_ErrorIsForAllJoinedCallers(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		mine := a.getters(5)
@@ -188,8 +190,8 @@ func TestP4_ErrorIsForEveryoneWhoJoined(t *testing.T) {
 	})
 }
 
-// P4 (iv): an error is everyone's, also of a fetch that goes on without the store.
-func TestP4_ErrorWithoutTheStoreIsForEveryoneWhoJoined(t *testing.T) {
+// P4 (iv): an error is for every caller, also from a fetch that goes on without the store.
+func TestP4_ErrorWithoutTheStoreIsForAllJoinedCallers(t *testing.T) {
 	onProcesses(t, 1, config{}, func(p *processes) {
 		s := p.all[0]
 		p.faults[0].Fail(errGone)
@@ -202,8 +204,8 @@ func TestP4_ErrorWithoutTheStoreIsForEveryoneWhoJoined(t *testing.T) {
 	})
 }
 
-// P4 (iii): what is fetched under NoWrite is for those under NoWrite who came before it began.
-func TestP4_UnwrittenValueIsForThoseWhoCameBefore(t *testing.T) {
+// P4 (iii): a value fetched under NoWrite is for callers under NoWrite that came before it began.
+func TestP4_UnwrittenValueIsForEarlierCallers(t *testing.T) {
 	needsModes(t)
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
@@ -220,9 +222,9 @@ func TestP4_UnwrittenValueIsForThoseWhoCameBefore(t *testing.T) {
 	})
 }
 
-// P4 (iii), P17: once two functions of a key run in a process, nobody begins a third. Who joins the younger one after an invalidation goes
-// round.
-func TestP4_VoidFetchIsForThoseWhoCameBefore(t *testing.T) {
+// P4 (iii), P17: while two functions of a key run in a process, no caller begins a third. A caller
+// that joins the younger one after an invalidation begins a new round.
+func TestP4_DiscardedFetchIsForEarlierCallers(t *testing.T) {
 	onProcesses(t, 1, config{}, func(p *processes) {
 		s := p.all[0]
 		first := s.get(key)
@@ -243,9 +245,10 @@ func TestP4_VoidFetchIsForThoseWhoCameBefore(t *testing.T) {
 	})
 }
 
-// P1: a Refresh whose value cannot be stored has shown its caller something newer than what is there, which therefore goes; one that fails
-// has not, and leaves it, though the error is remembered otherwise.
-func TestP1_RefreshTakesOutWhatItCannotReplace(t *testing.T) {
+// P1: a Refresh whose value cannot be stored has shown its caller a newer value than the record,
+// which is therefore removed. A Refresh that fails has not, and leaves the record, though the error
+// is remembered otherwise.
+func TestP1_RefreshRemovesTheRecordItCannotReplace(t *testing.T) {
 	large := int64(1) << 60
 	for _, g := range append([]ground{guarded[1], silent}, grounds...) {
 		t.Run(g.name, func(t *testing.T) {
@@ -263,7 +266,7 @@ func TestP1_RefreshTakesOutWhatItCannotReplace(t *testing.T) {
 				a.call(key).returns(large)
 				fresh.hasID(large)
 				if g.name == silent.name {
-					time.Sleep(time.Second) // nobody told the other one
+					time.Sleep(time.Second) // the other process did not receive it
 				}
 				synctest.Wait()
 				for _, s := range p.all {
@@ -274,7 +277,7 @@ func TestP1_RefreshTakesOutWhatItCannotReplace(t *testing.T) {
 	}
 }
 
-// P7: entries whose tag has lost its generation are of no use.
+// P7: entries whose tag has lost its generation are useless.
 func TestP7_LostGenerationInvalidates(t *testing.T) {
 	for _, g := range grounds[:3] {
 		t.Run(g.name, func(t *testing.T) {
@@ -294,19 +297,20 @@ func TestP7_LostGenerationInvalidates(t *testing.T) {
 	}
 }
 
-// P8: memory in front of a store whose announcements are lost serves an entry no longer than WithMemory says.
+// P8: memory in front of a store whose invalidations are lost serves an entry no longer than
+// WithMemory says.
 func TestP8_MemoryInFrontServesNoLongerThanItsTime(t *testing.T) {
 	for _, g := range grounds[3:] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
 				a, b := p.all[0], p.all[1]
 				p.stored(1)
-				p.faults[1].Fail(errGone, chaos.Announce)
+				p.faults[1].Fail(errGone, chaos.Publish)
 				if err := b.Set(bg, key, value{id: 2}); err == nil {
 					t.Error("Set returned nil though others were not told")
 				}
 				b.get(key).hasID(2)
-				a.get(key).hasID(1) // nobody told it
+				a.get(key).hasID(1) // it did not receive that
 				time.Sleep(g.front)
 				a.get(key).hasID(2)
 			})
@@ -314,8 +318,9 @@ func TestP8_MemoryInFrontServesNoLongerThanItsTime(t *testing.T) {
 	}
 }
 
-// P8: a process that is cut off from announcements does not use its memory, and uses it again once it hears.
-func TestP8_MemoryIsNotUsedWhileNothingIsHeard(t *testing.T) {
+// P8: a process that is disconnected does not use its memory. It uses it again after it has
+// connected.
+func TestP8_MemoryIsNotUsedWhileDisconnected(t *testing.T) {
 	for _, g := range grounds[3:] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
@@ -334,7 +339,7 @@ func TestP8_MemoryIsNotUsedWhileNothingIsHeard(t *testing.T) {
 				a.get(key).hasID(3)
 				a.get(key).hasID(3)
 				if s := a.Stats(); s.HitMemory != hits+1 {
-					t.Errorf("%d hits in memory once it hears again; want 1", s.HitMemory-hits)
+					t.Errorf("%d hits in memory after it has connected again; want 1", s.HitMemory-hits)
 				}
 				b.set(key, 4)
 				synctest.Wait()
@@ -358,7 +363,8 @@ func (s *lateStore) Get(ctx context.Context, key string) (driver.Record, error) 
 	return r, err
 }
 
-// P9: what was read from the store before an invalidation, by whatever process, does not get into memory after it.
+// P9: a value read from the store before an invalidation, in any process, does not enter memory
+// after it.
 func TestP9_ReadBeforeAnInvalidationFillsNothing(t *testing.T) {
 	for name, invalidate := range map[string]func(l *zodiac.Cache[int, int]) error{
 		"Delete": func(l *zodiac.Cache[int, int]) error { return only(l.Delete(bg, key)) },
@@ -372,7 +378,7 @@ func TestP9_ReadBeforeAnInvalidationFillsNothing(t *testing.T) {
 				opts := zodiac.Options{zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithMemory(30)}
 				a := zodiac.NewCache[int, int](opts, zodiac.WithStore(late))
 				b := zodiac.NewCache[int, int](opts, zodiac.WithStore(&lateStore{Store: late.Store}))
-				a.Peek(bg, key) // from now on a hears what b invalidates
+				a.Peek(bg, key) // a receives b's invalidations from now on
 				synctest.Wait()
 				if err := b.Set(bg, key, 1); err != nil {
 					t.Fatal(err)

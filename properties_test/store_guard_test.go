@@ -24,8 +24,8 @@ type warden struct {
 	refuses  bool
 	fails    error
 	stalls   bool          // TryAcquire does not return before its context ends
-	late     time.Duration // how long an answer of TryAcquire is on its way
-	loses    bool          // Extend says that the right is lost
+	late     time.Duration // the delay of an answer of TryAcquire
+	loses    bool          // Extend reports that the right is lost
 	lapses   error         // Extend fails
 	asked    int
 	held     int // rights lent and not released
@@ -70,7 +70,7 @@ func (w *warden) set(change func()) {
 	change()
 }
 
-// lends checks how many rights are lent and not released.
+// lends checks the number of rights that are lent and not released.
 func (w *warden) lends(t *testing.T, want int) {
 	t.Helper()
 	synctest.Wait()
@@ -102,7 +102,7 @@ func (h *wardenRight) Release(ctx context.Context) error {
 	return h.Held.Release(ctx)
 }
 
-// guarded are the grounds on which a Guard may stand: beside the store's leases, and instead of them.
+// guarded are the grounds for a Guard: beside the store's leases, and instead of them.
 var guarded = []ground{
 	grounds[0],
 	{"bare", 0, true, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
@@ -112,7 +112,7 @@ var guarded = []ground{
 	}},
 }
 
-// onGuard plays on each ground with a warden that all processes ask.
+// onGuard runs play on each ground with one warden for all processes.
 func onGuard(t *testing.T, n int, c config, play func(p *processes, w *warden)) {
 	t.Helper()
 	for _, g := range guarded {
@@ -125,8 +125,9 @@ func onGuard(t *testing.T, n int, c config, play func(p *processes, w *warden)) 
 	}
 }
 
-// P10: under a Guard one function at a time runs for a key in all processes, be there leases in the store or not, and however long it
-// takes, unless so many leave that somebody meets a third holder. At rest no right is left.
+// P10: under a Guard one function at a time runs for a key in all processes, with or without leases
+// in the store, and however long it takes, unless so many callers leave that one meets a third
+// holder. At rest no right is left.
 func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 	for _, g := range guarded {
 		t.Run(g.name, func(t *testing.T) {
@@ -145,7 +146,9 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 						leave++
 					}
 				}
-				third := leave >= 2 // who waits may meet a third holder of the store's lease, and then goes on without: P17
+				// a waiting caller may meet a third holder of the store's lease, and then goes on
+				// without: P17
+				third := leave >= 2
 				wrong := ""
 				defer func() {
 					if wrong != "" {
@@ -159,7 +162,7 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 					fetch := func(ctx context.Context, _ int) (int, error) {
 						mu.Lock()
 						for other := range running {
-							if other.Err() == nil && !third { // somebody waits for it
+							if other.Err() == nil && !third { // a caller waits for it
 								wrong = "P10: two functions of the key run"
 							}
 						}
@@ -214,8 +217,9 @@ func TestP10_OneFetchAtATimeUnderAGuard(t *testing.T) {
 	}
 }
 
-// P10, P14: who was refused waits, and then finds what the other one stored, or fetches if that is not there.
-func TestP10_WhoIsRefusedByAGuardWaits(t *testing.T) {
+// P10, P14: a caller that was refused waits, and then finds the value that the other one stored, or
+// fetches if there is none.
+func TestP10_CallerRefusedByAGuardWaits(t *testing.T) {
 	onGuard(t, 2, config{}, func(p *processes, w *warden) {
 		a, b := p.all[0], p.all[1]
 		mine := a.get(key)
@@ -244,8 +248,8 @@ func TestP10_WhoIsRefusedByAGuardWaits(t *testing.T) {
 	})
 }
 
-// P4 (i): what is found while waiting for a Guard is for those who came before it was looked for.
-func TestP4_RecordFoundUnderAGuardIsNotForThoseWhoCameLater(t *testing.T) {
+// P4 (i): a record found while waiting for a Guard is for callers that came before the read.
+func TestP4_RecordFoundUnderAGuardIsNotForLaterCallers(t *testing.T) {
 	var taps []*lateTap
 	g := ground{"bare", 0, true, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
 		s := memstore.New()
@@ -261,10 +265,10 @@ func TestP4_RecordFoundUnderAGuardIsNotForThoseWhoCameLater(t *testing.T) {
 		running := b.call(key)
 		early := a.get(key)
 		taps[0].reads.Store(int64(100 * time.Millisecond))
-		time.Sleep(25 * time.Millisecond) // a looks whether it is there by now, and has not yet been told
+		time.Sleep(25 * time.Millisecond) // a is reading it, and does not have the reply yet
 		running.returns(1)
 		theirs.hasID(1)
-		time.Sleep(160 * time.Millisecond) // likewise, and it is there
+		time.Sleep(160 * time.Millisecond) // likewise, and it is present
 		b.set(key, 2)
 		late := a.get(key)
 		taps[0].reads.Store(0)
@@ -275,7 +279,7 @@ func TestP4_RecordFoundUnderAGuardIsNotForThoseWhoCameLater(t *testing.T) {
 	})
 }
 
-// P16: nobody waits for a Guard past WithWait, or past his own context.
+// P16: no caller waits for a Guard past WithWait, or past its own context.
 func TestP16_NobodyWaitsTooLongForAGuard(t *testing.T) {
 	for then, wait := range map[string]zodiac.Option{"fails": zodiac.WithWait(3, zodiac.ThenFail), "fetches": zodiac.WithWait(3, zodiac.ThenFetch)} {
 		t.Run(then, func(t *testing.T) {
@@ -323,7 +327,7 @@ func TestP16_NobodyWaitsTooLongForAGuard(t *testing.T) {
 	}
 }
 
-// A Guard that is out of reach keeps nobody from fetching, and the Observer is told.
+// A Guard that is out of reach keeps no caller from fetching, and the Observer is told.
 func TestGuardOutOfReachKeepsNobodyFromFetching(t *testing.T) {
 	for how, fault := range map[string]func(w *warden){
 		"fails":  func(w *warden) { w.fails = errGone },
@@ -356,8 +360,8 @@ func TestGuardOutOfReachKeepsNobodyFromFetching(t *testing.T) {
 	}
 }
 
-// A right that is lost loses the store's lease with it: nothing is stored, and another process may fetch at once. Where the store has
-// no leases there is no fence.
+// A lost right loses the store's lease too: nothing is stored, and another process may fetch at
+// once. Without leases in the store nothing prevents the commit.
 func TestGuardThatIsLostLetsNothingBeStored(t *testing.T) {
 	onGuard(t, 2, config{}, func(p *processes, w *warden) {
 		a, b := p.all[0], p.all[1]
@@ -378,12 +382,12 @@ func TestGuardThatIsLostLetsNothingBeStored(t *testing.T) {
 		b.call(key).returns(2)
 		theirs.hasID(2)
 		if s := a.Stats(); s.Discarded != 1 || s.Stored != 0 {
-			p.t.Errorf("Stats() = %+v; want one that was void", s)
+			p.t.Errorf("Stats() = %+v; want one discarded", s)
 		}
 	})
 }
 
-// A fault of the extending loses nothing while there is time.
+// A failed Extend loses nothing while there is time.
 func TestGuardThatFailsForAWhileIsExtendedAgain(t *testing.T) {
 	onGuard(t, 2, config{}, func(p *processes, w *warden) {
 		a, b := p.all[0], p.all[1]
@@ -412,7 +416,7 @@ func TestP19_RightOfAGuardThatComesTooLateIsReleased(t *testing.T) {
 			func() {
 				a.get(1)
 				p.closed = true
-				a.givesUp() // and takes nothing up any more
+				a.givesUp() // and acquires nothing any more
 			},
 		} {
 			w.set(func() { w.late = 500 * time.Millisecond })
@@ -429,7 +433,7 @@ func TestP19_RightOfAGuardThatComesTooLateIsReleased(t *testing.T) {
 	})
 }
 
-// P25: a forced fetch is made under the Guard, and does not content itself with what is there.
+// P25: a forced fetch is made under the Guard, and is not satisfied by an existing record.
 func TestP25_RefreshUnderAGuardFetches(t *testing.T) {
 	onGuard(t, 1, config{}, func(p *processes, w *warden) {
 		s := p.all[0]
@@ -444,8 +448,9 @@ func TestP25_RefreshUnderAGuardFetches(t *testing.T) {
 	})
 }
 
-// A record that ValidIf does not want is fetched anew under a Guard too: that it is still there is nothing new.
-func TestRecordOfNoUseIsReplacedUnderAGuard(t *testing.T) {
+// A record that ValidIf refuses is fetched anew under a Guard too. Its presence is not a new
+// result.
+func TestUselessRecordIsReplacedUnderAGuard(t *testing.T) {
 	for name, wrap := range map[string]func(zodiac.Store) zodiac.Store{
 		"leases": func(s zodiac.Store) zodiac.Store { return s },
 		"bare":   chaos.Bare,

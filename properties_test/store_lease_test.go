@@ -16,21 +16,23 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// A tapped store is one of a process of its own, which notes when leases are asked for, renewed and ended. Its replies may be late,
-// and less than whole.
+// A tapped store is the store of one process. It notes when leases are asked for, renewed and
+// ended. Its replies may be late or incomplete.
 type tapped struct {
 	*memstore.Store
-	mu     sync.Mutex // guards the fields below
-	began  time.Time
-	sent   []string
-	late   map[chaos.Op]time.Duration // from when an operation was carried out until it returns
-	hollow bool                       // records found by asking are to be read
-	deaf   bool                       // late replies come though the context has ended
-	ending time.Duration              // how long a Renew whose context has ended takes to return
-	wakes  int                        // registered
+	mu    sync.Mutex // guards the fields below
+	began time.Time
+	sent  []string
+	// the delay of an operation's reply, from when it was carried out
+	late       map[chaos.Op]time.Duration
+	hollow     bool // records found by asking must be read
+	ignoresEnd bool // late replies come also after the context has ended
+	// how long a Renew whose context has ended takes to return
+	ending time.Duration
+	wakes  int // registered
 }
 
-// note takes down what is sent, and returns how late the reply is.
+// note records a command, and returns the delay of its reply.
 func (s *tapped) note(op chaos.Op, of ...any) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +55,7 @@ func (s *tapped) Acquire(ctx context.Context, key string, ask driver.Ask) (drive
 }
 
 func (s *tapped) heeded(ctx context.Context) <-chan struct{} {
-	if s.deaf {
+	if s.ignoresEnd {
 		return nil
 	}
 	return ctx.Done()
@@ -123,7 +125,7 @@ func (s *tapped) has(t *testing.T, want ...string) {
 	}
 }
 
-// onTapped plays with processes each of which has a tapped store.
+// onTapped runs play with processes that each have a tapped store.
 func onTapped(t *testing.T, n int, c config, play func(p *processes, taps []*tapped)) {
 	t.Helper()
 	var taps []*tapped
@@ -149,8 +151,8 @@ func onTapped(t *testing.T, n int, c config, play func(p *processes, taps []*tap
 	})
 }
 
-// P15: the first grant is a second at most, and made as long as WithLease says by the first renewal; every renewal comes at a third of
-// the time last granted, and none after the commit.
+// P15: the first grant is for at most a second. The first renewal makes it as long as WithLease
+// says. Every renewal comes after a third of the time last granted, and none after the commit.
 func TestP15_LeaseIsRenewedAtAThirdOfItsTime(t *testing.T) {
 	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithLease(3)}}, func(p *processes, taps []*tapped) {
 		s := p.all[0]
@@ -174,7 +176,8 @@ func TestP15_LeaseIsRenewedAtAThirdOfItsTime(t *testing.T) {
 	})
 }
 
-// P13: a lease counts from before it was asked for: past that it is lost without asking, and given back.
+// P13: a lease counts from before the ask. After its time it is lost without asking, and given
+// back.
 func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 	for _, op := range []string{"Get", "Update"} {
 		t.Run(op, func(t *testing.T) {
@@ -189,7 +192,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 					running.returns(1)
 					mine.hasID(1)
 					if s := a.Stats(); s.Discarded != 1 {
-						t.Errorf("Stats() = %+v; want one that was void", s)
+						t.Errorf("Stats() = %+v; want one discarded", s)
 					}
 				} else {
 					tries := 0
@@ -217,7 +220,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 	}
 }
 
-// P13: past its time a lease is lost without asking.
+// P13: after its time a lease is lost without asking.
 func TestP13_LeasePastItsTimeIsNotRenewed(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {
 		s := p.all[0]
@@ -237,7 +240,8 @@ func TestP13_LeaseCountsFromBeforeTheRenewal(t *testing.T) {
 		taps[0].replies(chaos.Renew, 600*time.Millisecond)
 		mine := s.get(key)
 		running := s.call(key)
-		time.Sleep(900 * time.Millisecond) // the first renewal was sent at 0.333 s, and has not returned
+		// the first renewal was sent at 0.333 s, and has not returned
+		time.Sleep(900 * time.Millisecond)
 		p.faults[0].Fail(errGone, chaos.Renew)
 		time.Sleep(1600 * time.Millisecond) // it counts until 2.333 s
 		running.returns(1)
@@ -249,7 +253,7 @@ func TestP13_LeaseCountsFromBeforeTheRenewal(t *testing.T) {
 	})
 }
 
-// P13: a lease that the store says is lost is not committed under, and not renewed any more.
+// P13: a lease that the store reports as lost is not committed under, and not renewed any more.
 func TestP13_LostLeaseIsNotUsed(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
@@ -269,7 +273,7 @@ func TestP13_LostLeaseIsNotUsed(t *testing.T) {
 	})
 }
 
-// A lease is kept through faults of its renewal, as long as its time is not over.
+// A lease survives faults of its renewal while its time is not over.
 func TestRenewalThatFailsIsTriedAgain(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
@@ -295,7 +299,7 @@ func TestRenewalThatHangsIsTriedAgain(t *testing.T) {
 		running := s.call(key)
 		p.faults[0].Stall(chaos.Renew)
 		time.Sleep(500 * time.Millisecond)
-		p.faults[0].Observe(func(c chaos.Call) { // those that are stalled stay so
+		p.faults[0].Observe(func(c chaos.Call) { // stalled renewals stay stalled
 			if c.Op == chaos.Renew {
 				p.faults[0].Heal(chaos.Renew)
 			}
@@ -307,7 +311,8 @@ func TestRenewalThatHangsIsTriedAgain(t *testing.T) {
 	})
 }
 
-// P12: the renewal that is under way when the function returns is told to stop, and awaited: it must not come after the commit.
+// P12: a renewal that is under way when the function returns is told to stop, and awaited. It must
+// not come after the commit.
 func TestP12_RenewalUnderWayEndsBeforeTheCommit(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, taps []*tapped) {
 		s := p.all[0]
@@ -325,8 +330,8 @@ func TestP12_RenewalUnderWayEndsBeforeTheCommit(t *testing.T) {
 	})
 }
 
-// P12: whatever may have been granted is given back: after an ask, a commit or a renewal of unknown outcome others need not wait for
-// the end of the lease.
+// P12: every lease that may have been granted is given back. After an ask, a commit or a renewal of
+// unknown outcome, other callers need not wait for the end of the lease.
 func TestP12_UnknownOutcomesLeaveNoLease(t *testing.T) {
 	for name, unknown := range map[string]func(p *processes){
 		"Acquire": func(p *processes) {
@@ -371,9 +376,10 @@ func TestP12_UnknownOutcomesLeaveNoLease(t *testing.T) {
 	}
 }
 
-// P4 (i): what is found by asking for the lease is for those who joined before the ask was sent. Who joined later, when the answer was
-// on its way, goes round: the record may have been deleted before he came.
-func TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
+// P4 (i): a record found by asking for the lease is for callers that joined before the ask was
+// sent. A caller that joined while the answer was under way begins a new round: the record may have
+// been deleted before it came.
+func TestP4_RecordFoundByAskingIsNotForLaterCallers(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		taps[0].replies(chaos.Acquire, 20*time.Millisecond)
@@ -394,8 +400,8 @@ func TestP4_RecordFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
 	})
 }
 
-// An answer may tell of a record without bringing it: then that is read.
-func TestRecordThatAnAnswerOnlyTellsOfIsRead(t *testing.T) {
+// An answer may report a record without its data. Then the record is read.
+func TestRecordMissingFromAnAnswerIsRead(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		taps[0].hollow = true
@@ -410,8 +416,8 @@ func TestRecordThatAnAnswerOnlyTellsOfIsRead(t *testing.T) {
 	})
 }
 
-// What an answer told of may be gone when it is read: then the lease is asked for once more.
-func TestRecordThatIsGoneWhenItIsReadIsAskedForAgain(t *testing.T) {
+// A record that an answer reported may be gone when it is read. Then the lease is asked for again.
+func TestRecordGoneBeforeItIsReadIsAskedForAgain(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		taps[0].hollow = true
@@ -435,7 +441,7 @@ func TestRecordThatIsGoneWhenItIsReadIsAskedForAgain(t *testing.T) {
 }
 
 // P4 (i), for an error that another process has noted.
-func TestP4_ErrorFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
+func TestP4_ErrorFoundByAskingIsNotForLaterCallers(t *testing.T) {
 	onTapped(t, 2, config{errorTTL: 5 * time.Second}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
 		theirs := b.get(key)
@@ -455,9 +461,9 @@ func TestP4_ErrorFoundByAskingIsNotForThoseWhoCameLater(t *testing.T) {
 	})
 }
 
-// A skipped result is marked for a second, or as long as WithLease says if that is shorter: whoever asks then fetches without a lease,
-// for those who came before; and later values are stored again.
-func TestMarkOfASkippedResultLastsASecond(t *testing.T) {
+// A skipped result leaves a tombstone for a second, or for WithLease if that is shorter. A caller
+// that asks then fetches without a lease, for the earlier callers. Later values are stored again.
+func TestTombstoneOfASkippedResultLastsASecond(t *testing.T) {
 	const skipped = 3 * 48
 	for lease, lasts := range map[time.Duration]time.Duration{5 * time.Second: time.Second, 300 * time.Millisecond: 300 * time.Millisecond} {
 		t.Run(fmt.Sprint(lease), func(t *testing.T) {
@@ -476,7 +482,7 @@ func TestMarkOfASkippedResultLastsASecond(t *testing.T) {
 				running.returns(1)
 				theirs.hasID(1)
 				b.lacks(key)
-				b.call(key).returns(2) // now there is no mark
+				b.call(key).returns(2) // now there is no tombstone
 				late.hasID(2)
 				b.holds(key, 2)
 			})
@@ -484,7 +490,8 @@ func TestMarkOfASkippedResultLastsASecond(t *testing.T) {
 	}
 }
 
-// P17: who meets the third holder of the lease fetches beside it, for those who came before, and stores nothing.
+// P17: a caller that meets the third holder of the lease fetches beside it, for earlier callers,
+// and stores nothing.
 func TestP17_ThirdHolderIsNotWaitedFor(t *testing.T) {
 	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithWait(60, zodiac.ThenFail)}}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
@@ -521,8 +528,9 @@ func TestP17_ThirdHolderIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// P16, P4 (iii): what is fetched after WithWait is over is for those who came before its function began.
-func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
+// P16, P4 (iii): a value fetched after WithWait is over is for callers that came before its
+// function began.
+func TestP16_ValueFetchedAfterWaitingIsNotForLaterCallers(t *testing.T) {
 	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithWait(3, zodiac.ThenFetch)}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		first := a.get(key)
@@ -541,8 +549,8 @@ func TestP16_WhatIsFetchedAfterWaitingIsNotForThoseWhoCameLater(t *testing.T) {
 	})
 }
 
-// P4 (iv): the error of a fetch beside another process' is everyone's who joined.
-func TestP4_ErrorOfAFetchAfterWaitingIsForEveryoneWhoJoined(t *testing.T) {
+// P4 (iv): the error of a fetch beside another process's is for every caller that joined.
+func TestP4_ErrorOfAFetchAfterWaitingIsForAllJoinedCallers(t *testing.T) {
 	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithWait(3, zodiac.ThenFetch)}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		a.get(key)
@@ -558,7 +566,8 @@ func TestP4_ErrorOfAFetchAfterWaitingIsForEveryoneWhoJoined(t *testing.T) {
 	})
 }
 
-// P14: a lease that ends after an ask was answered, but before its asker can be woken, is seen at once.
+// P14: a lease that ends after an ask was answered, but before the asking process can be woken, is
+// noticed at once.
 func TestP14_LeaseThatEndsBeforeOneCanBeWokenIsSeenAtOnce(t *testing.T) {
 	onTapped(t, 2, config{}, func(p *processes, taps []*tapped) {
 		a, b := p.all[0], p.all[1]
@@ -575,7 +584,8 @@ func TestP14_LeaseThatEndsBeforeOneCanBeWokenIsSeenAtOnce(t *testing.T) {
 	})
 }
 
-// Waiting for another process costs no WithStoreTimeout: what is fetched after that is stored.
+// Waiting for another process does not count for WithStoreTimeout. A value fetched afterwards is
+// stored.
 func TestWaitingForOthersCostsNoStoreTime(t *testing.T) {
 	onTapped(t, 2, config{more: []zodiac.Option{zodiac.WithStoreTimeout(100 * time.Millisecond)}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
@@ -596,9 +606,9 @@ func TestWaitingForOthersCostsNoStoreTime(t *testing.T) {
 	})
 }
 
-// P1, P11: what was fetched while the store did not answer is for those who came later too if it does not answer them either; if it
-// does, they go round.
-func TestP11_WhatIsFetchedWithoutTheStoreIsNotForThoseItAnswers(t *testing.T) {
+// P1, P11: a value fetched while the store did not answer is also for later callers if it does not
+// answer them either. If it does, they begin a new round.
+func TestP11_ValueFetchedWithoutTheStoreIsNotForCallersItAnswers(t *testing.T) {
 	for name, answers := range map[string]bool{"still down": false, "up again": true} {
 		t.Run(name, func(t *testing.T) {
 			onTapped(t, 2, config{}, func(p *processes, _ []*tapped) {

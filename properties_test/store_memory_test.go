@@ -16,11 +16,12 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// silent is memory in front of a store that announces nothing: what the process does itself is all that it knows.
-var silent = ground{"silent", 20 * time.Second, false, onMemstore(chaos.Announcer)}
+// silent is memory in front of a store without a Bus. The process knows only its own invalidations.
+var silent = ground{"silent", 20 * time.Second, false, onMemstore(chaos.Bus)}
 
-// P1, P8: what this process invalidates itself leaves its memory whether or not that is announced.
-func TestP8_OwnInvalidationsNeedNoAnnouncement(t *testing.T) {
+// P1, P8: this process's own invalidations remove the entries from its memory with or without a
+// Bus.
+func TestP8_OwnInvalidationsNeedNoBus(t *testing.T) {
 	touch := invalidation{"Touch", 1, func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(7))) }}
 	for _, inv := range append([]invalidation{touch}, invalidations...) {
 		t.Run(inv.name, func(t *testing.T) {
@@ -52,8 +53,8 @@ func TestP8_OwnInvalidationsNeedNoAnnouncement(t *testing.T) {
 	}
 }
 
-// P9: what was read before an invalidation, by this process without announcements, or by another one with them, does not get into memory
-// after it.
+// P9: a value read before an invalidation does not enter memory after it, in this process without a
+// Bus, or in another process with one.
 func TestP9_ReadThatIsUnderWayFillsNothingAfterAnInvalidation(t *testing.T) {
 	reads := map[string]func(s *stage){
 		"Peek":    func(s *stage) { s.Peek(bg, key) },
@@ -64,10 +65,10 @@ func TestP9_ReadThatIsUnderWayFillsNothingAfterAnInvalidation(t *testing.T) {
 	touch := invalidation{"Touch", 1, func(s *stage) error { return only(s.Touch(bg, key, zodiac.WithTTL(0.1))) }}
 	for _, inv := range append([]invalidation{touch}, invalidations...) {
 		if inv.name == "SetIfAbsent" {
-			continue // there is something
+			continue // an entry is left
 		}
 		for name, read := range reads {
-			for who, without := range []chaos.Ability{chaos.Announcer, 0} {
+			for who, without := range []chaos.Ability{chaos.Bus, 0} {
 				t.Run(fmt.Sprintf("%s/%s/%d", inv.name, name, who), func(t *testing.T) { fillsNothing(t, inv, read, who, without) })
 			}
 		}
@@ -93,7 +94,7 @@ func fillsNothing(t *testing.T, inv invalidation, read func(*stage), who int, wi
 		s.o.ready = func(int) readied { return readied{plan: plan{kind: returns, val: value{id: 2}}} }
 		p.all[1].set(key, 1)
 		p.all[1].set(2, 1)
-		tap.reads.Store(int64(100 * time.Millisecond)) // once read, the replies take so long
+		tap.reads.Store(int64(100 * time.Millisecond)) // the replies take this long after the read
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -105,15 +106,16 @@ func fillsNothing(t *testing.T, inv invalidation, read func(*stage), who int, wi
 			t.Fatal(err)
 		}
 		<-done
-		time.Sleep(time.Millisecond) // what Touch has shortened has ended
+		time.Sleep(time.Millisecond) // a life shortened by Touch has ended
 		if v, ok, err := s.Peek(bg, key); ok && v.id == 1 || err != nil {
 			t.Errorf("Peek after %s = %v, %v, %v; want nothing that is older", inv.name, v, ok, err)
 		}
 	})
 }
 
-// P1: the store is told first. A reader who comes while it is fills memory with what goes away.
-func TestP1_StoreIsToldBeforeMemory(t *testing.T) {
+// P1: the store is invalidated first. A reader that comes during that fills memory with a value
+// that is removed afterwards.
+func TestP1_StoreIsInvalidatedBeforeMemory(t *testing.T) {
 	ops := map[string]chaos.Op{
 		"Delete": chaos.Delete, "Delete of several": chaos.Delete, "Clear": chaos.Clear, "Set": chaos.Set, "Update": chaos.Commit, "Add": chaos.Commit,
 		"DeleteTags": chaos.Set,
@@ -142,8 +144,9 @@ func TestP1_StoreIsToldBeforeMemory(t *testing.T) {
 	}
 }
 
-// P8: others are told after the store, and whether or not it answered: the command may have been carried out.
-func TestP8_OthersAreToldAfterTheStoreWhateverItAnswered(t *testing.T) {
+// P8: invalidations are published after the store's command, whether or not it was answered: it may
+// have been carried out.
+func TestP8_PublishFollowsTheCommandWhateverItReturns(t *testing.T) {
 	for _, inv := range invalidations {
 		if inv.name == "SetNone, gone again" || inv.name == "Add" {
 			continue
@@ -165,8 +168,9 @@ func TestP8_OthersAreToldAfterTheStoreWhateverItAnswered(t *testing.T) {
 							if c.Op == chaos.Abort { // in the background
 								return
 							}
-							if last == chaos.Announce && inv.name != "SetMany" { // which sets one after another
-								t.Errorf("%s came after Announce", c.Op)
+							// which sets one after another
+							if last == chaos.Publish && inv.name != "SetMany" {
+								t.Errorf("%s came after Publish", c.Op)
 							}
 							last = c.Op
 						})
@@ -182,8 +186,8 @@ func TestP8_OthersAreToldAfterTheStoreWhateverItAnswered(t *testing.T) {
 						asked := p.all
 						if g.name == silent.name {
 							asked = p.all[:1]
-						} else if last != chaos.Announce {
-							t.Errorf("the last thing sent was %s; want Announce", last)
+						} else if last != chaos.Publish {
+							t.Errorf("the last thing sent was %s; want Publish", last)
 						}
 						for _, s := range asked {
 							mine := s.get(key)
@@ -199,13 +203,13 @@ func TestP8_OthersAreToldAfterTheStoreWhateverItAnswered(t *testing.T) {
 	}
 }
 
-// That others cannot be told is no error where no memory is used, but the Observer hears of it.
-func TestAnnouncementThatFailsIsReportedWhereNoMemoryIsUsed(t *testing.T) {
+// A failed Publish is no error where no memory is used, but the Observer is told.
+func TestFailedPublishIsReportedWithoutMemory(t *testing.T) {
 	var told []error
 	seen := observer(func(e zodiac.Event) { told = append(told, e.Err) })
 	grounds[0].play(t, 1, config{more: []zodiac.Option{zodiac.WithObserver(seen)}}, func(p *processes) {
 		s := p.all[0]
-		p.faults[0].Fail(errGone, chaos.Announce)
+		p.faults[0].Fail(errGone, chaos.Publish)
 		s.set(key, 1)
 		if len(told) != 1 {
 			t.Errorf("the Observer was told %v; want one fault", told)
@@ -214,7 +218,8 @@ func TestAnnouncementThatFailsIsReportedWhereNoMemoryIsUsed(t *testing.T) {
 	})
 }
 
-// P8: what was fetched, too, stays in memory no longer than WithMemory says, and not at all if it may not be stored.
+// P8: a fetched value, too, stays in memory no longer than WithMemory says, and does not enter it
+// if it may not be stored.
 func TestP8_FetchedValuesAreInMemoryNoLongerThanTheirTime(t *testing.T) {
 	const skipped = 3 * 48
 	grounds[3].play(t, 2, config{skipIf: true}, func(p *processes) {
@@ -222,7 +227,7 @@ func TestP8_FetchedValuesAreInMemoryNoLongerThanTheirTime(t *testing.T) {
 		mine := a.get(key)
 		a.call(key).returns(1)
 		mine.hasID(1)
-		p.faults[1].Fail(errGone, chaos.Announce)
+		p.faults[1].Fail(errGone, chaos.Publish)
 		b.Set(bg, key, value{id: 2})
 		time.Sleep(p.ground.front - 1)
 		a.get(key).hasID(1)
@@ -241,8 +246,8 @@ func TestP8_FetchedValuesAreInMemoryNoLongerThanTheirTime(t *testing.T) {
 	})
 }
 
-// P8: Refresh is announced: others do not go on serving what it replaced.
-func TestP8_RefreshIsAnnounced(t *testing.T) {
+// P8: Refresh is published. Other processes do not go on serving the value it replaced.
+func TestP8_RefreshIsPublished(t *testing.T) {
 	for _, g := range grounds[3:] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 2, config{}, func(p *processes) {
@@ -259,8 +264,8 @@ func TestP8_RefreshIsAnnounced(t *testing.T) {
 	}
 }
 
-// P1: a Refresh that was void has shown its caller something newer than what memory has.
-func TestP1_VoidRefreshTakesOutWhatMemoryHas(t *testing.T) {
+// P1: the caller of a discarded Refresh has seen a newer value than the one in memory.
+func TestP1_DiscardedRefreshRemovesTheEntryFromMemory(t *testing.T) {
 	silent.play(t, 1, config{}, func(p *processes) {
 		s := p.all[0]
 		p.stored(1)
@@ -273,8 +278,9 @@ func TestP1_VoidRefreshTakesOutWhatMemoryHas(t *testing.T) {
 	})
 }
 
-// What replaces a record of no use is in memory at once; what a Refresh brings, which others are told of, is read from the store first.
-func TestFetchThatReplacesWhatIsOfNoUseFillsMemory(t *testing.T) {
+// A value that replaces a useless record enters memory at once. The value of a Refresh, which is
+// published, is read from the store first.
+func TestFetchThatReplacesAUselessRecordFillsMemory(t *testing.T) {
 	silent.play(t, 1, config{tags: []string{"s"}}, func(p *processes) {
 		s := p.all[0]
 		p.stored(1)
@@ -292,8 +298,8 @@ func TestFetchThatReplacesWhatIsOfNoUseFillsMemory(t *testing.T) {
 	})
 }
 
-// A result that is not to be stored takes the place of the record of no use in memory too, which is not there again when ValidIf thinks
-// better of it.
+// A result that is not to be stored also removes the useless entry from memory. It is not present
+// again if ValidIf changes its answer.
 func TestResultThatIsNotStoredTakesTheOldOneOutOfMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -303,7 +309,7 @@ func TestResultThatIsNotStoredTakesTheOldOneOutOfMemory(t *testing.T) {
 		l := zodiac.NewLoader(fetch, zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithStore(store), zodiac.WithMemory(30),
 			zodiac.SkipIf(func(v int) bool { return v == 2 }), zodiac.ValidIf(func(int, zodiac.Entry[int]) bool { return !refuse }))
 		defer l.Close(bg)
-		l.Peek(bg, 0) // it begins to hear
+		l.Peek(bg, 0) // it begins to receive invalidations
 		synctest.Wait()
 		l.Set(bg, key, 1)
 		for _, want := range []int{1, 2} {
@@ -319,15 +325,15 @@ func TestResultThatIsNotStoredTakesTheOldOneOutOfMemory(t *testing.T) {
 	})
 }
 
-// P8: however many keys memory holds, each is known by what is announced of it.
-func TestP8_AnnouncementsFindEveryKeyInMemory(t *testing.T) {
+// P8: invalidations find every key in memory, however many there are.
+func TestP8_InvalidationsFindEveryKeyInMemory(t *testing.T) {
 	const n = 2500
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		opts := zodiac.Options{zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.WithMemory(30)}
 		a := zodiac.NewCache[int, int](opts, zodiac.WithStore(&process{store}))
 		b := zodiac.NewCache[int, int](opts, zodiac.WithStore(&process{store}))
-		a.Peek(bg, 0) // it begins to hear
+		a.Peek(bg, 0) // it begins to receive invalidations
 		synctest.Wait()
 		for k := range n {
 			b.Set(bg, k, k)
@@ -350,16 +356,16 @@ func TestP8_AnnouncementsFindEveryKeyInMemory(t *testing.T) {
 	})
 }
 
-// A crier is a store whose subscriptions the test ends, and counts.
-type crier struct {
+// A countingBus is a store whose subscriptions the test counts and ends.
+type countingBus struct {
 	*memstore.Store
-	mu     sync.Mutex // guards the fields below
-	broken int        // so many subscriptions are lost before Subscribe returns
-	alive  int
-	hear   func(driver.Invalidation)
+	mu      sync.Mutex // guards the fields below
+	broken  int        // the number of subscriptions to lose before Subscribe returns
+	alive   int
+	receive func(driver.Invalidation)
 }
 
-func (s *crier) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (func(), error) {
+func (s *countingBus) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alive++
@@ -374,14 +380,15 @@ func (s *crier) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (fu
 		return ended, nil
 	}
 	stop, err := s.Store.Subscribe(ctx, fn)
-	s.hear = fn
+	s.receive = fn
 	return func() { stop(); ended() }, err
 }
 
-// P8: a subscription that was lost before it was confirmed is none, and whatever ends leaves no subscription behind.
+// P8: a subscription that was lost before it was confirmed is not used, and no subscription is left
+// at the end.
 func TestP8_SubscriptionThatIsLostAtOnceIsNotUsed(t *testing.T) {
-	var c *crier
-	g := ground{"crier", 20 * time.Second, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
+	var c *countingBus
+	g := ground{"countingBus", 20 * time.Second, false, func(t *testing.T) (zodiac.Store, func() zodiac.Store) {
 		s := memstore.New()
 		t.Cleanup(func() {
 			if c.alive != 0 {
@@ -389,7 +396,7 @@ func TestP8_SubscriptionThatIsLostAtOnceIsNotUsed(t *testing.T) {
 			}
 			s.Close()
 		})
-		c = &crier{Store: s, broken: 2}
+		c = &countingBus{Store: s, broken: 2}
 		return s, func() zodiac.Store { return c }
 	}}
 	g.play(t, 1, config{}, func(p *processes) {
@@ -404,7 +411,7 @@ func TestP8_SubscriptionThatIsLostAtOnceIsNotUsed(t *testing.T) {
 			s.holds(key, 10+id)
 		}
 		if n := s.Stats().HitMemory; n != 0 {
-			t.Errorf("%d hits in memory while nothing was heard", n)
+			t.Errorf("%d hits in memory while disconnected", n)
 		}
 		time.Sleep(2 * time.Second)
 		s.holds(key, 14)
@@ -416,15 +423,16 @@ func TestP8_SubscriptionThatIsLostAtOnceIsNotUsed(t *testing.T) {
 			t.Errorf("%d subscriptions; want 1", c.alive)
 		}
 
-		// Keys in no form of ours say nothing.
-		c.hear(driver.Invalidation{Keys: []string{"", "k", "subject:1", "xxxxxxxxxxxxxxxxx", "a key that is much longer than ours are"}})
-		c.hear(driver.Invalidation{Prefix: "zodiac::other:"})
+		// Keys of other forms change nothing.
+		c.receive(driver.Invalidation{Keys: []string{"", "k", "subject:1", "xxxxxxxxxxxxxxxxx", "a key that is much longer than ours are"}})
+		c.receive(driver.Invalidation{Prefix: "zodiac::other:"})
 		s.holds(key, 14)
 		if n := s.Stats().HitMemory; n != 2 {
 			t.Errorf("%d hits in memory; want 2", n)
 		}
-		for n, prefix := range []string{"zodiac:", "zodiac::subject:", entryKey} { // a namespace, this loader, some of its keys
-			c.hear(driver.Invalidation{Prefix: prefix})
+		// a namespace, this loader, some of its keys
+		for n, prefix := range []string{"zodiac:", "zodiac::subject:", entryKey} {
+			c.receive(driver.Invalidation{Prefix: prefix})
 			s.holds(key, 14)
 			s.holds(key, 14)
 			if hits := s.Stats().HitMemory; hits != uint64(3+n) {
@@ -450,7 +458,7 @@ func TestSubscribingThatHangsIsTriedAgainAndEndsWithClose(t *testing.T) {
 				l.Peek(bg, key)
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
-				if !strings.Contains(log.String(), "cannot be heard") {
+				if !strings.Contains(log.String(), "are not received") {
 					t.Errorf("logged %q", log.String())
 				}
 				if n := m.Calls(chaos.Subscribe); n < 8 || n > 41 {

@@ -13,9 +13,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P5, over a store: what runs for nobody any more, because all have left or its time is over, stores nothing when it returns after all: no
-// value, no error, and no mark.
-func TestP5_WorkForNobodyStoresNothingInAStore(t *testing.T) {
+// P5, over a store: a fetch that all callers have left, or whose time is over, stores nothing when
+// it returns: no value, no error, and no tombstone.
+func TestP5_AbandonedFetchStoresNothingInAStore(t *testing.T) {
 	const skipped = 3 * 48
 	for name, end := range map[string]func(c *call){
 		"value": func(c *call) { c.returns(1) },
@@ -61,8 +61,9 @@ func TestP5_WorkForNobodyStoresNothingInAStore(t *testing.T) {
 	}
 }
 
-// P5, as a law: whatever callers do, and however late copies of commands arrive, no process ever finds what was fetched for nobody.
-func TestP5_NobodyFindsWhatWasFetchedForNobody(t *testing.T) {
+// P5, as a law: no process ever finds the value of an abandoned fetch, whatever callers do, and
+// however late copies of commands arrive.
+func TestP5_AbandonedValuesAreNeverFound(t *testing.T) {
 	steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) p5Step {
 		return p5Step{
 			rapid.IntRange(0, 1).Draw(t, "process"), rapid.IntRange(1, 20).Draw(t, "after"), rapid.SampledFrom([]int{1000, 3, 3, 17}).Draw(t, "patience"),
@@ -90,7 +91,7 @@ type p5Step struct {
 	op                   string
 }
 
-// p5 plays steps and returns what is wrong.
+// p5 carries out steps and returns the first fault, or "".
 func p5(t *testing.T, g ground, takes time.Duration, steps []p5Step) (wrong string) {
 	var mu sync.Mutex // guards the two below
 	last, forNobody := 0, map[int]bool{}

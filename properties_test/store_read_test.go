@@ -17,9 +17,10 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// P1: reads of one key are batched forward. Who comes while one runs shares the next one, and not what was read before an
-// invalidation that came before him.
-func TestP1_WhoComesDuringAReadSharesTheNextOne(t *testing.T) {
+// P1: reads of one key are shared by later callers. A caller that arrives during a read waits for
+// the next read. It does not get the result of a read before an invalidation that came before the
+// caller.
+func TestP1_CallerDuringAReadSharesTheNextRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		late := &lateStore{Store: memstore.New()}
 		faults := chaos.New(late)
@@ -62,8 +63,9 @@ func TestP1_WhoComesDuringAReadSharesTheNextOne(t *testing.T) {
 	})
 }
 
-// P19: a read that several share ends with none of them, nor with the one whose read they waited for; each may leave.
-func TestP19_LeavingDisturbsNobodyWhoSharesARead(t *testing.T) {
+// P19: a shared read does not end with any of its callers, nor with the caller of the read before
+// it. Each caller may leave.
+func TestP19_LeavingASharedReadDisturbsNobody(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		s.set(key, 1)
@@ -81,8 +83,8 @@ func TestP19_LeavingDisturbsNobodyWhoSharesARead(t *testing.T) {
 	})
 }
 
-// P16: waiting for a read that others share counts as time of the store: a caller is held no longer than WithStoreTimeout and
-// what was left of the read before his.
+// P16: waiting for a shared read counts as time of the store. A caller is held no longer than
+// WithStoreTimeout and the rest of the read before its own.
 func TestP16_SharedReadOfAStalledStoreHoldsNobodyLonger(t *testing.T) {
 	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithStoreTimeout(time.Second)}}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
@@ -98,8 +100,8 @@ func TestP16_SharedReadOfAStalledStoreHoldsNobodyLonger(t *testing.T) {
 	})
 }
 
-// P29: those who wait for a read when Close comes get ErrClosed.
-func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
+// P29: callers that wait for a read when Close comes get ErrClosed.
+func TestP29_WaitersForAReadGetErrClosed(t *testing.T) {
 	onTapped(t, 1, config{more: []zodiac.Option{zodiac.FailClosed()}}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		p.closed = true
@@ -115,7 +117,7 @@ func TestP29_WhoWaitsForAReadIsToldOfClose(t *testing.T) {
 	})
 }
 
-// P23, P24: in memory nothing lives longer than in the store, however late the replies were.
+// P23, P24: no entry lives longer in memory than in the store, however late the replies were.
 func TestP24_LateRepliesDoNotLengthenLivesInMemory(t *testing.T) {
 	for name, fill := range map[string]func(s *stage, tap *lateTap){
 		"read": func(s *stage, tap *lateTap) { tap.reads.Store(int64(500 * time.Millisecond)); s.holds(key, 1) },
@@ -190,7 +192,7 @@ func (s *lateTap) Commit(ctx context.Context, key, token string, r driver.Record
 	return ok, err
 }
 
-// P25: a read that nobody needs the time left of is as cheap as the store can make it.
+// P25: a read without the time left uses the store's cheapest command.
 func TestP25_PlainReadsDoNotAskForTheTimeLeft(t *testing.T) {
 	for _, g := range []ground{grounds[2], grounds[4]} {
 		t.Run(g.name, func(t *testing.T) {
@@ -212,7 +214,8 @@ func TestP25_PlainReadsDoNotAskForTheTimeLeft(t *testing.T) {
 	}
 }
 
-// P24: a record whose time is over when the reply comes is absent; P23: what Entry says is left, is left when it returns.
+// P24: a record whose time is over when the reply comes is absent. P23: the time left that Entry
+// reports is left when it returns.
 func TestP24_RecordThatEndsBeforeTheReplyIsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tap := &lateTap{Store: memstore.New()}
@@ -230,7 +233,7 @@ func TestP24_RecordThatEndsBeforeTheReplyIsAbsent(t *testing.T) {
 	})
 }
 
-// P25: a hit under NoWrite does not extend a sliding life, one without does.
+// P25: a hit under NoWrite does not extend a sliding life. Any other hit does.
 func TestP25_HitUnderNoWriteDoesNotSlide(t *testing.T) {
 	needsModes(t)
 	onTapped(t, 1, config{sliding: true, ttl: 10 * time.Second}, func(p *processes, _ []*tapped) {
@@ -252,7 +255,7 @@ func TestP25_HitUnderNoWriteDoesNotSlide(t *testing.T) {
 }
 
 // P25: a hit extends a sliding life only once an eighth of it has gone by.
-func TestP25_HitSlidesOnlyWhatHasAged(t *testing.T) {
+func TestP25_HitSlidesOnlyAgedEntries(t *testing.T) {
 	for _, g := range grounds[:3] {
 		t.Run(g.name, func(t *testing.T) {
 			g.play(t, 1, config{sliding: true, ttl: 8 * time.Second}, func(p *processes) {
@@ -288,7 +291,7 @@ func TestP16_EndedContextsSendNothing(t *testing.T) {
 	})
 }
 
-// P25: who joins a fetch that runs sends nothing.
+// P25: a caller that joins a running fetch sends nothing.
 func TestP25_JoiningSendsNothing(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
@@ -304,7 +307,8 @@ func TestP25_JoiningSendsNothing(t *testing.T) {
 	})
 }
 
-// P27: a key too long for a store goes by its hash there, and a record that has another one's text is not its own.
+// P27: a key too long for a store is stored under its hash. A record with another key's text is a
+// miss.
 func TestP27_RecordOfAnotherLongKeyIsAMiss(t *testing.T) {
 	store := memstore.New()
 	defer store.Close()
@@ -330,7 +334,7 @@ func TestP27_RecordOfAnotherLongKeyIsAMiss(t *testing.T) {
 	}
 }
 
-// A brisk store does not say what time is left where nobody asks for it.
+// A brisk store reports the time left only if asked for it.
 type brisk struct{ *memstore.Store }
 
 func (b *brisk) GetData(ctx context.Context, key string) (driver.Record, error) {

@@ -13,9 +13,10 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// P6: a tag does not void leases. What was fetched before it was deleted used to be for those who joined after that too, if it was not
-// to be stored anyway, or was to replace something: the mark that says so to other processes is accepted by the store.
-func TestP6_ResultThatIsNotStoredIsNotForThoseWhoCameAfterDeleteTags(t *testing.T) {
+// P6: a tag does not revoke leases. A value fetched before the tag was deleted used to be for later
+// callers too, if it was not to be stored, or was to replace a record: the store accepts the
+// tombstone of such a result.
+func TestP6_ResultThatIsNotStoredIsNotForCallersAfterDeleteTags(t *testing.T) {
 	needsModes(t)
 	const skipped = 3 * 48
 	for began, begin := range beginners {
@@ -40,9 +41,9 @@ func TestP6_ResultThatIsNotStoredIsNotForThoseWhoCameAfterDeleteTags(t *testing.
 	}
 }
 
-// P6: where a tag's generation could not be read, before the function or after it, nobody knows whether the tag was deleted meanwhile: what
-// was fetched is not stored, and is for those who came before.
-func TestP6_WhatIsFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
+// P6: if a tag's generation could not be read, before the function or after it, nobody knows
+// whether the tag was deleted meanwhile. The value is not stored, and is for earlier callers.
+func TestP6_ValueFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 	const tagged, skipped = 4 + 192, 3 * 48 // WithTagsFunc gives the first one "a"
 	reads := []chaos.Op{chaos.Get, chaos.GetMany, chaos.GetData, chaos.GetManyData}
 	for _, c := range []config{{tags: []string{"s"}, skipIf: true}, {tagsFunc: true, skipIf: true}} {
@@ -94,7 +95,7 @@ func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
 		s := p.all[0]
 		mine := s.get(key)
 		running := s.call(key)
-		p.faults[0].Fail(errGone, chaos.GetMany) // not what reads the epoch
+		p.faults[0].Fail(errGone, chaos.GetMany) // not the read of the epoch
 		running.returns(tagged)
 		mine.hasID(tagged)
 		p.faults[0].Heal()
@@ -105,7 +106,8 @@ func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
 	})
 }
 
-// P6: DeleteTags changes the epoch first, then the generations of tags that have one. A tag that has none has no entries, and gets none.
+// P6: DeleteTags changes the epoch first, then the generations of tags that have one. A tag without
+// one has no entries, and gets none.
 func TestP6_DeleteTagsChangesTheEpochFirst(t *testing.T) {
 	onTapped(t, 1, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
@@ -144,7 +146,8 @@ func TestP7_FirstGenerationOfATagIsOne(t *testing.T) {
 	})
 }
 
-// P6: a tag that only the result tells of may have been deleted while it was fetched. Then it is not stored, and is for those who came before.
+// P6: a tag that only the result has may have been deleted during the fetch. Then the result is not
+// stored, and is for earlier callers.
 func TestP6_ResultIsNotStoredIfItsTagWasDeletedMeanwhile(t *testing.T) {
 	const tagged = 4 + allTraits // WithTagsFunc gives it "a"
 	for _, known := range []bool{false, true} {
@@ -198,7 +201,7 @@ func TestSetWhoseTagsCannotBeStoredFails(t *testing.T) {
 	})
 }
 
-// P6: GetMany finds nothing whose tag was deleted, be it the loader's own or of the result.
+// P6: GetMany finds no entry whose tag was deleted, be it the loader's own tag or the result's.
 func TestP6_GetManyFindsNothingWhoseTagWasDeleted(t *testing.T) {
 	for _, tag := range []string{"s", "a"} {
 		t.Run(tag, func(t *testing.T) {

@@ -12,8 +12,9 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// Over a store without leases, Update used to end in ErrBusy if there was a record that was of no use: it tried to add one beside it.
-func TestUpdateOverABareStoreReplacesARecordOfNoUse(t *testing.T) {
+// Over a store without leases, Update used to end in ErrBusy if there was a useless record: it
+// tried to add one beside it.
+func TestUpdateOverABareStoreReplacesAUselessRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := zodiac.NewCache[string, int](zodiac.WithName("n"), zodiac.WithTags("t"), zodiac.WithStore(chaos.Bare(memstore.New())))
 		defer l.Close(bg)
@@ -32,8 +33,8 @@ func TestUpdateOverABareStoreReplacesARecordOfNoUse(t *testing.T) {
 	})
 }
 
-// Update over a store calls fn again if anything was written in between, by whatever process.
-func TestUpdateOverAStoreSeesWhatCameBetween(t *testing.T) {
+// Update over a store calls fn again after a write in between, by any process.
+func TestUpdateOverAStoreSeesWritesInBetween(t *testing.T) {
 	onProcesses(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		a.set(key, 1)
@@ -55,8 +56,8 @@ func TestUpdateOverAStoreSeesWhatCameBetween(t *testing.T) {
 	})
 }
 
-// Where there are no leases, an Update of what is absent replaces nothing that came in between.
-func TestUpdateOverABareStoreSeesWhatCameBetween(t *testing.T) {
+// Without leases, an Update of an absent key replaces no record that was stored in between.
+func TestUpdateOverABareStoreSeesWritesInBetween(t *testing.T) {
 	guarded[1].play(t, 2, config{}, func(p *processes) {
 		a, b := p.all[0], p.all[1]
 		v, err := a.Update(bg, key, func(old value, ok bool) (value, error) {
@@ -72,12 +73,13 @@ func TestUpdateOverABareStoreSeesWhatCameBetween(t *testing.T) {
 	})
 }
 
-// P23: the time that Add takes is taken off what is left of the number's life.
+// P23: the duration of an Add is subtracted from the number's time left.
 func TestP23_AddOverAStoreLengthensNoLife(t *testing.T) {
 	onTapped(t, 1, config{}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		s.set(key, 1, zodiac.WithTTL(10), zodiac.WithTags("a"))
-		p.faults[0].Delay(300*time.Millisecond, chaos.GetMany, chaos.Commit) // the tag's generation is read twice
+		// the tag's generation is read twice
+		p.faults[0].Delay(300*time.Millisecond, chaos.GetMany, chaos.Commit)
 		if v, err := s.Add(bg, key, 1); v.id != 2 || err != nil {
 			t.Fatalf("Add = %v, %v", v, err)
 		}
@@ -88,8 +90,9 @@ func TestP23_AddOverAStoreLengthensNoLife(t *testing.T) {
 	})
 }
 
-// P6: what an Update makes of a value is not found once DeleteTags has returned that came after the value was read, whoever gave
-// the tag. The function is called again, or what it made is gone as what it was made of.
+// P6: a value that Update made is not found after a DeleteTags that came after the old value was
+// read, whatever the origin of the tag. The function is called again, or the new value is gone like
+// the old one.
 func TestP6_UpdateOutlivesNoDeleteTags(t *testing.T) {
 	stores := map[string]func(zodiac.Store) zodiac.Store{
 		"memory": nil,

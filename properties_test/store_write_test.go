@@ -11,8 +11,9 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// SetIfAbsent looks again under the lease that it takes to replace a record of no use: somebody may have stored one meanwhile.
-func TestSetIfAbsentLeavesWhatCameBetween(t *testing.T) {
+// SetIfAbsent reads again under the lease that it takes to replace a useless record. Another caller
+// may have stored a value meanwhile.
+func TestSetIfAbsentLeavesAWriteInBetween(t *testing.T) {
 	onTapped(t, 2, config{tags: []string{"s"}}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		a.set(key, 1)
@@ -36,7 +37,7 @@ func TestSetIfAbsentLeavesWhatCameBetween(t *testing.T) {
 	})
 }
 
-// P24: a life that Touch shortens ends in the memory of other processes too.
+// P24: a life that Touch shortens also ends in the memory of other processes.
 func TestP24_TouchElsewhereEndsLivesInMemory(t *testing.T) {
 	for _, g := range grounds[3:] {
 		t.Run(g.name, func(t *testing.T) {
@@ -59,7 +60,7 @@ func TestP24_TouchElsewhereEndsLivesInMemory(t *testing.T) {
 }
 
 // Touch of a value that WithTTLFunc gives no life deletes it.
-func TestTouchOverAStoreDeletesWhatIsToLiveNoTime(t *testing.T) {
+func TestTouchOverAStoreDeletesAnEntryWithoutLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life := time.Minute
 		l := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(memstore.New()), zodiac.WithTTLFunc(func(int, int) time.Duration { return life }))
@@ -84,7 +85,7 @@ func TestTouchOverAStoreDeletesWhatIsToLiveNoTime(t *testing.T) {
 }
 
 // P26, for writes that read: a record that cannot be decoded is absent, and counted.
-func TestP26_WritesTakeWhatCannotBeDecodedForAbsent(t *testing.T) {
+func TestP26_WritesTreatUndecodableRecordsAsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		texts := zodiac.NewCache[int, string](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
@@ -124,7 +125,7 @@ type named struct {
 
 func (c named) Name() string { return c.name }
 
-// P26: a record of another codec is a miss, though this one could make something of it.
+// P26: a record of another codec is a miss, even if this codec could decode it.
 func TestP26_RecordsOfAnotherCodecAreMisses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -153,7 +154,7 @@ func (touchy) Name() string                { return "touchy" }
 func (touchy) Marshal(any) ([]byte, error) { panic("boom") }
 func (touchy) Unmarshal([]byte, any) error { panic("boom") }
 
-// P20, P26: a codec that panics makes an error of a write, and a miss of a read, which the Observer is told of.
+// P20, P26: a codec that panics is an error of a write, and a miss of a read. The Observer is told.
 func TestP20_CodecThatPanicsIsOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()

@@ -17,8 +17,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A value is what the machine stores: an id, or nil where the subject's type has one. What options make of a value is
-// drawn with it and written in its id, so that they are functions of the value alone: see trait.
+// A value is a value that the machine stores: an id, or nil where the subject's type has one. The
+// effects of options on a value are drawn with it and written in its id, so that they are functions
+// of the value alone: see trait.
 type value struct {
 	id  int64
 	nil bool
@@ -35,8 +36,8 @@ func (v value) String() string {
 type trait struct{ base, n uint64 }
 
 var (
-	ttlTrait   = trait{1, 4}  // how long WithTTLFunc lets it live
-	tagTrait   = trait{4, 4}  // which tags WithTagsFunc gives it
+	ttlTrait   = trait{1, 4}  // the lifetime by WithTTLFunc
+	tagTrait   = trait{4, 4}  // the tags by WithTagsFunc
 	validTrait = trait{16, 3} // 2: ValidIf refuses it
 	skipTrait  = trait{48, 4} // 3: SkipIf skips it
 )
@@ -56,7 +57,7 @@ func (v value) tags() []string {
 func (v value) valid() bool { return v.nil || validTrait.of(v) != 2 }
 func (v value) skip() bool  { return !v.nil && skipTrait.of(v) == 3 }
 
-// A config is what a loader is made with. The model reads it, and options returns it as options.
+// A config is the settings of a loader. The model reads it, and options returns it as options.
 type config struct {
 	keys, values string // which types
 
@@ -78,12 +79,12 @@ type config struct {
 	front      time.Duration // memory in front of the store, or 0
 	more       []zodiac.Option
 	noModes    bool // not part of the loader: no flagged context is made
-	neverClose bool // likewise: the loader is left to the collector
+	neverClose bool // likewise: the loader is left to the garbage collector
 }
 
 func (c config) hasNil() bool { return c.values == "box" }
 
-// String names what was set.
+// String names the settings.
 func (c config) String() string {
 	var s strings.Builder
 	s.WriteString(c.keys + "→" + c.values)
@@ -133,9 +134,10 @@ type box struct{ id int64 }
 func (b *box) MarshalJSON() ([]byte, error)    { return strconv.AppendInt(nil, b.id, 10), nil }
 func (b *box) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &b.id) }
 
-const spoilt = -1 << 40 // what a caller scribbles into its copy
+const spoilt = -1 << 40 // callers write it into their copies
 
-// A subject is a loader as the machine sees it: keys are small numbers, values are value, whatever its K and V.
+// A subject is a loader as the machine sees it: keys are small numbers and values are of type
+// value, whatever its K and V.
 type subject interface {
 	Get(ctx context.Context, key int) (value, error)
 	GetOrFetch(ctx context.Context, key int, via string) (value, error)
@@ -160,7 +162,7 @@ type subject interface {
 	Target() zodiac.Target
 }
 
-// types says how the keys and values of one loader type look to the machine.
+// types converts the keys and values of one loader type.
 type types[K comparable, V any] struct {
 	key    func(int) K
 	wrap   func(value) V
@@ -190,8 +192,8 @@ func wrapBox(v value) *box {
 	return &box{v.id}
 }
 
-// unwrapBox reads a box, and scribbles into it where every caller has a box of its own: if somebody else sees that, a value
-// that never was turns up.
+// unwrapBox reads a box, and overwrites it where every caller has a box of its own. If another
+// caller sees that, a value appears that was never stored.
 func (c config) unwrapBox(b *box) value {
 	if b == nil {
 		return value{nil: true}
@@ -242,7 +244,7 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 			opts = append(opts, o())
 		}
 	}
-	peek := func(v V) value { // an option's function must not scribble
+	peek := func(v V) value { // an option's function must not overwrite it
 		if b, ok := any(v).(*box); ok {
 			return config{}.unwrapBox(b)
 		}
@@ -278,14 +280,15 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 	return append(opts, c.more...)
 }
 
-// An origin is where values come from. Each call of a loader's function waits here until the test says what it returns.
+// An origin is the source of values. Each call of a loader's function waits here until the test
+// decides its result.
 type origin struct {
 	quit  chan struct{}         // closed when a run has failed: all calls return
 	ready func(key int) readied // instead of waiting, if not nil
 	begun func(*call)           // is told of every call before anybody can take it, if not nil
 	mu    sync.Mutex            // guards the fields below
 	calls []*call               // not yet taken by the machine
-	spoil []func()              // scribble into what the function returned
+	spoil []func()              // overwrite the values that the function returned
 }
 
 // A call is one call of a loader's function.
@@ -306,8 +309,8 @@ func (o *origin) take() []*call {
 	return calls
 }
 
-// spoilAll scribbles into the values that calls have returned since the last time, if every caller and memory have copies of
-// their own and the callers were not given those very values.
+// spoilAll overwrites the values that calls have returned since the last time, if every caller and
+// memory have copies of their own and the callers were not given those same values.
 func (o *origin) spoilAll(direct bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -375,7 +378,7 @@ func (w *world[K, V]) fetch(numbers map[K]int, via string) func(context.Context,
 	}
 }
 
-// A plan is what a call of the function does.
+// A plan is the behaviour of a call of the function.
 type plan struct {
 	kind planKind
 	val  value
@@ -506,7 +509,7 @@ func (w *world[K, V]) Entry(ctx context.Context, key int) (zodiac.Entry[value], 
 
 func (w *world[K, V]) Set(ctx context.Context, key int, v value, opts ...zodiac.SetOption) error {
 	mine := w.wrap(v)
-	defer w.unwrap(mine) // scribbles: what was given to Set is the caller's
+	defer w.unwrap(mine) // overwrites it: a value given to Set is the caller's
 	return w.l.Set(ctx, w.key(key), mine, opts...)
 }
 
@@ -566,5 +569,6 @@ func (w *world[K, V]) Stats() zodiac.Stats                    { return w.l.Stats
 func (w *world[K, V]) Close(ctx context.Context) error        { return w.l.Close(ctx) }
 func (w *world[K, V]) Target() zodiac.Target                  { return w.l }
 
-// keysOf returns the keys of a map in order, so that draws and logs do not depend on the map's.
+// keysOf returns the keys of a map in order, so that draws and logs do not depend on the map's
+// order.
 func keysOf[M ~map[int]E, E any](m M) []int { return slices.Sorted(maps.Keys(m)) }

@@ -124,7 +124,7 @@ func TestStoredValueIsReadByOtherProcesses(t *testing.T) {
 	})
 }
 
-func TestNoProcessReadsWhatIsOlderThanADelete(t *testing.T) {
+func TestNoProcessReadsAValueOlderThanADelete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: 50 * time.Millisecond}
 		o.write("k", "old")
@@ -314,7 +314,7 @@ func left(t *testing.T, c *zodiac.Cache[string, int64], when string, want time.D
 }
 
 // A Touch makes no fetch void: while one runs, the record it is about to replace only lives longer.
-func TestTouchOfASlidingLifeMakesNoFetchVoid(t *testing.T) {
+func TestTouchOfASlidingLifeDiscardsNoFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		store := memstore.New()

@@ -60,7 +60,7 @@ func wantOneRecord(t *testing.T, b *logbook, in string) {
 		return
 	}
 	a := attrs(records[0])
-	if records[0].Level != slog.LevelError || a["loader"] != "bad" || a["in"] != in || !strings.Contains(a["stack"], "guard_test.go") {
+	if records[0].Level != slog.LevelError || a["loader"] != "bad" || a["in"] != in || !strings.Contains(a["stack"], "panic_test.go") {
 		t.Errorf("the record is %v %q %q with a stack of %d bytes; want an error of \"bad\" in %q with the panic's stack",
 			records[0].Level, a["loader"], a["in"], len(a["stack"]), in)
 	}
@@ -77,7 +77,7 @@ func wantPanicError(t *testing.T, call string, err error, in, crash string) {
 	if e.In != in || e.Loader != "bad" || e.Goexit != (crash == "Goexit") || (e.Value == "boom") == e.Goexit {
 		t.Errorf("%s: %+v; want a %s of %s in loader \"bad\"", call, e, crash, in)
 	}
-	if !strings.Contains(string(e.Stack), "guard_test.go") {
+	if !strings.Contains(string(e.Stack), "panic_test.go") {
 		t.Errorf("%s: the stack does not show where it happened: %s", call, e.Stack)
 	}
 }
@@ -304,7 +304,7 @@ func checkBadWrite(t *testing.T, in, name string) {
 		t.Errorf("Get(new) = %v", r.err)
 	}
 	if v, ok, err := l.Peek(t.Context(), "new"); !ok || err != nil || v.items[0] != 1 {
-		t.Errorf("Peek(new) = %v, %v, %v; want what was fetched: nothing was void", v, ok, err)
+		t.Errorf("Peek(new) = %v, %v, %v; want the fetched value: nothing was discarded", v, ok, err)
 	}
 	if v, ok, err := l.Peek(t.Context(), "k"); !ok || err != nil || v.items[0] != 7 {
 		t.Errorf("Peek(k) = %v, %v, %v; want 7 as before", v, ok, err)

@@ -98,7 +98,7 @@ func (c *deserter) Unmarshal(data []byte, v any) error {
 }
 
 // P20: a codec that ends the goroutine of the one who decodes for all is an error for the others.
-func TestGoexitOfACodecIsAnErrorForThoseWhoShare(t *testing.T) {
+func TestGoexitOfACodecIsAnErrorForSharers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		defer store.Close()
