@@ -176,8 +176,7 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 // are removed within about a second.
 func (c *Cache[K, V]) Len() int { return c.made().mem.Len() }
 
-// Stats returns the counts since construction. It takes a lock for each part of memory, for a
-// moment.
+// Stats returns the counts since construction. It briefly takes a lock for each part of memory.
 func (c *Cache[K, V]) Stats() Stats {
 	e := c.made()
 	s := e.counts.stats()

@@ -11,8 +11,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// manyAtOnce is how many keys one GetMany fetches at a time, besides those it waits for while
-// others fetch them.
+// manyAtOnce is how many keys one GetMany fetches at a time, besides those that others fetch.
 const manyAtOnce = 16
 
 // GetMany returns the values of keys, as Get would one by one. Keys that are missing are fetched,
@@ -131,8 +130,7 @@ func (m *batch[K, V]) at(w *batchKey[K, V]) *lookup[K, V] {
 	return &m.lookup
 }
 
-// bypass calls the fetch function for each key in turn, on the caller's goroutine, as [Bypass]
-// promises.
+// bypass calls the fetch function for each key in turn, on the caller's goroutine: see [Bypass].
 func (m *batch[K, V]) bypass(all []batchKey[K, V]) {
 	for i := range all {
 		v, err := m.e.bypass(m.at(&all[i]), m.fetch)

@@ -76,8 +76,7 @@ func WithObserver(o Observer) Option {
 	})
 }
 
-// WithLogger sets where panics are logged, as errors, and faults, as warnings. By default nothing is
-// logged.
+// WithLogger sets where panics (as errors) and faults (as warnings) are logged. By default nowhere.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) {
 		if l == nil {

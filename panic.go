@@ -71,8 +71,7 @@ func (c *core) guarded(option string, f func()) (err error) {
 	return nil
 }
 
-// panicked returns the error for a function that panicked with value, or called Goexit if value is
-// nil.
+// panicked returns the error for a function that panicked with value, or called Goexit if it is nil.
 func (c *core) panicked(in string, value any) error {
 	return &PanicError{Value: value, Stack: debug.Stack(), Goexit: value == nil, In: in, Loader: c.name}
 }

@@ -32,8 +32,7 @@ func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) err
 	return c.made().set(ctx, "SetNone", key, zero, ErrNone, opts)
 }
 
-// SetMany is [Cache.Set] for each of values. If some fail, the error is a [*ManyError], and the
-// others are stored.
+// SetMany is Set for each of values. If some fail, the error is a [*ManyError]; others are stored.
 func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOption) error {
 	e := c.made()
 	if e.closed.Load() {
