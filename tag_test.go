@@ -28,7 +28,7 @@ func TestDeleteTagsRemovesEntriesWithAnyOfThem(t *testing.T) {
 	wantPeek(t, c, "b", 1)
 	wantPeek(t, c, "none", 1)
 	set("a", "a")
-	wantPeek(t, c, "a", 1) // what is stored afterwards is not deleted
+	wantPeek(t, c, "a", 1) // a value stored afterwards is not deleted
 	must(t, c.DeleteTags(t.Context()))
 	wantPeek(t, c, "a", 1)
 	must(t, c.DeleteTags(t.Context(), "ours"))
@@ -271,7 +271,7 @@ func TestTagNamesNobodyUsesAnyMoreAreForgotten(t *testing.T) {
 		for i := from; i < to; i++ {
 			must(t, c.Set(t.Context(), i, i, zodiac.WithTags(fmt.Sprint("a tag with a name that is rather long, number ", i))))
 			if i%10_000 == 0 {
-				runtime.GC() // forgets what nobody holds
+				runtime.GC() // forgets tags that no entry holds
 			}
 		}
 	}
