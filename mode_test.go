@@ -252,7 +252,7 @@ func TestOnlyNoWriteCallersJoinWhatNoWriteBegins(t *testing.T) {
 		wantPeek(t, l.Cache, "k", 2)
 		wantCalls(t, calls, 2)
 		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
-			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Uncached, s.Stored)
+			t.Errorf("%d uncached, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 	})
 }

@@ -271,7 +271,7 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 		l.Get(t.Context(), "k")
 		l.Get(t.Context(), "fails")
 		l.Get(t.Context(), "skipped")
-		l.Get(zodiac.NoWrite(t.Context()), "unleased")
+		l.Get(zodiac.NoWrite(t.Context()), "uncached")
 		l.Get(zodiac.Bypass(t.Context()), "k")
 		l.Get(zodiac.ReadOnly(t.Context()), "k")
 		l.Peek(t.Context(), "k")
@@ -282,7 +282,7 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 			{Key: "k", Outcome: zodiac.OutcomeStored},
 			{Key: "fails", Outcome: zodiac.OutcomeError, Err: errOrigin},
 			{Key: "skipped", Outcome: zodiac.OutcomeSkipped},
-			{Key: "unleased", Outcome: zodiac.OutcomeUncached},
+			{Key: "uncached", Outcome: zodiac.OutcomeUncached},
 		})
 	})
 }

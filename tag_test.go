@@ -233,7 +233,7 @@ func TestEntryHasAtMostSixteenTags(t *testing.T) {
 		wantGet(t, l, 16, 1)
 		wantAbsent(t, l.Cache, 16)
 		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
-			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Uncached, s.Stored)
+			t.Errorf("%d uncached, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 		synctest.Wait()
 		events := seen.all()
