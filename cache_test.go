@@ -151,7 +151,7 @@ func TestMemoryNeverHoldsMoreThanItsCapacity(t *testing.T) {
 		c := zodiac.NewCache[int, int](zodiac.WithCapacity(n))
 		for i := range 3 * n {
 			mustSet(t, c, i, i)
-			wantPeek(t, c, i, i) // what was just set is there
+			wantPeek(t, c, i, i) // the value just set is present
 			if c.Len() > n {
 				t.Fatalf("WithCapacity(%d) holds %d entries", n, c.Len())
 			}
@@ -178,7 +178,7 @@ func TestExpiredEntriesLeaveMemoryByThemselves(t *testing.T) {
 	})
 }
 
-// A list is a value that copies can be told from.
+// A list is a value whose copies can be told apart from it.
 type list struct{ items []int }
 
 func (l *list) clone() *list { return &list{slices.Clone(l.items)} }
@@ -225,7 +225,7 @@ func TestWithCloneNoTwoCallersShareAValue(t *testing.T) {
 	})
 }
 
-// checkNotShared changes each of the values and looks whether another has changed.
+// checkNotShared changes each of the values and checks that no other one has changed.
 func checkNotShared(t *testing.T, values []*list) {
 	t.Helper()
 	for i, v := range values {
@@ -289,7 +289,7 @@ func TestNilIsNotGivenToClone(t *testing.T) {
 	}
 }
 
-// closedCalls is every method of a Loader that ends with Close.
+// closedCalls is every method of a Loader that fails after Close.
 func closedCalls(ctx context.Context, l *zodiac.Loader[string, int]) map[string]func() error {
 	fetch, _ := numbered()
 	return map[string]func() error{
@@ -417,8 +417,9 @@ func TestCloseWhoseContextEndsGivesUpAndSaysWho(t *testing.T) {
 			wantError(t, name, (<-c).err, zodiac.ErrClosed)
 		}
 		wantError(t, "the fetch's context", fetching.Err(), context.Canceled)
-		must(t, l.Close(t.Context()))                       // waits for the functions that run
-		wantStats(t, l.Stats(), zodiac.Stats{Discarded: 2}) // a Get that got ErrClosed counts nowhere
+		must(t, l.Close(t.Context())) // waits for the functions that run
+		// a Get that got ErrClosed counts nowhere
+		wantStats(t, l.Stats(), zodiac.Stats{Discarded: 2})
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The values of these tests: the more kinds side by side the better.
+// The values of these tests have as many kinds side by side as possible.
 type (
 	jsonBase struct {
 		Trace string `json:"trace,omitempty"`
@@ -58,7 +58,7 @@ type (
 	}
 )
 
-// jsonTrip returns what comes back of a value, by way of a codec's methods or those of encoding/json.
+// jsonTrip returns a value after a round trip through a codec's methods or those of encoding/json.
 func jsonTrip[T any](v *T, marshal func(any) ([]byte, error), unmarshal func([]byte, any) error) (T, error) {
 	var back T
 	data, err := marshal(v)
@@ -99,7 +99,7 @@ func TestJSONBringsBackWhatItWasGiven(t *testing.T) {
 	t.Run("nil-in-any", jsonComesBack[any](nil))
 }
 
-// P22: nil and empty are two things, at every depth, and a pointer to something nil is not nil.
+// P22: nil and empty are different values at every depth, and a pointer to a nil value is not nil.
 func TestJSONTellsNilFromEmpty(t *testing.T) {
 	t.Run("slice-nil", jsonComesBack([]int(nil)))
 	t.Run("slice-empty", jsonComesBack([]int{}))
@@ -251,7 +251,7 @@ func TestJSONValueKeepsNoneOfTheData(t *testing.T) {
 	for i := range data {
 		data[i] = 'x'
 	}
-	for range 10 { // what the codec may keep for its next call is overwritten
+	for range 10 { // the data that the codec may keep for its next call is overwritten
 		zodiac.JSON.Unmarshal([]byte(strings.Repeat(" ", 10)+strings.Replace(before, "string", "STRING", 1)), &other)
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -300,7 +300,7 @@ func TestJSONIsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-// anyJSON draws what may be in an any and comes back of JSON as it was.
+// anyJSON draws values of type any that a round trip through JSON does not change.
 var anyJSON *rapid.Generator[any]
 
 func init() {
@@ -316,7 +316,7 @@ func init() {
 
 func optional[T any](g *rapid.Generator[T]) *rapid.Generator[*T] { return rapid.Ptr(g, true) }
 
-// sometimes draws nil besides what g draws: what rapid's slices and maps never are.
+// sometimes draws nil besides the values of g. rapid's slices and maps are never nil.
 func sometimes[T any](g *rapid.Generator[T]) *rapid.Generator[T] {
 	var zero T
 	return rapid.OneOf(rapid.Just(zero), g)
@@ -359,7 +359,7 @@ func drawJSONValue(t *rapid.T, depth int) jsonValue {
 	return v
 }
 
-// The law: what comes back is what encoding/json brings back of the same value, errors included.
+// The law: a round trip gives the same value as one through encoding/json, errors included.
 func jsonAsStandard(t *rapid.T) {
 	v := drawJSONValue(t, 2)
 	want, wantErr := jsonTrip(&v, json.Marshal, json.Unmarshal)
@@ -437,7 +437,7 @@ func TestStoreErrorSaysWhatFailedAndWhatToDo(t *testing.T) {
 	checkErrorText(t, err, cause, `loader "users"`, "Commit of the store: cause", "may still be carried out", "try again")
 }
 
-// An answeredError is an error that a server of Redis has answered with.
+// An answeredError is an error reply of a Redis server.
 type answeredError struct{ error }
 
 func (answeredError) RedisError() {}

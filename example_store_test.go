@@ -11,8 +11,8 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// Values that other processes are to find go into a store. With redisstore.New(client) in place of memstore.New() this is what
-// several instances of a program do.
+// Values for several processes are kept in a store. With redisstore.New(client) in place of
+// memstore.New(), several instances of a program share them.
 func ExampleWithStore() {
 	store := memstore.New()
 	defer store.Close()
@@ -34,7 +34,8 @@ func ExampleWithStore() {
 	// user 42 <nil>
 }
 
-// Memory in front of a store serves hits without asking it. What is deleted anywhere leaves every memory.
+// Memory in front of a store serves hits without asking it. A key deleted in any process leaves the
+// memory of all processes.
 func ExampleWithMemory() {
 	store := memstore.New()
 	defer store.Close()
@@ -53,7 +54,8 @@ func ExampleWithMemory() {
 	// 1 <nil>
 }
 
-// A store that is down costs its callers nothing but the fetch. Who would rather have an error says so.
+// A store that is down costs its callers nothing but the fetch. FailClosed returns an error
+// instead.
 func ExampleFailClosed() {
 	store := memstore.New()
 	defer store.Close()
@@ -81,7 +83,8 @@ func (indented) Name() string                             { return "json-indente
 func (indented) Marshal(v any) ([]byte, error)            { return json.MarshalIndent(v, "", "  ") }
 func (indented) Unmarshal(data []byte, pointer any) error { return json.Unmarshal(data, pointer) }
 
-// A Codec turns values into bytes. Its name is in every record, so that records of another codec are misses rather than mistakes.
+// A Codec turns values into bytes. Its name is in every record, so that records of another codec
+// are misses rather than mistakes.
 func ExampleWithCodec() {
 	store := memstore.New()
 	defer store.Close()

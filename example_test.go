@@ -12,7 +12,7 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// A User is what the examples keep.
+// A User is the value in these examples.
 type User struct {
 	ID   int64
 	Name string
@@ -57,8 +57,8 @@ func ExampleNewLoader() {
 	// 6
 }
 
-// A loader's Get has the type of the function, so that a loader can be made of a loader: here one that asks the other
-// at most once a second.
+// A loader's Get has the type of the fetch function, so a loader can be made of a loader. Here one
+// asks the other at most once a second.
 func ExampleNewLoader_overALoader() {
 	lasting := zodiac.NewLoader(fetchUser, zodiac.WithTTL(time.Hour))
 	brief := zodiac.NewLoader(lasting.Get, zodiac.WithTTL(1), zodiac.WithCapacity(100))
@@ -72,8 +72,8 @@ func ExampleNewLoader_overALoader() {
 	// user 1 <nil>
 }
 
-// TryNewLoader is for settings that are not known to be right when the program is written. The error lists all
-// that is wrong.
+// TryNewLoader is for settings that are not known to be right when the program is written. The
+// error lists all faults.
 func ExampleTryNewLoader() {
 	seconds, share := 0, 1.5 // from a file, say
 	_, err := zodiac.TryNewLoader(fetchUser, zodiac.WithName("users"), zodiac.WithTTL(seconds), zodiac.WithJitter(share))
@@ -84,7 +84,8 @@ func ExampleTryNewLoader() {
 	// 	WithJitter: 1.5 is not a part of the lifetime; give 0 ≤ f < 1, such as 0.1
 }
 
-// A Cache has no function of its own: values are set, or fetched with a function given at the call.
+// A Cache has no fetch function of its own. Values are set, or fetched with a function given at the
+// call.
 func ExampleNewCache() {
 	sessions := zodiac.NewCache[string, User](zodiac.WithTTL(30 * time.Minute))
 	ctx := context.Background()
@@ -153,8 +154,8 @@ func ExampleLoader_Refresh() {
 	// 2 <nil>
 }
 
-// A request that must not see old values, such as one a user has forced to reload, need not change the code it runs
-// through.
+// A request that must not see old values, such as a reload forced by a user, need not change the
+// code it runs through.
 func ExampleOverwrite() {
 	users := zodiac.NewLoader(fetchUser)
 	teams := zodiac.NewLoader(func(ctx context.Context, name string) (string, error) {
@@ -163,7 +164,8 @@ func ExampleOverwrite() {
 	})
 	ctx := context.Background()
 	teams.Get(ctx, "team")
-	teams.Get(zodiac.Overwrite(ctx), "team")               // fetches the team; its fetch finds the user in users
+	// fetches the team; its fetch finds the user in users
+	teams.Get(zodiac.Overwrite(ctx), "team")
 	teams.Get(zodiac.Overwrite(ctx, teams, users), "team") // fetches both
 	// Output:
 	// fetching 1
@@ -218,7 +220,7 @@ func ExampleWithTags() {
 	// 3 false
 }
 
-// What does not exist is remembered too, and the error can be asked for as before.
+// A missing row is remembered too, and callers can match the error as before.
 func ExampleNoneIf() {
 	users := zodiac.NewLoader(fetchUser, zodiac.NoneIf(sql.ErrNoRows), zodiac.WithNoneTTL(10))
 	for range 2 {
@@ -258,7 +260,7 @@ func ExampleAdd() {
 	// 42 <nil>
 }
 
-// Update reads, changes and writes, as if nobody else did meanwhile.
+// Update reads, changes and writes as one step.
 func ExampleCache_Update() {
 	carts := zodiac.NewCache[string, []string]()
 	ctx := context.Background()
@@ -286,7 +288,8 @@ func ExampleSkipIf() {
 	// searching unicorn
 }
 
-// An entry that is not valid counts as absent, and is replaced: here, whatever was fetched before the last import.
+// An entry that is not valid counts as absent, and is replaced: here, whatever was fetched before
+// the last import.
 func ExampleValidIf() {
 	var imported time.Time
 	users := zodiac.NewLoader(fetchUser, zodiac.ValidIf(func(_ int64, e zodiac.Entry[User]) bool {
@@ -323,13 +326,13 @@ func ExampleLoader_Get_injected() {
 	// hello user 1
 }
 
-// CollectStats counts what one request does, in all loaders that it comes to.
+// CollectStats counts the calls of one request in all loaders that it uses.
 func ExampleCollectStats() {
 	users := zodiac.NewLoader(fetchUser)
 	ctx, stats := zodiac.CollectStats(context.Background())
 	users.Get(ctx, 1)
 	users.Get(ctx, 1)
-	users.Get(context.Background(), 1) // of somebody else
+	users.Get(context.Background(), 1) // of another request
 	s := stats()
 	fmt.Println(s.Gets, "gets,", s.HitMemory, "from memory,", s.Fetched, "fetched")
 	// Output:
@@ -355,7 +358,7 @@ func ExampleObserver() {
 	// fetch of 1 by users was stored <nil>
 }
 
-// Close waits for fetches that run. Afterwards there is no cache any more.
+// Close waits for running fetches. Afterwards the cache cannot be used.
 func ExampleCache_Close() {
 	users := zodiac.NewLoader(fetchUser)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -1,5 +1,6 @@
-// What FEATURES asks of a loader, and the tests that fail without it. Tests are beside the file that keeps the
-// promise (loader.go: loader_test.go); those below had no better place, and are followed by what all tests use.
+// What FEATURES asks of a loader, and the tests that fail without it. Tests are beside the file
+// that keeps the promise (loader.go: loader_test.go); those below had no better place, and are
+// followed by what all tests use.
 //
 //	A1 typed loader around a function     TestGetCachesWhatTheFunctionReturns, TestGetHasTheSignatureOfTheFunction, TestLoaderOverALoader
 //	A2 function given at the call         TestGetOrFetchFetchesWhatIsNotThere, TestGetAndGetOrFetchOfALoaderShareFlights
@@ -141,7 +142,7 @@ func (stubborn) MarshalText() ([]byte, error) { return nil, errOrigin }
 
 func TestErrorOfMarshalTextIsInTheKeyError(t *testing.T) {
 	l := zodiac.NewLoader(func(_ context.Context, s stubborn) (int, error) { return s.N, nil })
-	wantGet(t, l, stubborn{7}, 7) // uncached
+	wantGet(t, l, stubborn{7}, 7) // not cached
 	_, _, err := l.Peek(t.Context(), stubborn{7})
 	if _, ok := errors.AsType[*zodiac.KeyError](err); !ok {
 		t.Errorf("Peek: error %v; want a *KeyError", err)
@@ -154,7 +155,8 @@ func TestErrorOfMarshalTextIsInTheKeyError(t *testing.T) {
 	}
 }
 
-// numbered returns a function whose results are 1, 2, 3 and so on, whatever the key: a value tells which call brought it.
+// numbered returns a function whose results are 1, 2, 3 and so on, for any key. A value shows the
+// number of its call.
 func numbered() (fetch func(context.Context, string) (int, error), calls *atomic.Int64) {
 	calls = new(atomic.Int64)
 	return func(context.Context, string) (int, error) { return int(calls.Add(1)), nil }, calls
@@ -207,7 +209,7 @@ type reply[V any] struct {
 	err   error
 }
 
-// later makes a call on a goroutine of its own. It returns when nothing moves any more in the bubble.
+// later makes a call on a goroutine of its own. It returns when everything in the bubble is idle.
 func later[V any](call func() (V, error)) <-chan reply[V] {
 	c := make(chan reply[V], 1)
 	go func() {
@@ -303,7 +305,7 @@ func tagNames(n int) []string {
 	return names
 }
 
-// A recorder is an Observer that keeps what it is told.
+// A recorder is an Observer that keeps the events.
 type recorder struct {
 	mu     sync.Mutex // guards the field below
 	events []zodiac.Event

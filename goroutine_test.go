@@ -33,7 +33,8 @@ func fuzzing() bool {
 	return f != nil && f.Value.String() != ""
 }
 
-// leaked reports whether goroutines but this one are left after a second, which those that are about to end may take.
+// leaked reports whether goroutines other than this one are left after a second. Goroutines that
+// are about to end may take that long.
 func leaked() bool {
 	for range 100 {
 		if runtime.NumGoroutine() == 1 {
@@ -48,7 +49,8 @@ func leaked() bool {
 func goroutines() int {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	bubble := regexp.MustCompile(`synctest bubble \d+\]`).Find(stacks) // the caller's stack comes first
+	// the caller's stack comes first
+	bubble := regexp.MustCompile(`synctest bubble \d+\]`).Find(stacks)
 	return bytes.Count(stacks, bubble)
 }
 
@@ -78,7 +80,7 @@ func TestLoaderThatIsNotClosedLeavesNothing(t *testing.T) {
 		l := zodiac.NewLoader(fetch, zodiac.WithTTL(60))
 		wantGet(t, l, "k", 1)
 		wantGet(t, l, "k", 1)
-	}) // fails if anything in the bubble is left
+	}) // fails if anything is left in the bubble
 }
 
 func TestFetchOutlivedByItsCallersEndsWithItsContext(t *testing.T) {

@@ -36,7 +36,7 @@ func (s *service) greet(_ context.Context, name string) (string, error) { return
 
 func TestGetHasTheSignatureOfTheFunction(t *testing.T) {
 	f := (&service{"hello "}).greet
-	f = zodiac.NewLoader(f).Get // compiles: what takes the function takes its loader
+	f = zodiac.NewLoader(f).Get // compiles: a parameter for the function takes its loader
 	if v, err := f(t.Context(), "you"); v != "hello you" || err != nil {
 		t.Errorf("f = %v, %v", v, err)
 	}
@@ -49,7 +49,7 @@ func TestLoaderOverALoader(t *testing.T) {
 		outer := zodiac.NewLoader(inner.Get, zodiac.WithTTL(1))
 		wantGet(t, outer, "k", 1)
 		time.Sleep(time.Second)
-		wantGet(t, outer, "k", 1) // the outer's is over, the inner's is not
+		wantGet(t, outer, "k", 1) // the outer entry has expired, the inner one has not
 		wantCalls(t, calls, 1)
 		if s := inner.Stats(); s.HitMemory != 1 {
 			t.Errorf("the inner loader had %d hits; want 1", s.HitMemory)
@@ -141,7 +141,7 @@ func TestCancelledCallerDoesNotCancelOthers(t *testing.T) {
 		first, cancelFirst := context.WithCancel(t.Context())
 		second, cancelSecond := context.WithCancel(t.Context())
 		a, b, c := getLater(first, l, "k"), getLater(second, l, "k"), getLater(t.Context(), l, "k")
-		cancelFirst() // who began the fetch
+		cancelFirst() // the caller that began the fetch
 		wantError(t, "first Get", (<-a).err, context.Canceled)
 		cancelSecond()
 		wantError(t, "second Get", (<-b).err, context.Canceled)
@@ -227,7 +227,7 @@ func TestHitIsReturnedAfterTheContextHasEnded(t *testing.T) {
 	wantGetWith(ctx, t, l, "k", 1)
 	wantGetWith(zodiac.NoWrite(ctx), t, l, "k", 1) // the long way
 	_, err := l.Get(ctx, "other")
-	wantError(t, "Get of what is not there", err, context.Canceled)
+	wantError(t, "Get of an absent key", err, context.Canceled)
 	wantCalls(t, calls, 1)
 }
 
@@ -322,7 +322,7 @@ func TestRefreshNeverSharesAFetchThatBeganBefore(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		fresh := later(func() (int, error) { return l.Refresh(t.Context(), "k") })
 		wantReply(t, "Get", plain, 1)
-		wantAbsent(t, l.Cache, "k") // the plain one's result is older than what Refresh will bring
+		wantAbsent(t, l.Cache, "k") // the plain fetch's result is older than the value of Refresh
 		wantReply(t, "Refresh", fresh, 2)
 		wantGet(t, l, "k", 2)
 	})
@@ -390,7 +390,7 @@ func TestFetchCallsTheFunctionAndNothingElse(t *testing.T) {
 	mustSet(t, l.Cache, "k", 1)
 	ctx := context.WithValue(t.Context(), name{}, 1)
 	if v, err := l.Fetch(ctx, "k"); v != 7 || !same(err, errOrigin) {
-		t.Errorf("Fetch = %v, %v; want just what the function returns", v, err)
+		t.Errorf("Fetch = %v, %v; want the function's result", v, err)
 	}
 	if got != ctx || calls != 1 {
 		t.Error("Fetch did not call the function once, with the caller's context")
@@ -526,7 +526,7 @@ func TestCycleIsNotRememberedAfterTheFetch(t *testing.T) {
 		})
 		wantGet(t, l, "k", 1)
 		l.Delete(t.Context(), "k")
-		wantGetWith(used, t, l, "k", 1) // the flight is over: nobody waits for itself
+		wantGetWith(used, t, l, "k", 1) // the flight is over: no caller waits for itself
 	})
 }
 
@@ -765,10 +765,11 @@ func TestDiscardedRefreshRemovesTheOlderEntry(t *testing.T) {
 		l := zodiac.NewLoader(fetch, zodiac.WithTagsFunc(func(string, int) []string { return nil }))
 		mustSet(t, l.Cache, "k", 7)
 		fresh := later(func() (int, error) { return l.Refresh(t.Context(), "k") })
-		must(t, l.DeleteTags(t.Context(), "tag")) // which a result of the function may have, but not the entry
+		// a result of the function may have the tag, but the entry does not
+		must(t, l.DeleteTags(t.Context(), "tag"))
 		wantGet(t, l, "k", 7)
 		wantReply(t, "Refresh", fresh, 1)
-		wantAbsent(t, l.Cache, "k") // who refreshed has seen what is newer
+		wantAbsent(t, l.Cache, "k") // the caller of Refresh has seen a newer value
 	})
 }
 

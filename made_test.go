@@ -22,7 +22,7 @@ func TestLoaderHasAName(t *testing.T) {
 	}
 }
 
-// A Loader that no constructor has made says so, and is no nil dereference somewhere within.
+// A Loader made without a constructor reports that. It does not cause a nil dereference.
 func TestLoaderThatWasNotMadeSaysSo(t *testing.T) {
 	ctx := t.Context()
 	uses := map[string]func(l *zodiac.Loader[int, int], c *zodiac.Cache[int, int]){

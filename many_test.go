@@ -91,7 +91,7 @@ func TestGetManyFetchesSixteenAtATime(t *testing.T) {
 	})
 }
 
-// What others fetch, in this process or elsewhere, keeps none of the other keys waiting.
+// Fetches by other callers, in this process or elsewhere, delay none of the other keys.
 func TestGetManyFetchesBesideWhatItWaitsFor(t *testing.T) {
 	const theirs, all = 40, 60
 	for name, elsewhere := range map[string]bool{"in this process": false, "in another process": true} {
@@ -128,7 +128,7 @@ func TestGetManyFetchesBesideWhatItWaitsFor(t *testing.T) {
 					t.Errorf("GetMany = %d values, %v", len(m), err)
 				}
 				if took := time.Since(began); took > 5*time.Second+50*time.Millisecond || most.Load() != 16 {
-					t.Errorf("it took %v, with %d fetches at a time; want what the fetches of others take, and 16", took, most.Load())
+					t.Errorf("it took %v, with %d fetches at a time; want the time of the other fetches, and 16", took, most.Load())
 				}
 				synctest.Wait()
 			})
@@ -253,7 +253,7 @@ func TestGetManyReturnsWhatThereIsWhenTheContextEnds(t *testing.T) {
 			t.Errorf("GetMany took %v; want 3.5s", d)
 		}
 		if !maps.Equal(m, map[int]int{1: 1, 2: 2, 3: 3, 100: 100}) {
-			t.Errorf("GetMany = %v; want what there is after 3.5s", m)
+			t.Errorf("GetMany = %v; want the values present after 3.5s", m)
 		}
 		e, ok := errors.AsType[*zodiac.ManyError[int]](err)
 		if !ok || len(e.Errors) != 26 {

@@ -25,7 +25,7 @@ func both(a, b zodiac.Mode) zodiac.Mode {
 	return zodiac.Mode{NoRead: a.NoRead || b.NoRead, NoWrite: a.NoWrite || b.NoWrite, NoFetch: a.NoFetch || b.NoFetch}
 }
 
-// reads is every method that modes govern, but Refresh.
+// reads is every method that modes govern, except Refresh.
 func reads(l *zodiac.Loader[string, int]) map[string]func(context.Context) (int, error) {
 	return map[string]func(context.Context) (int, error){
 		"Get":        func(ctx context.Context) (int, error) { return l.Get(ctx, "k") },
@@ -40,7 +40,8 @@ func reads(l *zodiac.Loader[string, int]) map[string]func(context.Context) (int,
 	}
 }
 
-// checkMode compares a read under m with what its flags say: the value 7 was stored before, the function brings 1.
+// checkMode compares a read under m with what its flags say: the value 7 was stored before, the
+// function brings 1.
 func checkMode(t *testing.T, m zodiac.Mode, read string, present bool, with func(context.Context) context.Context) {
 	t.Helper()
 	fetch, calls := numbered()
@@ -251,7 +252,7 @@ func TestOnlyNoWriteCallersJoinWhatNoWriteBegins(t *testing.T) {
 		wantPeek(t, l.Cache, "k", 2)
 		wantCalls(t, calls, 2)
 		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
-			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Uncached, s.Stored)
+			t.Errorf("%d uncached, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 	})
 }
@@ -311,7 +312,7 @@ func TestModesReachTheLoadersTheyAreAimedAt(t *testing.T) {
 		{"Overwrite of top, Bypass of the rest at any depth", zodiac.Bypass(zodiac.Overwrite(ctx), tower.middle, tower.bottom), "8.5.4"},
 		{"ReadOnly", zodiac.ReadOnly(ctx), "8.5.4"},
 		{"Bypass of top", zodiac.Bypass(ctx, tower.top), "9.4.3"},
-		{"Overwrite of the bottom from above what is cached", zodiac.Overwrite(ctx, tower.bottom), "8.5.4"},
+		{"Overwrite of the bottom from above a cached value", zodiac.Overwrite(ctx, tower.bottom), "8.5.4"},
 		{"Overwrite of another", zodiac.Overwrite(ctx, newTower().top), "8.5.4"},
 		{"Bypass of all", zodiac.WithMode(ctx, zodiac.Mode{NoRead: true, NoWrite: true, Nested: true}), "10.6.5"},
 		{"nothing", ctx, "8.5.4"},
@@ -429,7 +430,8 @@ func TestNilTargetPanics(t *testing.T) {
 	}
 }
 
-// slowOver returns a loader whose function takes a second and then asks inner, and the number of its calls.
+// slowOver returns a loader whose function takes a second and then asks inner, and the number of
+// its calls.
 func slowOver(inner *zodiac.Loader[string, int]) (outer *zodiac.Loader[string, int], calls *atomic.Int64) {
 	calls = new(atomic.Int64)
 	return zodiac.NewLoader(func(ctx context.Context, key string) (int, error) {
@@ -544,14 +546,15 @@ func TestOverwriteThatSharesNothingDiscardsEarlierFetches(t *testing.T) {
 		alone := getLater(zodiac.Overwrite(same, other), outer, "k")
 		wantCalls(t, calls, 2)
 		wantReply(t, "Get that ran", runs, 1)
-		wantAbsent(t, outer.Cache, "k") // it is older than what the one that ran alone will bring
+		wantAbsent(t, outer.Cache, "k") // it is older than the result of the fetch that ran alone
 		wantReply(t, "Get that ran alone", alone, 2)
 		wantReply(t, "Get that waited", waits, 3)
 		wantGet(t, outer, "k", 3)
 	})
 }
 
-// A hit under NoWrite leaves the cache as it was: it does not count as a use when it is decided what is evicted.
+// A hit under NoWrite leaves the cache as it was. It does not count as a use for the choice of
+// evicted entries.
 func TestHitUnderNoWriteKeepsNothingFromEviction(t *testing.T) {
 	const old = 50
 	kept := func(ctx context.Context) (n int) {

@@ -13,7 +13,7 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// wantValue fails the test unless a Get runs the function once for two calls, and both return want.
+// wantStoredOnce fails the test unless two Gets run the function once and both return v.
 func wantStoredOnce[V any](t *testing.T, v V, equal func(V) bool, opts ...zodiac.Option) {
 	t.Helper()
 	calls := 0
@@ -124,7 +124,7 @@ func TestKindsAreToldApart(t *testing.T) {
 		}
 	}
 	if _, ok, err := c.Peek(t.Context(), "absent"); ok || err != nil {
-		t.Errorf("Peek of what is absent = %v, %v; want false, nil", ok, err)
+		t.Errorf("Peek of an absent key = %v, %v; want false, nil", ok, err)
 	}
 }
 

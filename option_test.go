@@ -17,7 +17,7 @@ import (
 type wrongOption struct {
 	name string // of the option
 	opt  zodiac.Option
-	says string // part of the text
+	says string // a part of the text
 }
 
 // wantFault fails the test unless opts have just one fault, which begins with the option's name.
@@ -202,7 +202,7 @@ func TestAllFaultsAreListedAtOnce(t *testing.T) {
 	}
 }
 
-// panicOf returns what f panics with.
+// panicOf returns the value that f panics with.
 func panicOf(f func()) (value any) {
 	defer func() { value = recover() }()
 	f()

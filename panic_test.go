@@ -17,7 +17,7 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// A logbook keeps what is logged.
+// A logbook keeps the records of a logger.
 type logbook struct {
 	mu      sync.Mutex // guards the field below
 	records []slog.Record
@@ -43,7 +43,7 @@ func (b *logbook) take() []slog.Record {
 	return all
 }
 
-// attrs returns what a record says.
+// attrs returns the attributes of a record.
 func attrs(r slog.Record) map[string]string {
 	m := make(map[string]string)
 	r.Attrs(func(a slog.Attr) bool { m[a.Key] = a.Value.String(); return true })
@@ -66,7 +66,7 @@ func wantOneRecord(t *testing.T, b *logbook, in string) {
 	}
 }
 
-// wantPanicError fails the test unless err is what a caller gets for a crash of in.
+// wantPanicError fails the test unless err is the callers' error for a crash of in.
 func wantPanicError(t *testing.T, call string, err error, in, crash string) {
 	t.Helper()
 	e, ok := errors.AsType[*zodiac.PanicError](err)
@@ -82,13 +82,13 @@ func wantPanicError(t *testing.T, call string, err error, in, crash string) {
 	}
 }
 
-// crashes is what functions may do instead of returning.
+// crashes is the ways in which a function may end without returning.
 var crashes = map[string]func(){
 	"panic":  func() { panic("boom") },
 	"Goexit": runtime.Goexit,
 }
 
-// A touchy error crashes when it is asked what it is.
+// A touchy error crashes in its Is method.
 type touchy struct{ crash func() }
 
 func (e *touchy) Error() string { return "touchy" }
@@ -98,7 +98,7 @@ func (e *touchy) Is(error) bool {
 	return false
 }
 
-// A bad has functions for all options; the one called in crashes while broken is set.
+// A bad has functions for all options. The one called in crashes while broken is set.
 type bad struct {
 	in     string
 	broken atomic.Bool
@@ -157,7 +157,7 @@ func TestCrashWithinAFetchIsReturnedToEveryCallerAndLoggedOnce(t *testing.T) {
 		l := b.loader()
 		first, second := getLater(t.Context(), l, "k"), getLater(t.Context(), l, "k")
 		wantPanicError(t, "first Get", (<-first).err, in, crash)
-		if in != "NoneIf" { // which does not take a second, so that nobody can join
+		if in != "NoneIf" { // it does not take a second, so that no caller can join
 			wantPanicError(t, "second Get", (<-second).err, in, crash)
 			wantOneRecord(t, &b.log, in)
 		}
@@ -280,7 +280,7 @@ func TestPanicOfAWriteIsReturnedAndLoggedOnceAndChangesNothing(t *testing.T) {
 	for _, in := range []string{"WithTTLFunc", "WithTagsFunc", "WithClone"} {
 		for name := range badWrites(nil, nil) { //nolint:staticcheck // for the names
 			if name == "Touch" && in != "WithTTLFunc" {
-				continue // which it does not ask
+				continue // the write does not call it
 			}
 			t.Run(in+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { checkBadWrite(t, in, name) })
@@ -324,7 +324,7 @@ func TestPanicOfWithKeyIsAKeyError(t *testing.T) {
 			wantPanicError(t, name, err, "WithKey", "panic")
 			wantOneRecord(t, &b.log, "WithKey")
 		}
-		if v, err := l.Get(t.Context(), "k"); err != nil || v.items[0] != 1 { // fetched, uncached
+		if v, err := l.Get(t.Context(), "k"); err != nil || v.items[0] != 1 { // fetched, not cached
 			t.Errorf("Get = %v, %v; want a value", v, err)
 		}
 		wantOneRecord(t, &b.log, "WithKey")

@@ -180,7 +180,7 @@ func TestStatsTellSizeEvictionAndExpiry(t *testing.T) {
 		c.Clear(t.Context())
 		mustSet(t, c, 1, 1, zodiac.WithTTL(1))
 		time.Sleep(time.Second)
-		mustSet(t, c, 1, 1) // in place of one that is dead
+		mustSet(t, c, 1, 1) // in place of an expired entry
 		s = c.Stats()
 		wantStats(t, s, zodiac.Stats{Evicted: 5, Expired: 1, Size: 1})
 	})
@@ -219,7 +219,7 @@ func size(m *sync.Map) (n uint64) {
 	return n
 }
 
-// storm does something at random; get is called for every Get.
+// storm does a random operation. get is called for every Get.
 func storm(ctx context.Context, l *zodiac.Loader[int, int], key int, get func()) {
 	switch rand.IntN(12) {
 	case 0:
@@ -271,7 +271,7 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 		l.Get(t.Context(), "k")
 		l.Get(t.Context(), "fails")
 		l.Get(t.Context(), "skipped")
-		l.Get(zodiac.NoWrite(t.Context()), "unleased")
+		l.Get(zodiac.NoWrite(t.Context()), "uncached")
 		l.Get(zodiac.Bypass(t.Context()), "k")
 		l.Get(zodiac.ReadOnly(t.Context()), "k")
 		l.Peek(t.Context(), "k")
@@ -282,7 +282,7 @@ func TestObserverIsToldOfEveryFetchAndNoHit(t *testing.T) {
 			{Key: "k", Outcome: zodiac.OutcomeStored},
 			{Key: "fails", Outcome: zodiac.OutcomeError, Err: errOrigin},
 			{Key: "skipped", Outcome: zodiac.OutcomeSkipped},
-			{Key: "unleased", Outcome: zodiac.OutcomeUncached},
+			{Key: "uncached", Outcome: zodiac.OutcomeUncached},
 		})
 	})
 }

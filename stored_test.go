@@ -16,7 +16,7 @@ import (
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
 
-// An origin has rows that processes fetch.
+// An origin has the rows that processes fetch.
 type origin struct {
 	mu   sync.Mutex
 	rows map[string]string
@@ -58,10 +58,10 @@ func (o *origin) read(ctx context.Context, key string) (string, error) {
 
 var errNotThere = errors.New("not there")
 
-// twin hides that two loaders are over one store: names are taken per Store.
+// twin hides that two loaders are over one store. A name can be used once per Store.
 type twin struct{ *memstore.Store }
 
-// processes returns n loaders over one memstore, each as if in a process of its own.
+// processes returns n loaders over one memstore, each as in a process of its own.
 func processes(t *testing.T, o *origin, n int, opts ...zodiac.Option) []*zodiac.Loader[string, string] {
 	t.Helper()
 	store := memstore.New()
@@ -175,7 +175,7 @@ func TestMutationsOverAStore(t *testing.T) {
 			synctest.Wait()
 			want(a, "s", "2")
 			if ok, err := a.SetIfAbsent(ctx, "s", "3"); ok || err != nil {
-				t.Errorf("SetIfAbsent of what is there = %v, %v", ok, err)
+				t.Errorf("SetIfAbsent of a present key = %v, %v", ok, err)
 			}
 			if ok, err := a.SetIfAbsent(ctx, "t", "3"); !ok || err != nil {
 				t.Errorf("SetIfAbsent = %v, %v", ok, err)
@@ -259,7 +259,8 @@ func TestTagsOverAStore(t *testing.T) {
 	}
 }
 
-// What a use extends a sliding life to is what the entry was given, not what the loader gives: an Add keeps it, a Touch replaces it.
+// A use extends a sliding life to the life given to the entry, not to the loader's. An Add keeps
+// it, a Touch replaces it.
 func TestSlidingLifeIsTheEntrysOwn(t *testing.T) {
 	for name, store := range map[string]func() zodiac.Store{
 		"memory":       func() zodiac.Store { return nil },
@@ -313,7 +314,7 @@ func left(t *testing.T, c *zodiac.Cache[string, int64], when string, want time.D
 	}
 }
 
-// A Touch makes no fetch void: while one runs, the record it is about to replace only lives longer.
+// A Touch discards no fetch. While one runs, the record that it will replace only lives longer.
 func TestTouchOfASlidingLifeDiscardsNoFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -348,8 +349,8 @@ func TestTouchOfASlidingLifeDiscardsNoFetch(t *testing.T) {
 	})
 }
 
-// slidingNumber returns a cache of numbers that slide by eight seconds, over a store whose faults the test decides. It has a 1 under "k",
-// which lives for four.
+// slidingNumber returns a cache of numbers that slide by eight seconds, over a store whose faults
+// the test decides. It has a 1 under "k", which lives for four seconds.
 func slidingNumber(t *testing.T, wrap func(zodiac.Store) zodiac.Store) (*zodiac.Cache[string, int64], *memstore.Store, *chaos.Injector) {
 	t.Helper()
 	store := memstore.New()
@@ -369,7 +370,7 @@ func slidingNumber(t *testing.T, wrap func(zodiac.Store) zodiac.Store) (*zodiac.
 
 func leasing(s zodiac.Store) zodiac.Store { return s }
 
-// Touch never revives an entry that has expired, not even one that does while it is under way.
+// Touch never revives an expired entry, including one that expires during the Touch.
 func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
 	for name, s := range map[string]struct {
 		wrap func(zodiac.Store) zodiac.Store
@@ -395,8 +396,8 @@ func TestTouchOfASlidingLifeRevivesNothing(t *testing.T) {
 	}
 }
 
-// What a Touch writes once more over a bare store lives as long as it was given: an entry that would have ended before the write
-// arrives does not come back by it.
+// The record that a Touch writes again over a bare store lives as long as it was given. It does not
+// bring back an entry that would have ended before the write arrives.
 func TestTouchOverABareStoreGivesTheLifeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -413,7 +414,7 @@ func TestTouchOverABareStoreGivesTheLifeFirst(t *testing.T) {
 	})
 }
 
-// An Add holds the lease of the key too, but not for long: a Touch that meets it is not lost.
+// An Add also holds the lease of the key, but not for long. A Touch that meets it is not lost.
 func TestTouchBesideAnAddIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -437,7 +438,7 @@ func TestTouchBesideAnAddIsNotLost(t *testing.T) {
 	})
 }
 
-// A write whose commit fails leaves no lease that others would wait for.
+// A write whose commit fails leaves no lease that other callers would wait for.
 func TestWriteThatFailsLeavesNoLease(t *testing.T) {
 	for name, write := range map[string]func(context.Context, *zodiac.Cache[string, int64]) error{
 		"Touch": func(ctx context.Context, c *zodiac.Cache[string, int64]) error {

@@ -36,7 +36,7 @@ func faulty(t *testing.T, o *origin, opts ...zodiac.Option) (*zodiac.Loader[stri
 	return l, faults
 }
 
-// witness is an Observer that keeps what it is told.
+// witness is an Observer that keeps the events.
 type witness struct {
 	mu     sync.Mutex
 	events []zodiac.Event
@@ -96,7 +96,8 @@ func TestGetFetchesWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// Who joined late, and finds the store down too, takes what he waited for: he does not wait for the next fetch.
+// A caller that joined late, and finds the store down too, takes the result it waited for. It does
+// not wait for the next fetch.
 func TestLateJoinerWaitsForOneFetchWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: 10 * time.Second}
@@ -119,7 +120,7 @@ func TestLateJoinerWaitsForOneFetchWhileTheStoreIsDown(t *testing.T) {
 		if _, err := l.Delete(t.Context(), "k"); !errors.Is(err, errDown) {
 			t.Errorf("Delete: %v", err)
 		}
-		get() // begins another, which runs when the first two have their value
+		get() // begins another, which runs when the first two callers have their value
 		wg.Wait()
 		if s := l.Stats(); o.n.Load() != 2 || s.Fetched != 2 || s.Shared != 1 {
 			t.Errorf("%d fetches, %+v; want two, one of them shared", o.n.Load(), s)
@@ -127,7 +128,8 @@ func TestLateJoinerWaitsForOneFetchWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// A codec that cannot decode what it has encoded fails all who share a fetch, those too who get it for want of the store's answer.
+// A codec that cannot decode its own encoding fails all callers that share a fetch, including those
+// that get it because the store did not answer.
 func TestShareThatCannotBeDecodedIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: 10 * time.Second}
@@ -314,7 +316,8 @@ func TestCorruptRecordsAreMissesThatGetOverwritten(t *testing.T) {
 	})
 }
 
-// A record of no use that comes between the read and the ask for the lease is overwritten all the same.
+// A useless record that appears between the read and the ask for the lease is overwritten all the
+// same.
 func TestUselessRecordFoundByAskingIsOverwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}
@@ -451,7 +454,7 @@ func TestBareStoreIsFetchedOncePerProcess(t *testing.T) {
 		if s := l.Stats(); s.HitMemory == 0 {
 			t.Errorf("%+v; want hits in memory", s)
 		}
-		if _, err := store.Clear(t.Context(), ""); err != nil { // unannounced
+		if _, err := store.Clear(t.Context(), ""); err != nil { // without a publish
 			t.Fatal(err)
 		}
 		if v, err := l.Get(t.Context(), "k"); v != "new" || err != nil || o.n.Load() != 3 {
@@ -527,7 +530,7 @@ func TestNamesAreUniqueOverAStore(t *testing.T) {
 	if _, err := zodiac.TryNewLoader(fetch, zodiac.WithName("a"), zodiac.WithStore(store)); err == nil {
 		t.Error("two open loaders of one name over one store")
 	} else if !strings.Contains(err.Error(), "WithName") {
-		t.Errorf("%v; want it to say what to do", err)
+		t.Errorf("%v; want an instruction", err)
 	}
 	for _, opt := range []zodiac.Option{zodiac.WithName("b"), zodiac.Options{zodiac.WithName("a"), zodiac.WithVersion(2)}} {
 		other, err := zodiac.TryNewLoader(fetch, opt, zodiac.WithStore(store))
@@ -677,7 +680,7 @@ func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
 		faults.Stall()
 		for range 2 {
 			time.Sleep(time.Second + time.Millisecond)
-			asks(3, 1) // one that hangs, and for which nobody waits
+			asks(3, 1) // one that hangs, and that no caller waits for
 			time.Sleep(time.Second)
 			asks(1, 0)
 		}
@@ -686,7 +689,7 @@ func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
 		asks(1, 1)
 		asks(5, 5)
 		if n := len(seen.faults()); n != 3*4+5 {
-			t.Errorf("the Observer was told of %d faults; want only those of what was sent", n)
+			t.Errorf("the Observer was told of %d faults; want only those of commands that were sent", n)
 		}
 		if left, again := strings.Count(log.String(), "not using it for now"), strings.Count(log.String(), "answers again"); left != 1 || again != 1 {
 			t.Errorf("it was logged %d times that the store is not used, and %d times that it answers again; want once each", left, again)
@@ -694,7 +697,7 @@ func TestStoreIsLeftAloneAfterFiveFaultsInARow(t *testing.T) {
 	})
 }
 
-// A command whose caller has gone goes on, once the store has failed: that it succeeds counts.
+// Once the store has failed, a command goes on when its caller has gone. Its success counts.
 func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := new(witness)
@@ -706,7 +709,7 @@ func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 			l.Peek(ctx, "k")
 			cancel()
 			if faults.Calls(chaos.Get) == before {
-				t.Fatalf("after %d callers who gave up the store is not asked any more", i)
+				t.Fatalf("after %d callers that gave up the store is not asked any more", i)
 			}
 			time.Sleep(30 * time.Millisecond)
 		}
@@ -716,7 +719,7 @@ func TestCallersWithLittleTimeDoNotMakeAStoreFail(t *testing.T) {
 	})
 }
 
-// An inert store is one whose reads end at their deadline only, as those of some clients do.
+// An inert store is one whose reads end only at their deadline, as those of some clients do.
 type inert struct{ zodiac.Store }
 
 func (s inert) Get(ctx context.Context, _ string) (driver.Record, error) {
@@ -746,7 +749,8 @@ func TestInertStoreHoldsNobodyOnceItHasFailed(t *testing.T) {
 	})
 }
 
-// A late store is one whose reads fail long after their time was over, as they do in a process that was stopped.
+// A late store is one whose reads fail long after their time is over, as they do in a process that
+// was stopped.
 type late struct {
 	zodiac.Store
 	by time.Duration
@@ -819,7 +823,7 @@ func TestStoreTimeoutIsForAllCommandsOfACall(t *testing.T) {
 		faults.Stall(chaos.Acquire)
 		go func() {
 			time.Sleep(590 * time.Millisecond)
-			l.Set(ctx, "other", "v") // whose limit is another
+			l.Set(ctx, "other", "v") // it has a limit of its own
 		}()
 		get(time.Second)
 		faults.Heal()
@@ -834,8 +838,8 @@ func TestStoreTimeoutIsForAllCommandsOfACall(t *testing.T) {
 	})
 }
 
-// Commands that are sent at about the same time share a timer, which is too short by 20 ms at most, and not at all if the limit is
-// a short one.
+// Commands that are sent at about the same time share a timer. It is too short by 20 ms at most,
+// and exact if the limit is short.
 func TestStoreTimeoutIsHardlyTooShort(t *testing.T) {
 	for timeout, early := range map[time.Duration]time.Duration{50 * time.Millisecond: 0, time.Second: 20 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
@@ -903,7 +907,7 @@ func TestCommitThatFailsIsReported(t *testing.T) {
 	}
 }
 
-// What other loaders remember is theirs.
+// A loader without WithErrorTTL does not use the errors that other loaders remember.
 func TestErrorRememberedForOthersIsNotForALoaderWithoutErrorTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}

@@ -14,7 +14,7 @@ import (
 	"github.com/zodiac-go/zodiac/memstore"
 )
 
-// countingCodec is JSON that counts what it decodes.
+// countingCodec is JSON that counts its decodings.
 type countingCodec struct {
 	zodiac.Codec
 	decoded atomic.Int32
@@ -27,8 +27,8 @@ func (c *countingCodec) Unmarshal(data []byte, v any) error {
 
 const sharers = 20
 
-// shareFetch lets the callers of two processes ask for one key at once, and returns how often the codec decoded. use is called with
-// what each got, one after another.
+// shareFetch lets callers of two processes ask for one key at once, and returns how often the codec
+// decoded. use is called with the value of each caller, one after another.
 func shareFetch[V any](t *testing.T, value func() V, use func(V)) int32 {
 	codec := &countingCodec{Codec: zodiac.JSON}
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +65,8 @@ func shareFetch[V any](t *testing.T, value func() V, use func(V)) int32 {
 	return codec.decoded.Load()
 }
 
-// Who shares a fetch, his own process's or another's, gets a copy without decoding it again, if an assignment makes one.
+// Callers that share a fetch, of their own process or of another, get copies without another
+// decoding if an assignment makes a copy.
 func TestSharedFlatValueIsDecodedOnceAProcess(t *testing.T) {
 	type row struct {
 		ID   int
@@ -84,7 +85,7 @@ func TestSharedFlatValueIsDecodedOnceAProcess(t *testing.T) {
 	}
 }
 
-// deserter is a codec that ends the goroutine of the first who decodes.
+// deserter is a codec that ends the goroutine of the first decoding.
 type deserter struct {
 	zodiac.Codec
 	n atomic.Int32
@@ -97,7 +98,7 @@ func (c *deserter) Unmarshal(data []byte, v any) error {
 	return c.Codec.Unmarshal(data, v)
 }
 
-// P20: a codec that ends the goroutine of the one who decodes for all is an error for the others.
+// P20: a codec that ends the goroutine of the shared decoding is an error for the other callers.
 func TestGoexitOfACodecIsAnErrorForSharers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -127,12 +128,12 @@ func TestGoexitOfACodecIsAnErrorForSharers(t *testing.T) {
 		}
 		callers.Wait()
 		if failed.Load() != sharers-2 || exited.Load() != 1 {
-			t.Errorf("%d callers have the error, and %d have exited; want all but the one who fetched, and the one who decoded", failed.Load(), exited.Load())
+			t.Errorf("%d callers have the error, and %d have exited; want all but the caller that fetched and the one that decoded", failed.Load(), exited.Load())
 		}
 	})
 }
 
-// Else everybody has a copy that he may change.
+// Otherwise every caller has a copy that it may change.
 func TestSharedValueIsEachCallersOwn(t *testing.T) {
 	n := shareFetch(t, func() []int { return []int{1} }, func(got []int) {
 		if len(got) != 1 || got[0] != 1 {

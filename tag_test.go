@@ -28,7 +28,7 @@ func TestDeleteTagsRemovesEntriesWithAnyOfThem(t *testing.T) {
 	wantPeek(t, c, "b", 1)
 	wantPeek(t, c, "none", 1)
 	set("a", "a")
-	wantPeek(t, c, "a", 1) // what is stored afterwards is not deleted
+	wantPeek(t, c, "a", 1) // a value stored afterwards is not deleted
 	must(t, c.DeleteTags(t.Context()))
 	wantPeek(t, c, "a", 1)
 	must(t, c.DeleteTags(t.Context(), "ours"))
@@ -233,7 +233,7 @@ func TestEntryHasAtMostSixteenTags(t *testing.T) {
 		wantGet(t, l, 16, 1)
 		wantAbsent(t, l.Cache, 16)
 		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
-			t.Errorf("%d unleased, %d stored; want 1 and 1", s.Uncached, s.Stored)
+			t.Errorf("%d uncached, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 		synctest.Wait()
 		events := seen.all()
@@ -271,7 +271,7 @@ func TestTagNamesNobodyUsesAnyMoreAreForgotten(t *testing.T) {
 		for i := from; i < to; i++ {
 			must(t, c.Set(t.Context(), i, i, zodiac.WithTags(fmt.Sprint("a tag with a name that is rather long, number ", i))))
 			if i%10_000 == 0 {
-				runtime.GC() // forgets what nobody holds
+				runtime.GC() // forgets tags that no entry holds
 			}
 		}
 	}

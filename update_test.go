@@ -75,7 +75,7 @@ func TestUpdateThatFailsChangesNothing(t *testing.T) {
 		wantPeek(t, l.Cache, "k", 7)
 		wantLeft(t, l.Cache, "k", 40*time.Second)
 		wantReply(t, "Refresh", fresh, 1)
-		wantGet(t, l, "k", 1) // it was not void
+		wantGet(t, l, "k", 1) // it was not discarded
 	})
 }
 
@@ -105,7 +105,7 @@ func TestUpdateGivesTheLifetimeOfSet(t *testing.T) {
 		wantLeft(t, d, "k", time.Hour)
 		_, err = d.Update(t.Context(), "k", plusOne)
 		must(t, err)
-		wantAbsent(t, d, "k") // 2 lives no time
+		wantAbsent(t, d, "k") // 2 has no lifetime
 	})
 }
 
@@ -135,7 +135,7 @@ func TestUpdatesAndAddsOfAKeyTakeTurns(t *testing.T) {
 		}
 		wg.Wait()
 		wantPeek(t, c, "k", 10)
-		wantCalls(t, &calls, 5) // nobody had to try again
+		wantCalls(t, &calls, 5) // no caller had to try again
 		if d := time.Since(began); d != 5*time.Second {
 			t.Errorf("five turns took %v; want 5s", d)
 		}

@@ -80,7 +80,7 @@ func TestSetIfAbsentStoresOnlyWhatIsAbsent(t *testing.T) {
 		wantPeek(t, c, "k", 0)
 		time.Sleep(time.Minute)
 		if ok, err := c.SetIfAbsent(t.Context(), "k", 3, zodiac.WithTTL(1)); !ok || err != nil {
-			t.Errorf("SetIfAbsent of what has expired = %v, %v; want true, nil", ok, err)
+			t.Errorf("SetIfAbsent of an expired key = %v, %v; want true, nil", ok, err)
 		}
 		wantPeek(t, c, "k", 3)
 		wantLeft(t, c, "k", time.Second)
@@ -307,7 +307,8 @@ func TestExpiredEntryIsGoneForEveryOperation(t *testing.T) {
 				fetch, _ := numbered()
 				l := zodiac.NewLoader(fetch, zodiac.WithTTL(60))
 				mustSet(t, l.Cache, "k", 7)
-				time.Sleep(time.Minute) // the janitor comes at this moment, or has been: both are right
+				// the janitor comes at this instant, or has been: both are right
+				time.Sleep(time.Minute)
 				check(t, l)
 			})
 		})
@@ -349,7 +350,8 @@ func TestWriteListsAllWrongOptions(t *testing.T) {
 	wantText(t, "Set", err, "-1 is not", "option 2 of 3 is nil", "did you mean 1*time.Second")
 }
 
-// A lifetime counts from when the value is stored, however long the functions of options take before that.
+// A lifetime counts from when the value is stored, however long the options' functions take before
+// that.
 func TestALifetimeDoesNotBeginBeforeTheFunctionsOfOptionsHaveReturned(t *testing.T) {
 	slowly := func() { time.Sleep(time.Second) }
 	for name, opt := range map[string]zodiac.Option{

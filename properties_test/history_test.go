@@ -95,7 +95,7 @@ func checkHistory(ops, fetches []record) string {
 func checkRead(r record, origins map[int64]record, ops []record) string {
 	o, ok := origins[r.val]
 	if !ok || o.key != r.key || o.begin > r.end {
-		return fmt.Sprintf("%v: nobody had brought that: %v", r, o)
+		return fmt.Sprintf("%v: nobody had returned that: %v", r, o)
 	}
 	// A fetch is older than an operation that began after the fetch did. A write may have come
 	// after every operation that it overlaps.

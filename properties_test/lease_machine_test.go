@@ -554,7 +554,7 @@ func (r *leaseRun) woken() string {
 		select {
 		case <-w.woken:
 		case <-r.enough():
-			return "P14: the lease has ended, and somebody who waits was not woken"
+			return "P14: the lease has ended, and a waiting client was not woken"
 		}
 	}
 	return ""
@@ -586,8 +586,8 @@ func TestBrokenLeases(t *testing.T) {
 	for name, broken := range map[string]func(s *memstore.Store) zodiac.Store{
 		"no stamp":                     func(s *memstore.Store) zodiac.Store { return &stampless{Store: s, last: map[string]string{}} },
 		"commits revoked leases":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, commits: true} },
-		"releases what is another's":   func(s *memstore.Store) zodiac.Store { return &careless{Store: s, aborts: true, last: new(string)} },
-		"renews what is another's":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, renews: true, last: new(string)} },
+		"releases another's lease":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, aborts: true, last: new(string)} },
+		"renews another's lease":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, renews: true, last: new(string)} },
 		"Clear leaves leases good":     func(s *memstore.Store) zodiac.Store { return &careless{Store: s, clears: true} },
 		"wakes nobody":                 func(s *memstore.Store) zodiac.Store { return &careless{Store: s, sleeps: true} },
 		"tombstones are records":       func(s *memstore.Store) zodiac.Store { return &careless{Store: s, tombstones: true} },

@@ -350,7 +350,7 @@ func (m *machine) doAdd(t *rapid.T) {
 func (m *machine) doTouch(t *rapid.T) {
 	key := m.drawKey()
 	if m.over != nil && m.sliding && m.over.leases[key] != nil {
-		t.Skip("it would take some milliseconds to see that whoever has the lease keeps it")
+		t.Skip("it would take some milliseconds to see that the holder keeps the lease")
 	}
 	opts, ttl, _ := m.setOptions(false)
 	got, err := m.s.Touch(m.plainContext(), key, opts...)

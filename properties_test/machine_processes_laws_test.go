@@ -214,7 +214,7 @@ func (m *traffic) updating(u *update, old value, ok bool) {
 	if was := m.made[old.id]; ok && was == nil && m.keys[u.key].adding {
 		return // it may be the sum
 	} else if ok && (was == nil || was.key != u.key) {
-		m.breaks("%s is given %d, which nobody made", u.name, old.id)
+		m.breaks("%s is given %d, which no fetch or write made", u.name, old.id)
 	} else if ok && was.tick < u.floor {
 		m.breaks("P1: %s is given %v, which is older than tick %d", u.name, was, u.floor)
 	}
@@ -258,7 +258,7 @@ func (m *traffic) checkOwn(p *proc, keys []int) {
 			continue
 		}
 		if ver := m.versionOf(result{val: v, err: err}); ver == nil || ver.tick < m.keys[key].floor {
-			m.t.Fatalf("P1: process %d finds %v; it has itself invalidated what is older than tick %d", p.n, ver, m.keys[key].floor)
+			m.t.Fatalf("P1: process %d finds %v; it has itself invalidated values older than tick %d", p.n, ver, m.keys[key].floor)
 		}
 	}
 }
@@ -359,7 +359,7 @@ func (m *traffic) checkVisit(v *visit, r result) {
 func (m *traffic) checkVersion(v *visit, ver *version, r result) {
 	switch {
 	case ver == nil || ver.key != v.key:
-		m.t.Fatalf("P21: %s returned %v, which nobody made for this key", v.name, r)
+		m.t.Fatalf("P21: %s returned %v, which no fetch or write made for this key", v.name, r)
 	case ver.tick < v.floor:
 		m.t.Fatalf("P1: %s returned %v, which is older than an invalidation, at tick %d, that had returned before", v.name, ver, v.floor)
 	case v.kind == "forced" && ver.tick < v.id:
@@ -374,7 +374,7 @@ func (m *traffic) checkUpdate(u *update, r result) {
 	case r.err == nil && r.val.id != u.made.id:
 		m.t.Fatalf("%s returned %v; its function returned %v", u.name, r, u.made)
 	case r.err == nil && u.changed > u.made.tick:
-		m.t.Fatalf("%s has replaced what its function, called at tick %d, did not see: the key was changed at %d", u.name, u.made.tick, u.changed)
+		m.t.Fatalf("%s has replaced a value that its function, called at tick %d, did not see: the key was changed at %d", u.name, u.made.tick, u.changed)
 	case r.err == nil:
 		m.invalidated(u.key, u.made.tick, false)
 	case !errors.Is(r.err, errGone) && !errors.Is(r.err, zodiac.ErrBusy):
@@ -406,7 +406,7 @@ func (m *traffic) observe() {
 		ver := m.versionOf(result{val: e.Value, err: err})
 		switch {
 		case ver == nil || ver.key != key:
-			m.t.Fatalf("P9: the store has %v, %v for key %d, which nobody made for it", e.Value, err, key)
+			m.t.Fatalf("P9: the store has %v, %v for key %d, which no fetch or write made for it", e.Value, err, key)
 		case ver.tick < k.floor:
 			m.t.Fatalf("P9: the store has %v for key %d, which is older than an invalidation at tick %d", ver, key, k.floor)
 		case was != nil && ver.tick < was.tick:
@@ -457,7 +457,7 @@ func (m *traffic) checkEnded(l endedFetch) {
 		if v.proc == l.proc && v.key == l.key && l.sole && !l.told && l.made.tick > v.id && l.proc.clerk.late.Load() == 0 {
 			v.asked = time.Now()
 			if v.pleased++; v.pleased > 2 {
-				m.t.Fatalf("P17: %s goes round: three fetches that began after it have returned alone", v.name)
+				m.t.Fatalf("P17: %s begins a new round: three fetches that began after it have returned alone", v.name)
 			}
 		}
 	}
@@ -540,7 +540,7 @@ func (m *traffic) checkErrands() {
 			}
 		}
 		if len(holders) > 1 {
-			m.t.Fatalf("P10: under one lease of key %d there run %v", key, holders)
+			m.t.Fatalf("P10: key %d is fetched under one lease by %v", key, holders)
 		}
 	}
 	for _, e := range m.errands {

@@ -92,7 +92,7 @@ func (m *machine) spare(g *getter) {
 			}
 			if p.kind() == aside && f.kind != aside {
 				g.cancel()
-				m.t.Skip("others fetch what may be written")
+				m.t.Skip("other callers fetch a value that may be written")
 			}
 		}
 	}

@@ -165,7 +165,7 @@ func TestP19_EndedContextBeginsNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(bg)
 		cancel()
 		if v, err := s.Get(ctx, 0); v.id != 5 || err != nil {
-			t.Errorf("Get of what is there = %v, %v", v, err)
+			t.Errorf("Get of a value in memory = %v, %v", v, err)
 		}
 		for _, f := range []func() error{
 			func() error { return only(s.Get(ctx, key)) },

@@ -91,7 +91,7 @@ func p1(s *stage, inv invalidation, begin, ask func(context.Context) context.Con
 		s.t.Errorf("Get after %s returned %v; want 2, or %d", inv.name, r, inv.leaves)
 	}
 	if v, ok, _ := s.Peek(bg, key); ok && v.id == 1 {
-		s.t.Errorf("after %s memory holds what was fetched before", inv.name)
+		s.t.Errorf("after %s memory holds the value fetched before", inv.name)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestP1_ReadAfterARefreshReturnsNoOlderValue(t *testing.T) {
 					}
 					old.hasID(1)
 					if v, ok, _ := s.Peek(bg, key); ok && v.id == 1 {
-						t.Error("memory holds what was fetched before the Refresh")
+						t.Error("memory holds the value fetched before the Refresh")
 					}
 				})
 			})

@@ -367,7 +367,7 @@ func TestP25_RulesForLoadersWithinDoNotLeak(t *testing.T) {
 			alikeToo.hasID(3)
 			s.holds(key, 3)
 			if c := s.get(key, overwrite); s.Stats().Fetches != 3 {
-				t.Error("what is cached is not returned as ever")
+				t.Error("the cached value is not returned")
 			} else {
 				c.hasID(3)
 			}

@@ -535,7 +535,7 @@ func (f *fleet) check(t *rapid.T) {
 			t.Fatalf("P30: Stats() over %s = %+v: the sums are %d and %d", p.name, all, s.Gets, s.Fetches)
 		}
 		if !p.held && all.HitStore != 0 || p.held && !p.near && all.HitMemory != 0 {
-			t.Fatalf("Stats() over %s = %+v: hits of what is not there", p.name, all)
+			t.Fatalf("Stats() over %s = %+v: hits of absent keys", p.name, all)
 		}
 	}
 	var collected []zodiac.Stats

@@ -89,7 +89,7 @@ func TestDeletesOfSeveralKeysOverABareStoreDoNotWaitForEachOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 		defer cancel()
 		if _, err := l.Delete(ctx, 0, 2); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Delete of one who leaves = %v", err)
+			t.Errorf("Delete under a canceled context = %v", err)
 		}
 		for _, c := range append(all, holder) {
 			if r := <-c; r.err != nil {
@@ -101,7 +101,7 @@ func TestDeletesOfSeveralKeysOverABareStoreDoNotWaitForEachOther(t *testing.T) {
 		}
 		began = time.Now()
 		if _, err := l.Delete(bg, 0); err != nil || time.Since(began) != 10*time.Millisecond {
-			t.Errorf("Delete of what nobody holds took %v, and returned %v", time.Since(began), err)
+			t.Errorf("Delete of a free key took %v, and returned %v", time.Since(began), err)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func TestP10_OneFetchAtATimeForAKeyInAllProcesses(t *testing.T) {
 					// A caller that has met three holders of the lease in a row fetches beside the
 					// current holder and the next one.
 					if w.beyond > 2*int(without) {
-						wrong = fmt.Sprintf("%s: %d times, and %d fetches were unleased", w.wrong, w.beyond, without)
+						wrong = fmt.Sprintf("%s: %d times, and %d fetches had no lease", w.wrong, w.beyond, without)
 					}
 					for i, l := range ls {
 						st := l.Stats()

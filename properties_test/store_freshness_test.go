@@ -307,7 +307,7 @@ func TestP8_MemoryInFrontServesNoLongerThanItsTime(t *testing.T) {
 				p.stored(1)
 				p.faults[1].Fail(errGone, chaos.Publish)
 				if err := b.Set(bg, key, value{id: 2}); err == nil {
-					t.Error("Set returned nil though others were not told")
+					t.Error("Set returned nil though its invalidation was not published")
 				}
 				b.get(key).hasID(2)
 				a.get(key).hasID(1) // it did not receive that
@@ -390,7 +390,7 @@ func TestP9_ReadBeforeAnInvalidationFillsNothing(t *testing.T) {
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					if v, ok, err := a.Peek(bg, key); v != 1 || !ok || err != nil {
-						t.Errorf("Peek from before = %d, %v, %v; want what was read", v, ok, err)
+						t.Errorf("Peek from before = %d, %v, %v; want the value read", v, ok, err)
 					}
 				})
 				synctest.Wait()
@@ -402,7 +402,7 @@ func TestP9_ReadBeforeAnInvalidationFillsNothing(t *testing.T) {
 				close(held)
 				wg.Wait()
 				if v, ok, err := a.Peek(bg, key); ok && v == 1 || err != nil {
-					t.Errorf("Peek from after = %d, %v, %v; want nothing that is older", v, ok, err)
+					t.Errorf("Peek from after = %d, %v, %v; want no older value", v, ok, err)
 				}
 				for _, c := range []*zodiac.Cache[int, int]{a, b} {
 					if err := c.Close(bg); err != nil {

@@ -204,7 +204,7 @@ func TestP13_LeaseCountsFromBeforeTheAsk(t *testing.T) {
 						taps[0].replies(chaos.Acquire, 0)
 						return value{id: 1}, nil
 					}); !errors.Is(err, errGone) {
-						t.Errorf("Update = %v; want that it tried again", err)
+						t.Errorf("Update = %v; want another try", err)
 					}
 				}
 				p.none(1)

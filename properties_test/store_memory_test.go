@@ -108,7 +108,7 @@ func fillsNothing(t *testing.T, inv invalidation, read func(*stage), who int, wi
 		<-done
 		time.Sleep(time.Millisecond) // a life shortened by Touch has ended
 		if v, ok, err := s.Peek(bg, key); ok && v.id == 1 || err != nil {
-			t.Errorf("Peek after %s = %v, %v, %v; want nothing that is older", inv.name, v, ok, err)
+			t.Errorf("Peek after %s = %v, %v, %v; want no older value", inv.name, v, ok, err)
 		}
 	})
 }

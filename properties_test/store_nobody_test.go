@@ -143,7 +143,7 @@ func p5(t *testing.T, g ground, takes time.Duration, steps []p5Step) (wrong stri
 			v, _, _ := l.Peek(bg, key)
 			mu.Lock()
 			if forNobody[v] {
-				wrong = fmt.Sprintf("P5: after step %d (%s) %d is found, which was fetched for nobody", i, st.op, v)
+				wrong = fmt.Sprintf("P5: after step %d (%s) %d is found, the value of an abandoned fetch", i, st.op, v)
 			}
 			mu.Unlock()
 		}

@@ -76,7 +76,7 @@ func TestTouchOverAStoreDeletesAnEntryWithoutLifetime(t *testing.T) {
 			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
 		}
 		if ok, err := l.SetIfAbsent(bg, key, 2); !ok || err != nil {
-			t.Errorf("SetIfAbsent of what is to live no time = %v, %v; want true, as it is absent", ok, err)
+			t.Errorf("SetIfAbsent of a value without lifetime = %v, %v; want true, as it is absent", ok, err)
 		}
 		if v, ok, err := l.Peek(bg, key); ok || err != nil {
 			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
