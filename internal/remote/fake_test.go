@@ -39,7 +39,10 @@ type command struct {
 	at      time.Time
 }
 
-type subscriber struct{ fn func(driver.Invalidation) }
+type subscriber struct {
+	fn  func(driver.Invalidation)
+	cut bool // it has received a Gap
+}
 
 func newStore(t *testing.T) *fakeStore {
 	s := &fakeStore{Store: memstore.New(), subs: make(map[*subscriber]bool)}
@@ -208,7 +211,7 @@ func (s *fakeStore) Publish(ctx context.Context, inv driver.Invalidation) error 
 }
 
 func (s *fakeStore) Subscribe(ctx context.Context, fn func(driver.Invalidation)) (stop func(), err error) {
-	sub := &subscriber{fn}
+	sub := &subscriber{fn: fn}
 	return hooked(ctx, s, "Subscribe", "", func() (func(), error) {
 		s.bus.Lock()
 		defer s.bus.Unlock()
@@ -225,13 +228,15 @@ func (s *fakeStore) deliver(inv driver.Invalidation) {
 	s.bus.Lock()
 	defer s.bus.Unlock()
 	for sub := range s.subs {
-		sub.fn(inv)
-		if inv.Gap {
-			delete(s.subs, sub)
+		if sub.cut {
+			continue
 		}
+		sub.fn(inv)
+		sub.cut = inv.Gap
 	}
 }
 
+// subscribers returns how many subscriptions were not stopped.
 func (s *fakeStore) subscribers() int {
 	s.bus.Lock()
 	defer s.bus.Unlock()
