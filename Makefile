@@ -17,76 +17,100 @@ MODULES := . $(NESTED)
 # golangci-lint refuses code for a newer Go than built it, so the key has Go's version besides its own.
 LINT := $(CURDIR)/.bin/$(shell (go env GOVERSION; cat tools/go.mod tools/go.sum) | cksum | cut -d' ' -f1)/golangci-lint
 
-.PHONY: check test deps vet lint fmt tidy short race nested fuzz smoke cover bench herd help
+.PHONY: check test ci rest deps vet lint fmt tidy short race nested fuzz smoke cover bench herd herd-short help
+.NOTPARALLEL:
 
 ## check: the quick one, before every commit
 check: vet lint tidy short
 
-## test: everything, as CI runs it; tests come last so that the log ends with their result
-test: deps vet lint tidy smoke fuzz race nested
+## test: all tests of all modules, in about four minutes
+test: deps race nested
 
-## deps: the servers that tests start; as root they are installed by apt-get, otherwise it says how
+## ci: all that CI runs
+ci: test rest
+
+## rest: what CI runs besides the tests; fuzz comes last so that the log ends with a result of go test
+rest: vet lint tidy smoke herd-short fuzz
+
+## deps: redis-server and redis-sentinel, which tests start; as root they come from apt-get, otherwise it says how
+#
+# Debian's redis-server is a system service around a program of redis-tools. The program does by its name what it is
+# to do: check a dump, serve, or watch over servers. So redis-tools and two links will do, and no service is installed.
 deps:
-	@for p in redis-server redis-sentinel; do \
-		command -v $$p >/dev/null && continue; \
-		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-			echo "The tests need $$p, of Redis 7.0 or later: sudo apt-get install $$p, or whatever your system has for it." >&2; \
-			exit 1; \
-		fi; \
-		export DEBIAN_FRONTEND=noninteractive; \
-		apt-get install -y $$p || { apt-get update && apt-get install -y $$p; } || exit; \
-	done
+	@set -e; command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null && exit; \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+		echo "The tests need redis-server and redis-sentinel, of Redis 7.0 or later, on the PATH." >&2; \
+		echo "Debian and Ubuntu: sudo make deps, or sudo apt-get install redis-server redis-sentinel" >&2; \
+		exit 1; \
+	}; \
+	echo "deps: installing redis-tools"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	install="apt-get install -y --no-install-recommends redis-tools"; \
+	$$install || { apt-get update && $$install; }; \
+	for p in redis-server redis-sentinel; do \
+		command -v $$p >/dev/null || ln -s "$$(command -v redis-check-rdb)" /usr/local/bin/$$p; \
+	done; \
+	redis-server --version
 
 ## vet: go vet, and what go fix would modernise
 vet:
-	for m in $(MODULES); do (cd $$m && go vet ./... && go fix -diff ./...) || exit; done
+	@echo "vet: what go vet and go fix find, half a minute"
+	@for m in $(MODULES); do (cd $$m && go vet ./... && go fix -diff ./...) || exit; done
 
 ## lint: golangci-lint and formatting; gofmt sees the generated files that golangci-lint leaves out
 lint: $(LINT)
-	for m in $(MODULES); do (cd $$m && $(LINT) run -c $(CURDIR)/.golangci.yml --allow-parallel-runners ./...) || exit; done
-	$(LINT) fmt --diff
-	gofmt -d .
+	@echo "lint: golangci-lint and formatting, a minute"
+	@for m in $(MODULES); do (cd $$m && $(LINT) run -c $(CURDIR)/.golangci.yml --allow-parallel-runners ./...) || exit; done
+	@$(LINT) fmt --diff
+	@gofmt -d .
 
 $(LINT):
-	rm -rf .bin
-	go build -C tools -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@echo "golangci-lint: building it, three minutes, once for each version of it and of Go"
+	@rm -rf .bin
+	@go build -C tools -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 ## fmt: put right what vet and lint can put right themselves
 fmt: $(LINT)
-	for m in $(MODULES); do (cd $$m && go fix ./...) || exit; done
-	$(LINT) fmt
+	@for m in $(MODULES); do (cd $$m && go fix ./...) || exit; done
+	@$(LINT) fmt
 
 ## tidy: every go.mod and go.sum holds what the code needs
 tidy:
-	for m in $(MODULES) tools; do (cd $$m && go mod tidy -diff) || exit; done
+	@echo "tidy: go.mod and go.sum of every module, a few seconds"
+	@for m in $(MODULES) tools; do (cd $$m && go mod tidy -diff) || exit; done
 
 ## short: the quick tests of the root module
-short:
-	go test -short ./...
+short: deps
+	@echo "short: the quick tests, a minute"
+	@go test -short ./...
 
-## race: all tests of the root module
-race:
-	go test -race -shuffle=on ./...
+## race: all tests of the root module under the race detector; the packages that take longest come first
+race: deps
+	@echo "race: all tests under the race detector, four minutes"
+	@go test -race -shuffle=on ./properties_test ./redisstore ./...
 
 ## nested: all tests of the nested modules
 nested:
-	for m in $(NESTED); do (cd $$m && go test ./...) || exit; done
+	@echo "nested: the tests of $(NESTED), half a minute"
+	@for m in $(NESTED); do (cd $$m && go test ./...) || exit; done
 
 ## fuzz: every fuzz target for FUZZTIME, one at a time
 #
 # Before Go 1.27 a target may fail, saying only "context deadline exceeded", because its time is over
 # (go.dev/issue/75804). Findings are told apart by their deeper indent: they print within a test of their own.
 fuzz:
+	@echo "fuzz: each target for $(FUZZTIME)"
 	@set -euo pipefail; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	targets=$$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++] = $$1} /^ok/ {while (n) print $$2 ":" f[--n]}'); \
+	targets=$$(grep -roE --include='*_test.go' '^func Fuzz\w+' . | sed -E 's|/[^/]+:func |:|'); \
 	for t in $$targets; do \
 		echo "fuzz $$t"; \
 		go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) "$${t%:*}" | tee "$$log" || \
 			{ grep -qx '    context deadline exceeded' "$$log"; echo 'Its time is over: no finding.'; }; \
 	done
 
-## smoke: the program of the README and the other examples run
+## smoke: the examples run
 smoke: deps
+	@echo "smoke: the examples, half a minute"
 	go run ./examples/quickstart
 	go run ./examples/service
 	go run ./examples/redis
@@ -103,6 +127,11 @@ bench:
 ## herd: processes, faults and a checker, in some five minutes, with HERDFLAGS; -docs docs writes what docs/ shows
 herd: deps
 	go run ./internal/herd/cmd $(HERDFLAGS)
+
+## herd-short: the scenarios of frozen and killed processes alone, in a minute
+herd-short: deps
+	@echo "herd-short: processes that are stopped and killed, a minute"
+	@go run ./internal/herd/cmd -modes zodiac -run '^(frozen|killed)$$'
 
 ## help: this list
 help:
