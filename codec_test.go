@@ -449,8 +449,13 @@ func TestOnlyAWriteWithoutAnAnswerMayStillBeCarriedOut(t *testing.T) {
 		err     error
 		unknown bool
 	}{
-		{"Set", silent, true}, {"Delete", silent, true}, {"Clear", silent, true}, {"Publish", silent, true},
-		{"Get", silent, false}, {"GetMany", silent, false}, {"Acquire", silent, false},
+		{"Set", silent, true},
+		{"Delete", silent, true},
+		{"Clear", silent, true},
+		{"Publish", silent, true},
+		{"Get", silent, false},
+		{"GetMany", silent, false},
+		{"Acquire", silent, false},
 		{"Set", answeredError{errors.New("OOM")}, false},
 		{"Set", fmt.Errorf("wrapped: %w", answeredError{errors.New("OOM")}), false},
 	} {

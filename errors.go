@@ -134,7 +134,7 @@ type StoreError struct {
 
 func (e *StoreError) Error() string {
 	text := fmt.Sprintf("zodiac: loader %q: %s of the store: %v", e.Loader, e.Op, e.Err)
-	if f := (&remote.Fault{Op: e.Op, Err: e.Err}); f.Unknown() {
+	if f := (&remote.OpError{Op: e.Op, Err: e.Err}); f.Unknown() {
 		text += " (it may still be carried out; check that the store is up, and try again)"
 	}
 	return text

@@ -147,7 +147,7 @@ func (c *engine[K, V]) acquire(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
 		return true
 	}
 	r.err = c.storeError(s.fetch.Err)
-	if elsewhere, ok := errors.AsType[*remote.FailedElsewhere](r.err); ok {
+	if elsewhere, ok := errors.AsType[*remote.ElsewhereError](r.err); ok {
 		r.err = &RememberedError{errors.New(elsewhere.Text)}
 	}
 	r.stage = finished

@@ -105,7 +105,7 @@ func (c *core) fault(ctx context.Context, key any, err error) {
 // storeFault reports that the store has failed, and returns the error for a caller who may see it.
 func (c *core) storeFault(ctx context.Context, key any, err error) error {
 	bad := c.storeError(err)
-	if f, ok := errors.AsType[*remote.Fault](err); !ok || !f.Skipped() { // that was reported when it began
+	if f, ok := errors.AsType[*remote.OpError](err); !ok || !f.Skipped() { // that was reported when it began
 		c.fault(ctx, key, bad)
 	}
 	return bad
@@ -113,7 +113,7 @@ func (c *core) storeFault(ctx context.Context, key any, err error) error {
 
 // storeError returns the *StoreError for a fault of the store. Other errors stay as they are.
 func (c *core) storeError(err error) error {
-	switch f, ok := err.(*remote.Fault); { //nolint:errorlint // one that is wrapped is another store's
+	switch f, ok := err.(*remote.OpError); { //nolint:errorlint // one that is wrapped is another store's
 	case ok:
 		return &StoreError{Loader: c.name, Op: f.Op, Err: f.Err}
 	case errors.Is(err, remote.ErrClosed):
@@ -125,7 +125,7 @@ func (c *core) storeError(err error) error {
 
 // writeError returns a caller's error of a write over a store, and reports a fault.
 func (c *core) writeError(ctx context.Context, key any, err error) error {
-	if _, ok := err.(*remote.Fault); ok { //nolint:errorlint // see storeError
+	if _, ok := err.(*remote.OpError); ok { //nolint:errorlint // see storeError
 		return c.storeFault(ctx, key, err)
 	}
 	return c.storeError(err)

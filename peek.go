@@ -2,8 +2,9 @@ package zodiac
 
 import (
 	"context"
-	"github.com/zodiac-go/zodiac/internal/callstate"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/callstate"
 )
 
 // An Entry describes the entry that a cache holds for a key. It is a snapshot.

@@ -92,7 +92,7 @@ func (s *sharedCopy[V]) get(c *core, decode func(*V) error) (V, error) {
 func (c *engine[K, V]) storeOutcome(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K, V]], as counter) (a answer[V], n counter, ok bool) {
 	s := f.Job.stored
 	err := f.Err()
-	if only, ok := err.(*remote.Restricted); ok { //nolint:errorlint // it is never wrapped
+	if only, ok := err.(*remote.RestrictedError); ok { //nolint:errorlint // it is never wrapped
 		if err = only.Err; l.began >= only.Before {
 			if only.IfDown {
 				l.spare = &spare[K, V]{f, err, as}

@@ -67,7 +67,7 @@ var (
 	reads       = map[string]bool{"Get": true, "GetOrFetch": true, "NoWrite": true, "Peek": true, "GetMany": true, "Refresh": true, "Impatient": true}
 	writes      = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true}
 	invalidates = map[string]bool{"Set": true, "SetIfAbsent": true, "Update": true, "Delete": true, "DeleteTags": true, "Clear": true, "Refresh": true}
-	// another function may run beside a fetch begun by one of these
+	// Another function may run beside a fetch begun by one of these.
 	besides = map[string]bool{"NoWrite": true, "Impatient": true}
 )
 

@@ -263,7 +263,7 @@ func (m *machine) letReturn(r *running) {
 		m.o.spoilAll(r.flight == nil || m.over != nil && r.flight.leader.many)
 	}
 	if r.flight != nil {
-		m.model.endFetch(r.flight, r.plan, r.began)
+		m.endFetch(r.flight, r.plan, r.began)
 		return
 	}
 	r.part.done, r.part.direct, r.part.got = true, false, direct(r.plan)

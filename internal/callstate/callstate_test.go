@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-type counts struct{ n int }
+type counts struct{ _ int }
 
 func TestRulesAddUp(t *testing.T) {
 	ctx := WithRule[counts](t.Context(), Rule{Mode: Mode{NoRead: true}})

@@ -42,7 +42,7 @@ func reads(t *testing.T, c *Client, n int) (err error) {
 }
 
 func skipped(err error) bool {
-	bad, ok := errors.AsType[*Fault](err)
+	bad, ok := errors.AsType[*OpError](err)
 	return ok && bad.Skipped()
 }
 

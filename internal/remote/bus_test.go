@@ -247,7 +247,7 @@ func TestErrorOfPublishIsTheCallersOnlyWithMemoryInFront(t *testing.T) {
 				_, err := c.Delete(t.Context(), []string{key}, func() {})
 				errs = append(errs, err)
 				for _, err := range errs {
-					bad, ok := errors.AsType[*Fault](err)
+					bad, ok := errors.AsType[*OpError](err)
 					if ok != near || ok && (bad.Op != "Publish" || !bad.Unknown()) {
 						t.Errorf("error = %v; want one of Publish: %v", err, near)
 					}

@@ -15,8 +15,8 @@ func TestCommandIsSkippedOnceTheBudgetIsSpent(t *testing.T) {
 		c := newClient(t, s)
 		var spent Budget
 		_, err := c.ReadLeft(t.Context(), &spent, key)
-		if bad, ok := errors.AsType[*Fault](err); !ok || !bad.Skipped() || bad.Unknown() || s.total() != 0 {
-			t.Errorf("ReadLeft = %v, and sent %d commands; want a Fault that is Skipped, and none", err, s.total())
+		if bad, ok := errors.AsType[*OpError](err); !ok || !bad.Skipped() || bad.Unknown() || s.total() != 0 {
+			t.Errorf("ReadLeft = %v, and sent %d commands; want an OpError that is Skipped, and none", err, s.total())
 		}
 	})
 }
@@ -107,8 +107,8 @@ func TestPanicOfAStoreIsAFault(t *testing.T) {
 				b := c.NewBudget()
 				for want := range int32(breakAfter) {
 					_, err := c.ReadLeft(ctx(t), &b, key)
-					if bad, ok := errors.AsType[*Fault](err); !ok || !strings.Contains(bad.Error(), "panicked: ouch") {
-						t.Errorf("ReadLeft = %v; want a Fault", err)
+					if bad, ok := errors.AsType[*OpError](err); !ok || !strings.Contains(bad.Error(), "panicked: ouch") {
+						t.Errorf("ReadLeft = %v; want an OpError", err)
 					}
 					if n := c.breaker.faults.Load(); n != want+1 {
 						t.Errorf("the breaker has seen %d faults; want %d", n, want+1)

@@ -105,7 +105,7 @@ func (f *Fetch) checkTags(v *Verdict) (fresh bool) {
 	if len(f.Client.Tags) == 0 && !f.Client.LateTags {
 		return true
 	}
-	if _, unknown := f.Fault.(*Fault); unknown { //nolint:errorlint // a Fault within a codec's error is another store's
+	if _, unknown := f.Fault.(*OpError); unknown { //nolint:errorlint // an OpError within a codec's error is another store's
 		return false
 	}
 	current, err := f.Client.current(f.Values, &f.Budget, &f.tags)

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,7 +178,7 @@ func TestFaultOfTheTagsKeepsAResultFromBeingStored(t *testing.T) {
 				if fate := f.Commit(storable("new")); fate != NotStored || s.stored(t) != "-" {
 					t.Errorf("Commit = %v, the store has %q; want NotStored", fate, s.stored(t))
 				}
-				if bad, ok := f.Fault.(*Fault); !ok || bad.Op != "GetMany" {
+				if bad, ok := errors.AsType[*OpError](f.Fault); !ok || bad.Op != "GetMany" {
 					t.Errorf("Fault = %v; want one of GetMany", f.Fault)
 				}
 				restricted(t, f.Outcome(nil))

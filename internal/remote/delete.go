@@ -7,7 +7,7 @@ import (
 )
 
 // The methods in this file invalidate more than one key, in the order that Write has. drop does it
-// in this process. Their errors are ErrClosed, a context's, or a *Fault.
+// in this process. Their errors are ErrClosed, a context's, or a *OpError.
 
 // Delete removes keys and returns how many records there were.
 func (c *Client) Delete(ctx context.Context, keys []string, drop func()) (int, error) {

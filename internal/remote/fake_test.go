@@ -376,10 +376,10 @@ func (s *fakeStore) hold(t *testing.T, token string, p time.Duration) string {
 	return claim.Token
 }
 
-// restricted returns err as a *Restricted.
-func restricted(t *testing.T, err error) *Restricted {
+// restricted returns err as a *RestrictedError.
+func restricted(t *testing.T, err error) *RestrictedError {
 	t.Helper()
-	r, ok := errors.AsType[*Restricted](err)
+	r, ok := errors.AsType[*RestrictedError](err)
 	if !ok {
 		t.Fatalf("the outcome is %v; want one that is not for every caller", err)
 	}

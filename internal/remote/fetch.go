@@ -79,10 +79,10 @@ func (f *Fetch) Init() {
 	f.lease.c, f.lease.key, f.lease.values = f.Client, f.Key, f.Values
 }
 
-// A FailedElsewhere is the error of a fetch in another process, which was remembered.
-type FailedElsewhere struct{ Text string }
+// An ElsewhereError is the error of a fetch in another process, which was remembered.
+type ElsewhereError struct{ Text string }
 
-func (e *FailedElsewhere) Error() string { return e.Text }
+func (e *ElsewhereError) Error() string { return e.Text }
 
 // Acquire gets the right to call the fetch function, and returns true. It returns false if the
 // function need not or must not be called: then Found or Err is set. It blocks while another
@@ -193,7 +193,7 @@ func (f *Fetch) found(claim *driver.Claim, sent int64, asked Moment) (done, call
 func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (call bool) {
 	var rec record.Record
 	if err := record.Parse(claim.Record.Data, &rec); err == nil && rec.Kind == record.Failed && f.Client.Remembers {
-		f.Err = &FailedElsewhere{string(rec.Payload)}
+		f.Err = &ElsewhereError{string(rec.Payload)}
 		f.before = asked
 		return false
 	}
@@ -240,26 +240,26 @@ func (f *Fetch) ForEarlier() { f.before = f.started }
 // ForAll makes the outcome, which is an error, one for everyone.
 func (f *Fetch) ForAll() { f.before, f.down, f.unleased = never, false, false }
 
-// A Restricted is the error of a flight whose outcome is only for callers whose Get began before a
+// A RestrictedError is the error of a flight whose outcome is only for callers whose Get began before a
 // Moment. Err is their error. It never reaches a user. That it is an error lets callers of a flight
 // that was given up, and still runs, decide without a look at what that writes.
-type Restricted struct {
+type RestrictedError struct {
 	Before Moment
 	IfDown bool // it is for the others too, if the store does not answer them either
 	Err    error
 }
 
-func (r *Restricted) Error() string { return "zodiac: not for every caller" }
+func (r *RestrictedError) Error() string { return "zodiac: not for every caller" }
 
 // Outcome returns err as the error that the flight gives to its callers.
 func (f *Fetch) Outcome(err error) error {
 	switch {
 	case f.called && f.down:
-		return &Restricted{f.started, true, err}
+		return &RestrictedError{f.started, true, err}
 	case f.called && f.unleased:
-		return &Restricted{f.started, false, err}
+		return &RestrictedError{f.started, false, err}
 	case f.before != never:
-		return &Restricted{f.before, false, err}
+		return &RestrictedError{f.before, false, err}
 	default:
 		return err
 	}

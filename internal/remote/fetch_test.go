@@ -80,7 +80,7 @@ func TestAcquireAnswers(t *testing.T) {
 			before: func(t *testing.T, s *fakeStore, _ *Fetch) { leave(t, s, record.Skipped, "") },
 			want:   answer{true, false, "-", ""}, asks: 1,
 		},
-		"FailedElsewhere": {
+		"ElsewhereError": {
 			cfg:    remembers,
 			before: func(t *testing.T, s *fakeStore, _ *Fetch) { leave(t, s, record.Failed, "boom") },
 			want:   answer{false, false, "-", "boom"}, asks: 1,
@@ -147,7 +147,7 @@ func TestRecordFoundIsOnlyForGetsThatBeganBeforeTheAsk(t *testing.T) {
 				f, earlier := newFetch(c, &owner{}), c.Now()
 				f.Acquire()
 				r := restricted(t, f.Outcome(f.Err))
-				if r.Before <= earlier || r.Before >= during || r.IfDown || r.Err != f.Err {
+				if r.Before <= earlier || r.Before >= during || r.IfDown || !errors.Is(r.Err, f.Err) {
 					t.Errorf("the outcome is for Gets before %d, also if the store is down: %v; want between %d and %d, false",
 						r.Before, r.IfDown, earlier, during)
 				}
@@ -176,13 +176,13 @@ func TestValueWithoutALeaseIsOnlyForGetsThatBeganBeforeTheFunction(t *testing.T)
 					t.Errorf("Commit = %v; want Unleased, and nothing stored", fate)
 				}
 				r := restricted(t, f.Outcome(boom))
-				if r.Before <= earlier || r.Before >= later || r.IfDown != down || r.Err != boom {
+				if r.Before <= earlier || r.Before >= later || r.IfDown != down || !errors.Is(r.Err, boom) {
 					t.Errorf("the outcome is %+v; want one before %d to %d", r, earlier, later)
 				}
 				if down != (len(o.failed) == 1) {
 					t.Errorf("the owner was told of %v", o.failed)
 				}
-				if f.ForAll(); f.Outcome(boom) != boom {
+				if f.ForAll(); !errors.Is(f.Outcome(boom), boom) {
 					t.Errorf("after ForAll the outcome is %v", f.Outcome(boom))
 				}
 				f.Close()
@@ -215,12 +215,12 @@ func TestStoreThatDoesNotAnswerFailsAFetchIfClosed(t *testing.T) {
 		f := newFetch(newClient(t, s, func(cfg *Config) { cfg.FailClosed = true }), &owner{})
 		s.fail()
 		call := f.Acquire()
-		bad, _ := errors.AsType[*Fault](f.Err)
+		bad, _ := errors.AsType[*OpError](f.Err)
 		if call || bad == nil || bad.Op != "Acquire" || !errors.Is(bad, errDown) {
-			t.Errorf("Acquire = %v, %v; want false and a Fault of Acquire", call, f.Err)
+			t.Errorf("Acquire = %v, %v; want false and an OpError of Acquire", call, f.Err)
 		}
 		if got := f.Outcome(f.Err); got != f.Err {
-			t.Errorf("the outcome is %v; want the Fault", got)
+			t.Errorf("the outcome is %v; want the OpError", got)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func (c *Client) newEntry(key string) Entry {
 }
 
 // Read reads the record of key for one caller. Callers that read one key at the same time share
-// commands: see sharedReads. The error is driver.ErrMiss, ErrClosed, or a *Fault.
+// commands: see sharedReads. The error is driver.ErrMiss, ErrClosed, or a *OpError.
 func (c *Client) Read(ctx context.Context, b *Budget, key string) (Entry, error) {
 	e, err := c.readShared(ctx, b, key)
 	return e, fault("Get", err)

@@ -57,25 +57,25 @@ var (
 	ErrClosed = errors.New("zodiac: the cache's side of the store is closed")
 )
 
-// A Fault is the failure of an operation of the store.
-type Fault struct {
+// An OpError is the failure of an operation of the store.
+type OpError struct {
 	Op  string // the method of the store
 	Err error  // what it returned
 }
 
-func (f *Fault) Error() string { return f.Op + " of the store: " + f.Err.Error() }
+func (e *OpError) Error() string { return e.Op + " of the store: " + e.Err.Error() }
 
-func (f *Fault) Unwrap() error { return f.Err }
+func (e *OpError) Unwrap() error { return e.Err }
 
 // Skipped reports whether the command was not sent: the breaker is open, or the budget is spent.
-func (f *Fault) Skipped() bool { return errors.Is(f.Err, errSkipped) }
+func (e *OpError) Skipped() bool { return errors.Is(e.Err, errSkipped) }
 
 // Unknown reports whether nobody knows if the operation was, or will be, carried out: it was sent,
 // it writes, and it has no answer.
-func (f *Fault) Unknown() bool {
-	switch f.Op {
+func (e *OpError) Unknown() bool {
+	switch e.Op {
 	case "Set", "Add", "Expire", "Delete", "Clear", "Commit", "Publish":
-		return !f.Skipped() && !isAnswer(f.Err)
+		return !e.Skipped() && !isAnswer(e.Err)
 	default:
 		return false
 	}
@@ -88,13 +88,13 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// fault returns err as a Fault of op. ErrMiss and ErrClosed say nothing about the store and stay as
+// fault returns err as an *OpError of op. ErrMiss and ErrClosed say nothing about the store and stay as
 // they are.
 func fault(op string, err error) error {
 	if err == nil || errors.Is(err, driver.ErrMiss) || errors.Is(err, ErrClosed) {
 		return err
 	}
-	return &Fault{op, err}
+	return &OpError{op, err}
 }
 
 // A Config is what a Client is made of. All periods are positive unless a comment says otherwise.

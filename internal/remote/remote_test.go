@@ -52,7 +52,7 @@ func TestFaultIsUnknownIfAWriteWasSentAndNotAnswered(t *testing.T) {
 			{errSkipped, false, true},
 			{refusal{errDown}, false, false},
 		} {
-			f := &Fault{op, tt.err}
+			f := &OpError{op, tt.err}
 			if f.Unknown() != tt.unknown || f.Skipped() != tt.isSkipped || !errors.Is(f, tt.err) {
 				t.Errorf("%v: Unknown = %v, Skipped = %v; want %v and %v", f, f.Unknown(), f.Skipped(), tt.unknown, tt.isSkipped)
 			}

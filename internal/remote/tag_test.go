@@ -117,8 +117,8 @@ func TestDeleteTagsStopsAtAFault(t *testing.T) {
 				s.fail(op)
 				dropped := false
 				err := c.DeleteTags(t.Context(), []string{"a"}, func() { dropped = true })
-				if bad, ok := errors.AsType[*Fault](err); !ok || !bad.Unknown() || !dropped || s.count("Publish") != 1 {
-					t.Errorf("DeleteTags = %v, dropped: %v, published: %d; want a Fault, true, 1", err, dropped, s.count("Publish"))
+				if bad, ok := errors.AsType[*OpError](err); !ok || !bad.Unknown() || !dropped || s.count("Publish") != 1 {
+					t.Errorf("DeleteTags = %v, dropped: %v, published: %d; want an OpError, true, 1", err, dropped, s.count("Publish"))
 				}
 			})
 		})

@@ -70,7 +70,7 @@ func (w *Write) lock(ctx context.Context) (*lease, error) {
 	}
 	l, state, err := w.ask(ctx, "", true)
 	if err == nil && state != driver.Won {
-		err = &Fault{"Acquire", fmt.Errorf("it answered %v to an ask by force", state)}
+		err = &OpError{"Acquire", fmt.Errorf("it answered %v to an ask by force", state)}
 	}
 	return l, err
 }

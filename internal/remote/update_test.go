@@ -46,9 +46,12 @@ func TestReplaceRefusesWhatWasOvertaken(t *testing.T) {
 				w := newWrite(newClient(t, s, tt.cfg), &writeOwner{drop: func() { dropped = true }}, value("new"))
 				w.Remove = tt.remove
 				snap, err := w.Snapshot(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
 				defer snap.Close()
-				if err != nil || !snap.Usable || string(snap.Entry.Parsed.Payload) != "old" {
-					t.Fatalf("Snapshot = %+v, %v", snap, err)
+				if !snap.Usable || string(snap.Entry.Parsed.Payload) != "old" {
+					t.Fatalf("Snapshot = %+v", snap)
 				}
 				if want := (Generations{"late": "l1", "own": "o1"}); !maps.Equal(snap.Generations(), want) {
 					t.Errorf("Generations = %v; want %v", snap.Generations(), want)
@@ -115,8 +118,8 @@ func TestSnapshotFails(t *testing.T) {
 				snap, err := newWrite(newClient(t, s, withTags(false, "own")), &writeOwner{}, value("1")).Snapshot(t.Context())
 				snap.Close()
 				synctest.Wait()
-				if bad, ok := errors.AsType[*Fault](err); !ok || bad.Op != want || s.count("Abort") != 1 {
-					t.Errorf("Snapshot = %v, %d aborts; want a Fault of %s and 1", err, s.count("Abort"), want)
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != want || s.count("Abort") != 1 {
+					t.Errorf("Snapshot = %v, %d aborts; want an OpError of %s and 1", err, s.count("Abort"), want)
 				}
 			})
 		})

@@ -14,7 +14,7 @@ import (
 //
 // Whatever invalidates the key is done in one order: the store, this process, other processes. The
 // later steps are taken even if the store fails: the command may have been carried out, or may be
-// later. The methods return driver.ErrMiss, ErrBusy, ErrClosed, a context's error, or a *Fault.
+// later. The methods return driver.ErrMiss, ErrBusy, ErrClosed, a context's error, or a *OpError.
 type Write struct {
 	Client *Client
 	Owner  WriteOwner

@@ -62,10 +62,12 @@ func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
 		}, "Add", "Add drop Publish"},
 		"Replace": {func(ctx context.Context, w *Write, _ func()) error {
 			s, err := w.Snapshot(ctx)
-			defer s.Close()
-			if err == nil {
-				_, err = s.Replace(ctx)
+			if err != nil {
+				s.Close()
+				return err
 			}
+			defer s.Close()
+			_, err = s.Replace(ctx)
 			return err
 		}, "Commit", "Acquire Commit drop Publish"},
 		"Touch": {func(ctx context.Context, w *Write, _ func()) error {
@@ -91,8 +93,8 @@ func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
 					j := journalOf(s, failing)
 					w := newWrite(newClient(t, s), &writeOwner{drop: j.note("drop"), forget: j.note("forget")}, value("1"))
 					err := tt.write(t.Context(), w, j.note("drop"))
-					if bad, ok := errors.AsType[*Fault](err); failing == "" && err != nil || failing != "" && (!ok || bad.Op != failing) {
-						t.Errorf("error = %v; want a Fault of %q", err, failing)
+					if bad, ok := errors.AsType[*OpError](err); failing == "" && err != nil || failing != "" && (!ok || bad.Op != failing) {
+						t.Errorf("error = %v; want an OpError of %q", err, failing)
 					}
 					if got := strings.Join(j.steps, " "); got != tt.want {
 						t.Errorf("steps: %s; want %s", got, tt.want)
