@@ -23,8 +23,7 @@ import (
 // [Loader] that does not depend on a fetch function. By itself it is for values that the program
 // sets, or fetches by a function given with the call ([Cache.GetOrFetch]).
 //
-// A Cache is safe for concurrent use. Make it with [NewCache]. The methods of a zero or nil Cache
-// panic.
+// A Cache is safe for concurrent use. Make it with [NewCache]. Methods of a zero or nil Cache panic.
 type Cache[K comparable, V any] struct {
 	e engine[K, V]
 }

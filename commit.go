@@ -13,8 +13,8 @@ import (
 func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.stored
-	// An error may come from rules that keep inner loaders from fetching. Then it is only for the
-	// caller who has set them.
+	// An error may come from a mode that keeps loaders within the fetch function from fetching. Then
+	// it is only for the caller who has set the mode.
 	private := r.err != nil && j.ctx.inner.NoFetch()
 	switch {
 	case s != nil && !s.fetch.Called():
@@ -42,7 +42,7 @@ func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome 
 	case r.verdict == store:
 		c.put(&f.Key, r.entry, r.life, c.clock.Now())
 	case r.verdict == noTTL || f.Kind == flight.Forced:
-		c.remove(&f.Key) // it is older than a result that is not to be there
+		c.remove(&f.Key) // what is there is older than the result, which is not stored
 	}
 	c.flights.Unseal(f)
 	switch r.verdict {
@@ -84,7 +84,7 @@ func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) O
 
 // forStore returns the verdict as package remote knows it.
 func (v verdict) forStore() remote.Verdict {
-	return [...]remote.Verdict{remote.Storable, remote.Skip, remote.Skip, remote.StaleTags, remote.Unfit}[v]
+	return [...]remote.Verdict{store: remote.Storable, skip: remote.Skip, noTTL: remote.Skip, staleTags: remote.StaleTags, unfit: remote.Unfit}[v]
 }
 
 // rememberError remembers the error of a flight for WithErrorTTL: for all processes if there is a

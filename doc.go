@@ -70,4 +70,12 @@
 // WithMemory a subscription. Close ends them and frees the loader's name.
 //
 // zodiac bounds memory in entries, not in bytes. It retries neither a fetch nor a write to a store.
+//
+// # Inside
+//
+// A Get that finds nothing in memory goes on in get.go. A flight's goroutine is in fetch.go: it calls
+// the fetch function, runs SkipIf and the like, and decides whether the result is stored. commit.go
+// does that. memory.go has places and entries in memory, stored.go reads records and makes keys of
+// the store, storejob.go is a flight's part over a store. settings.go checks options. Package
+// internal/flight decides who shares a fetch, internal/remote what is sent to a store.
 package zodiac

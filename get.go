@@ -91,8 +91,7 @@ func (c *engine[K, V]) bypass(l *lookup[K, V], fetch func(context.Context, K) (V
 	return fetch(l.state.Within(l.ctx), l.key)
 }
 
-// locate finds the key's place in memory and its key in the store. The error is ErrClosed or a
-// *KeyError.
+// locate finds the place in memory and the key in the store. The error is ErrClosed or a *KeyError.
 func (c *engine[K, V]) locate(l *lookup[K, V], op string) (err error) {
 	if l.place, err = c.place(l.key, op); err != nil || c.remote == nil {
 		return err

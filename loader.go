@@ -8,18 +8,15 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// A Loader is a fetch function with a [Cache] in front of it. It has the methods of Cache besides
-// its own.
+// A Loader is a fetch function with a [Cache] in front of it, and has the methods of Cache too.
 //
-// A Loader is safe for concurrent use. Make it with [NewLoader]. The methods of a zero or nil
-// Loader panic.
+// A Loader is safe for concurrent use. Make it with [NewLoader]. Methods of a zero or nil one panic.
 type Loader[K comparable, V any] struct {
 	*Cache[K, V]
 	fetch func(context.Context, K) (V, error)
 }
 
-// NewLoader returns a Loader for fetch. It panics with a [*SettingError] that lists every wrong
-// setting.
+// NewLoader returns a Loader for fetch. It panics with a [*SettingError] of all wrong settings.
 //
 // However many callers ask for a key, fetch is called once. It runs on a goroutine of its own. Its
 // context has the values of the first caller's context, but not its end: it ends when no caller

@@ -76,22 +76,16 @@ func (c *engine[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry
 	return e
 }
 
-// open returns a reader's answer of a live entry and counts the hit. ok is false if ValidIf refuses
-// the entry.
+// open returns a reader's answer of a live entry and counts the hit. ok is false if ValidIf refuses.
 func (c *engine[K, V]) open(l *lookup[K, V], e *tier.Entry[K, V]) (a answer[V], ok bool) {
 	if e == l.refused {
 		return a, false
 	}
 	if c.opts.validIf != nil {
-		valid := false
-		if a.err = c.guard("ValidIf", func() { valid = c.opts.validIf(l.key, c.describe(e)) }); a.err != nil {
-			c.count(failed, l.sinks)
-			return a, true
-		}
-		if !valid {
+		d := c.describe(e)
+		if valid, err := c.valid(l, &d); !valid {
 			l.refused = e
-			c.count(invalid, l.sinks)
-			return a, false
+			return answer[V]{err: err}, err != nil
 		}
 	}
 	if d := e.Detail(); d != nil && d.None != nil {
@@ -105,6 +99,16 @@ func (c *engine[K, V]) open(l *lookup[K, V], e *tier.Entry[K, V]) (a answer[V], 
 	}
 	c.hit(l.sinks)
 	return a, true
+}
+
+// valid asks ValidIf about an entry, and counts what it refuses. The error is that of a panic.
+func (c *engine[K, V]) valid(l *lookup[K, V], d *Entry[V]) (valid bool, err error) {
+	if err = c.guard("ValidIf", func() { valid = c.opts.validIf(l.key, *d) }); err != nil {
+		c.count(failed, l.sinks)
+	} else if !valid {
+		c.count(invalid, l.sinks)
+	}
+	return valid, err
 }
 
 // describe returns the snapshot of an entry, with the value as memory has it.
@@ -178,8 +182,7 @@ func (c *engine[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Du
 	}
 }
 
-// remove removes what a place has, and reports whether it was alive. The caller holds the key's
-// lock of flights.
+// remove empties a place, and reports whether it was alive. The caller holds the flights' lock of it.
 func (c *engine[K, V]) remove(place *tier.Key[K]) bool {
 	if c.failures != nil {
 		c.failures.Delete(place)
@@ -251,7 +254,10 @@ func (c *engine[K, V]) forget(place *tier.Key[K], storeKey string) {
 // nearMemory returns what package remote may do with memory in front of a store.
 func (c *engine[K, V]) nearMemory() *remote.Memory {
 	return &remote.Memory{
-		Clear: func() { c.mem.Clear() },
+		Clear: func() {
+			c.flights.Sync() // a fill that was permitted before is in memory now
+			c.mem.Clear()
+		},
 		Remove: func(place any) {
 			p := place.(*tier.Key[K])
 			c.flights.Change(*p, p.Hash, func() bool {
@@ -263,8 +269,7 @@ func (c *engine[K, V]) nearMemory() *remote.Memory {
 	}
 }
 
-// fill puts the entry of a record into memory, unless the key may have been invalidated since the
-// record was read.
+// fill puts the entry of a record into memory, unless its key may have been invalidated meanwhile.
 func (c *engine[K, V]) fill(place *tier.Key[K], storeKey string, e *tier.Entry[K, V], got *remote.Entry) {
 	life := got.Record.TTL
 	if got.Fill == (remote.FillToken{}) || life <= 0 {

@@ -56,8 +56,7 @@ func WithClone[V any](clone func(V) V) Option {
 
 // WithFetchTimeout limits how long a fetch may take. When the time is over, its context ends, and
 // its callers get an error that matches context.DeadlineExceeded, whether or not the fetch function
-// returns. A later result is discarded; Close waits for it. By default there is no limit while a
-// caller waits.
+// returns. A later result is discarded; Close waits for it. By default there is no limit.
 func WithFetchTimeout[P Period](p P) Option {
 	return periodOption("WithFetchTimeout", p, func(c *config) *time.Duration { return &c.fetchTimeout })
 }

@@ -7,8 +7,7 @@ import (
 
 // WithName sets the name of the loader in errors, events and logs, and in the keys of a store. By
 // default it is the import path and name of the fetch function,
-// "import/path.(*Service).GetUser". Loaders in memory may share a name; over a store see
-// [WithStore].
+// "import/path.(*Service).GetUser". Loaders in memory may share one; see also [WithStore].
 func WithName(name string) Option {
 	return option(func(c *config) {
 		if name == "" {

@@ -28,8 +28,7 @@ func (c *Cache[K, V]) Peek(ctx context.Context, key K) (V, bool, error) {
 	return a.value, ok, a.err
 }
 
-// Entry is [Cache.Peek] that returns all there is to know. Of a None it returns an Entry and its
-// error.
+// Entry is Peek that returns all there is to know. Of a None it returns an Entry and its error.
 func (c *Cache[K, V]) Entry(ctx context.Context, key K) (Entry[V], bool, error) {
 	var d Entry[V]
 	a, ok := c.made().peek(ctx, "Entry", key, &d)

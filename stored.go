@@ -111,15 +111,11 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 		l.entry = c.describeRecord(v, got)
 	}
 	if c.opts.validIf != nil {
-		valid := false
-		if a.err = c.guard("ValidIf", func() { valid = c.opts.validIf(l.key, *l.entry) }); a.err != nil {
-			c.count(failed, l.sinks)
-			return a, true
-		}
-		if !valid {
-			c.count(invalid, l.sinks)
-			l.seen = got.Record.Version
-			return a, false
+		if valid, err := c.valid(l, l.entry); !valid {
+			if err == nil {
+				l.seen = got.Record.Version
+			}
+			return answer[V]{err: err}, err != nil
 		}
 	}
 	if e != nil {

@@ -264,6 +264,7 @@ func TestWhatCannotBeStoredIsReturnedAndReported(t *testing.T) {
 			if v == nil || err != nil {
 				t.Errorf("Get(%s) = %v, %v; want the value", key, v, err)
 			}
+			synctest.Wait() // the Observer is told after the callers have their value
 			faults := seen.faults()
 			last := faults[len(faults)-1]
 			if _, coded := errors.AsType[*zodiac.CodecError](last); !errors.Is(last, want) && !coded {

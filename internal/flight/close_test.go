@@ -133,3 +133,25 @@ func TestSeveralGoroutinesMayDrain(t *testing.T) {
 		g.Returned(f) // if a Drain is not woken, the bubble deadlocks
 	})
 }
+
+func TestSyncWaitsForAChangeThatRuns(t *testing.T) {
+	g := NewGroup[int, int](true)
+	began, end, synced := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	done := false
+	go g.Change(1, 1<<50, func() bool {
+		close(began)
+		<-end
+		done = true
+		return false
+	})
+	<-began
+	go func() {
+		g.Sync()
+		if !done {
+			t.Error("Sync returned while a Change ran")
+		}
+		close(synced)
+	}()
+	close(end)
+	<-synced
+}

@@ -61,3 +61,13 @@ func (g *Group[K, J]) Unwatch(key K, hash uint64) {
 	l.watch = nil
 	s.tidy(l)
 }
+
+// Sync returns when every function given to Change, and every write between Seal and Unseal, that
+// ran when it was called is over. It must not be called by one of them.
+func (g *Group[K, J]) Sync() {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		s.mu.Unlock() //nolint:staticcheck // the wait for the lock is all
+	}
+}

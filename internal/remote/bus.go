@@ -144,10 +144,15 @@ func (c *Client) connected(sub uint64) bool {
 	if n.lost == sub {
 		return false
 	}
-	n.subscribing = n.closed // once closed, for good
 	n.sub = sub
 	n.invalidateAll()
-	n.memory.Clear()
+	n.mu.Unlock()
+	n.memory.Clear() // waits for fills, which take the lock
+	n.mu.Lock()
+	if n.lost == sub {
+		return false
+	}
+	n.subscribing = n.closed // once closed, for good
 	n.connected.Store(true)
 	return true
 }
@@ -161,10 +166,10 @@ func (c *Client) disconnected(sub uint64) {
 	if lost {
 		n.connected.Store(false)
 		n.invalidateAll()
-		n.memory.Clear()
 	}
 	n.mu.Unlock()
 	if lost {
+		n.memory.Clear() // waits for fills, which take the lock
 		c.subscribe()
 	}
 }

@@ -67,7 +67,7 @@ func (f *Fetch) commitSealed(r *Result) Fate {
 	rec := driver.Record{Data: r.Data, TTL: r.Life}
 	if r.Verdict == Skip || f.Force && !fits {
 		rec = f.tombstone()
-	} else if !fits { // what is there is no older than what these callers may have
+	} else if !fits { // an old record may stay: only callers from before the fetch get this result
 		f.ForEarlier()
 		return NotStored
 	}

@@ -241,8 +241,8 @@ func (f *Fetch) ForEarlier() { f.before = f.started }
 func (f *Fetch) ForAll() { f.before, f.down, f.unleased = never, false, false }
 
 // A RestrictedError is the error of a flight whose outcome is only for callers whose Get began before a
-// Moment. Err is their error. It never reaches a user. That it is an error lets callers of a flight
-// that was given up, and still runs, decide without a look at what that writes.
+// Moment. Err is their error. It never reaches a user. A flight that was given up may still run and write its
+// Fetch. Since the restriction is in the flight's error, its callers do not read the Fetch.
 type RestrictedError struct {
 	Before Moment
 	IfDown bool // it is for the others too, if the store does not answer them either

@@ -219,7 +219,7 @@ func TestStoreThatDoesNotAnswerFailsAFetchIfClosed(t *testing.T) {
 		if call || bad == nil || bad.Op != "Acquire" || !errors.Is(bad, errDown) {
 			t.Errorf("Acquire = %v, %v; want false and an OpError of Acquire", call, f.Err)
 		}
-		if got := f.Outcome(f.Err); got != f.Err {
+		if got := f.Outcome(f.Err); !errors.Is(got, f.Err) {
 			t.Errorf("the outcome is %v; want the OpError", got)
 		}
 	})

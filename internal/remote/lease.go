@@ -16,8 +16,9 @@ const firstGrant = time.Second
 // A lease is the right to write the record of a key, from its grant to its end. It renews itself at
 // a third of its time. What a [driver.Guard] lends beside it is renewed and released with it.
 //
-// It ends once: by a commit, by close, or by giveUp when nobody waits for the fetch any more.
-// Whoever ends it has the token; everyone else gets none.
+// It ends once, by end: when its holder is about to commit or to write otherwise, when the holder
+// closes it, or by giveUp when nobody waits for the fetch any more. The first caller of end gets the
+// token; later ones get none.
 type lease struct {
 	c      *Client
 	key    string
@@ -184,8 +185,8 @@ func (l *lease) commit(ctx context.Context, b *Budget, r driver.Record, send sen
 // A sender is ask or send.
 type sender = func(context.Context, *Client, *Budget, func(context.Context) (bool, error)) (bool, error)
 
-// giveUp is close in the background. It is one task: Close may refuse others once it waits for
-// this one.
+// giveUp is close in the background. Its commands run within one task: Close might refuse a second
+// task once it waits for the first.
 func (l *lease) giveUp() { l.c.tasks.run(func() { l.giveBack(l.c.last) }) }
 
 // close ends the lease if it has not ended, and gives it back. The lease may be nil.

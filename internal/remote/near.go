@@ -19,8 +19,9 @@ import (
 // An invalidation may come between the reading of a record and its insertion into memory. So every
 // key belongs to one of many stripes, each with a counter. A reader takes a FillToken, which has
 // the counter, before its command is sent. It fills memory only if the counter is still the same.
-// An invalidation moves the counter before it removes anything. Both run under the flights' lock of
-// the key.
+// An invalidation moves the counter before it removes anything. A fill compares the counter and puts
+// the value into memory under the flights' lock of the key, and an invalidation removes under it. So
+// a fill either sees the counter moved, or is over before the removal.
 
 const (
 	nearStripes = 1024

@@ -21,7 +21,7 @@
 //
 // # Invariants
 //
-// A command is sent before its caller's budget is spent, and ends with it. A read that begins
+// A read is sent before its caller's budget is spent, and a command ends with the budget. A read that begins
 // after an invalidation has returned is never answered by a command that was sent before.
 // Nothing is written under a lease once another may hold it. Memory is filled only if nothing was
 // invalidated since before the command that read the value was sent.
@@ -132,10 +132,9 @@ type Config struct {
 	Report func(context.Context, error)
 }
 
-// A Memory is the memory in front of the store. The functions are safe for concurrent use, and do
-// not block.
+// A Memory is the memory in front of the store. The functions are safe for concurrent use.
 type Memory struct {
-	Clear  func()               // removes everything
+	Clear  func()               // removes everything, what Permits has permitted before included
 	Remove func(place any)      // removes what a place has
 	Empty  func(place any) bool // reports whether a place has nothing
 }

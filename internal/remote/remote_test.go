@@ -59,7 +59,7 @@ func TestFaultIsUnknownIfAWriteWasSentAndNotAnswered(t *testing.T) {
 		}
 	}
 	for _, err := range []error{nil, driver.ErrMiss, ErrClosed} {
-		if got := fault("Get", err); got != err {
+		if got := fault("Get", err); got != err { //nolint:errorlint // it is to be the same
 			t.Errorf("fault of %v = %v", err, got)
 		}
 	}

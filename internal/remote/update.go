@@ -49,7 +49,7 @@ func (s *Snapshot) KeepLeft(now int64) {
 	if r.TTL = s.Entry.Record.TTL; r.TTL != driver.Forever {
 		r.TTL = max(time.Millisecond, r.TTL-time.Duration(now-s.Entry.Sent))
 	}
-	r.Version = s.Entry.Record.Version // the time left is rounded down: a counter that often changes would end early
+	r.Version = s.Entry.Record.Version // the store keeps the old end; the TTL is rounded down, and shrinks with each update
 }
 
 // Replace commits the Write if nothing was written and no tag deleted since the Snapshot.

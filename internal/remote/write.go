@@ -9,8 +9,8 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 )
 
-// A Write is what a method such as Set or Update does in the store about one key. Its commands are
-// sent whether or not the breaker is open.
+// A Write is what a method such as Set or Update does in the store about one key. The commands that
+// write are sent even if the breaker is open.
 //
 // Whatever invalidates the key is done in one order: the store, this process, other processes. The
 // later steps are taken even if the store fails: the command may have been carried out, or may be
