@@ -15,7 +15,6 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/redistest"
 	"github.com/zodiac-go/zodiac/redisstore"
-	"github.com/zodiac-go/zodiac/storetest"
 )
 
 func TestCluster(t *testing.T) {
@@ -27,7 +26,7 @@ func TestCluster(t *testing.T) {
 		must(t, err)
 		return s
 	}
-	t.Run("Conformance", func(t *testing.T) { storetest.Run(t, func(t *testing.T) driver.Store { return open(t) }) })
+	t.Run("Conformance", func(t *testing.T) { conform(t, func(t *testing.T) driver.Store { return open(t) }) })
 	t.Run("ClientOfOneNode", func(t *testing.T) {
 		s := redisstore.New(client(t, nodes[0], nil))
 		_, errs := s.GetMany(t.Context(), []string{"a", "b", "c", "d"}) // each master has some

@@ -9,16 +9,26 @@ import (
 	"github.com/zodiac-go/zodiac/storetest"
 )
 
+// conform runs the suite in real time. A short run leaves that out: the suite takes over ten seconds,
+// and TestConformanceInVirtualTime runs it too.
+func conform(t *testing.T, open func(*testing.T) driver.Store) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes ten seconds")
+	}
+	storetest.Run(t, open)
+}
+
 func TestConformanceOfDefaultClient(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	storetest.Run(t, func(t *testing.T) driver.Store { return store(t, client(t, server, nil)) })
+	conform(t, func(t *testing.T) driver.Store { return store(t, client(t, server, nil)) })
 }
 
 func TestConformanceOfOpenedStore(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	storetest.Run(t, func(t *testing.T) driver.Store {
+	conform(t, func(t *testing.T) driver.Store {
 		s, err := redisstore.Open("redis://" + server.Addr() + "?protocol=2")
 		if err != nil {
 			t.Fatal(err)

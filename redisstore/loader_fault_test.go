@@ -35,6 +35,7 @@ type trouble struct {
 	deletes bool // Delete succeeds
 	sets    bool // Set succeeds
 	mute    bool // wake-ups and invalidations are not published
+	long    bool // takes seconds, and is left out of a short run
 }
 
 func none(*redis.Options) {}
@@ -42,7 +43,7 @@ func none(*redis.Options) {}
 // troubles are the kinds of trouble, by name. They last until the end of the test, except that
 // Loading ends by itself after some seconds.
 var troubles = map[string]trouble{
-	"Replica": {begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
+	"Replica": {long: true, begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
 		must(t, client(t, server, nil).Do(t.Context(), "replicaof", "127.0.0.1", "1").Err())
 		return server.Addr(), none
 	}},
@@ -56,7 +57,7 @@ var troubles = map[string]trouble{
 		must(t, client(t, server, nil).ConfigSet(t.Context(), "maxmemory", "1").Err())
 		return server.Addr(), none
 	}},
-	"Loading": {begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
+	"Loading": {long: true, begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
 		load(t, server)
 		return server.Addr(), none
 	}},
@@ -64,7 +65,7 @@ var troubles = map[string]trouble{
 		server.Kill()
 		return server.Addr(), none
 	}},
-	"Stopped": {silent: true, begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
+	"Stopped": {long: true, silent: true, begin: func(t *testing.T, server *redistest.Server) (string, func(*redis.Options)) {
 		must(t, server.Stop())
 		t.Cleanup(func() { _ = server.Cont() })
 		return server.Addr(), none
@@ -132,6 +133,9 @@ func (w *recorder) Observe(_ context.Context, e zodiac.Event) {
 func TestGetSucceedsWhateverIsWrongWithTheServer(t *testing.T) {
 	for name, tr := range troubles {
 		t.Run(name, func(t *testing.T) {
+			if tr.long && testing.Short() {
+				t.Skip("takes seconds")
+			}
 			server := redistest.Start(t, "--enable-debug-command", "yes")
 			addr, change := tr.begin(t, server)
 			before := runtime.NumGoroutine()
