@@ -36,15 +36,16 @@ func WriteDocs(dir string, reports []*Report) error {
 
 const preface = `# The herd
 
-What ` + "`make herd`" + ` printed: processes that share a Redis, and what happens to them. The promises are in the
-[README](../README.md); internal/herd says how it is measured.
+What ` + "`make herd`" + ` printed. Each scenario runs processes that share a Redis, and injects faults. The
+promises are in [guarantees.md](guarantees.md). internal/herd says how they are measured.
 
-` + "`zodiac`" + ` is a Loader over a store. ` + "`none`" + ` looks into Redis, fetches, and puts the value there, as most programs do;
-` + "`flight`" + ` does so with the misses of a process shared, as singleflight shares them; ` + "`redsync`" + ` does that under a redsync
-lock as it comes. *Floor* is the least work the origin can have: one call per key, and one per write. A read is *stale* if it
-returned a version older than the last write whose Delete had been acknowledged before the read began; it is *excused* if
-that is what the loss that the scenario inflicts is said to cost. *Past the fetch* is how long after the origin had
-answered a caller that waited for it had its value.
+` + "`zodiac`" + ` is a Loader over a store. ` + "`none`" + ` reads from Redis, fetches, and stores the value there, as most
+programs do. ` + "`flight`" + ` does the same, but the misses of a process share a fetch, as with singleflight.
+` + "`redsync`" + ` is ` + "`flight`" + ` under a redsync lock with its default settings. *Floor* is the least work the origin
+can have: one call per key, and one per write. A read is *stale* if it returned a version older than
+the last write whose Delete had been acknowledged before the read began. A stale read is *excused* if
+the loss that the scenario inflicts is documented to allow it. *Past the fetch* is the time from the
+origin's answer until a caller that waited for it had its value.
 
 `
 
