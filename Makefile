@@ -81,7 +81,7 @@ tidy:
 
 ## short: the quick tests of the root module
 short: deps
-	@echo "short: the quick tests, a minute"
+	@echo "short: the quick tests, a minute, and two more to build them the first time"
 	@go test -short ./...
 
 ## race: all tests of the root module under the race detector; the packages that take longest come first
@@ -111,9 +111,7 @@ fuzz:
 ## smoke: the examples run
 smoke: deps
 	@echo "smoke: the examples, half a minute"
-	go run ./examples/quickstart
-	go run ./examples/service
-	go run ./examples/redis
+	@for e in quickstart service redis; do go run ./examples/$$e || exit; done
 
 ## cover: the share of statements that tests reach; details in cover.out
 cover:
@@ -128,10 +126,10 @@ bench:
 herd: deps
 	go run ./internal/herd/cmd $(HERDFLAGS)
 
-## herd-short: the scenarios of frozen and killed processes alone, in a minute
+## herd-short: five of the scenarios, in a minute; none has a bar that a busy machine cannot keep
 herd-short: deps
-	@echo "herd-short: processes that are stopped and killed, a minute"
-	@go run ./internal/herd/cmd -modes zodiac -run '^(frozen|killed)$$'
+	@echo "herd-short: processes and servers stopped, restarted and cut off, a minute"
+	@go run ./internal/herd/cmd -run '^(frozen-often|restarted|nuisances|evicting|memory-cut)$$'
 
 ## help: this list
 help:
