@@ -12,6 +12,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/coarse"
 	"github.com/zodiac-go/zodiac/internal/flat"
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/striped"
 	"github.com/zodiac-go/zodiac/internal/tag"
@@ -38,7 +39,7 @@ type engine[K comparable, V any] struct {
 	flights *flight.Group[tier.Key[K], job[K, V]]
 	core
 
-	failures *tier.Tier[K, error]             // remembered errors; nil without WithErrorTTL
+	failures *negative.Cache                  // remembered errors; nil without WithErrorTTL
 	updates  turnstile.Turnstile[tier.Key[K]] // Updates of a key take turns
 	flat     bool                             // see package flat; set over a store only
 	opts     settings[K, V]
@@ -100,7 +101,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	}
 	c.mem = tier.New[K, V](capacity, byText, long, c.clock)
 	if s.life.failed != 0 {
-		c.failures = tier.New[K, error](s.capacity, byText, true, c.clock)
+		c.failures = negative.New(s.capacity, byText, c.clock)
 	}
 	for _, name := range s.tags {
 		c.labels = append(c.labels, c.tags.Label(name))
@@ -160,7 +161,7 @@ func (c *Cache[K, V]) GetOrFetch(ctx context.Context, key K, fetch func(context.
 		return zero, fmt.Errorf("zodiac: loader %q: GetOrFetch: the fetch function is nil", e.name)
 	}
 	absent := false
-	state := callstate.Of[counters](ctx)
+	state := stateOf(ctx)
 	if state == nil {
 		var hit *tier.Entry[K, V]
 		if hit, absent = e.mem.Hit(key); hit != nil {
@@ -201,9 +202,7 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	e.closed.Store(true)
 	e.flights.Close()
 	e.mem.Close()
-	if e.failures != nil {
-		e.failures.Close()
-	}
+	e.failures.Close()
 	err := e.flights.Drain(ctx)
 	if err != nil {
 		e.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.abandon() })

@@ -85,9 +85,7 @@ func (c *engine[K, V]) dropTags(tags []string) {
 	own := slices.ContainsFunc(c.labels, func(l *tier.Label) bool { return slices.Contains(tags, l.Name) })
 	if own || c.opts.tagsFunc != nil {
 		c.flights.DiscardAll()
-		if c.failures != nil {
-			c.failures.Clear()
-		}
+		c.failures.Clear()
 	}
 }
 
@@ -113,8 +111,6 @@ func (c *engine[K, V]) dropAll() int {
 	}
 	// Discard first: what a fetch has stored before is removed below, and what begins after may stay.
 	c.flights.DiscardAll()
-	if c.failures != nil {
-		c.failures.Clear()
-	}
+	c.failures.Clear()
 	return c.mem.Clear()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zodiac-go/zodiac/internal/callstate"
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -192,7 +193,7 @@ func (c *engine[K, V]) remembered(l *lookup[K, V]) error {
 	if l.mode.NoRead {
 		return nil
 	}
-	if err := c.recall(&l.place); err != nil {
+	if err := negative.Find(c.failures, &l.place); err != nil {
 		return &RememberedError{err}
 	}
 	return nil
@@ -215,7 +216,7 @@ func (c *engine[K, V]) join(l *lookup[K, V], fetch func(context.Context, K) (V, 
 	if !l.mode.NoRead {
 		look = func() bool {
 			e := c.mem.Find(&l.place)
-			return e != l.refused && c.mem.Alive(e) || c.recall(&l.place) != nil
+			return e != l.refused && c.mem.Alive(e) || negative.Find(c.failures, &l.place) != nil
 		}
 	}
 	l.within = linkOf(l.ctx)

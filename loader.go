@@ -76,7 +76,7 @@ func (l *Loader[K, V]) made() *engine[K, V] {
 func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 	e := l.made()
 	absent := false
-	state := callstate.Of[counters](ctx)
+	state := stateOf(ctx)
 	if state == nil {
 		var hit *tier.Entry[K, V]
 		if hit, absent = e.mem.Hit(key); hit != nil {
@@ -90,12 +90,12 @@ func (l *Loader[K, V]) Get(ctx context.Context, key K) (V, error) {
 // Refresh calls the fetch function and replaces the entry of key. It is Get under [Overwrite], with
 // the errors of Get. If the fetch fails, the old entry stays.
 func (l *Loader[K, V]) Refresh(ctx context.Context, key K) (V, error) {
-	return l.made().get(ctx, key, l.fetch, callstate.Of[counters](ctx), callstate.Mode{NoRead: true}, false)
+	return l.made().get(ctx, key, l.fetch, stateOf(ctx), callstate.Mode{NoRead: true}, false)
 }
 
 // Fetch calls the fetch function on the caller's goroutine and with the caller's context. Nothing
 // is read, stored, shared or counted. A panic passes through.
 func (l *Loader[K, V]) Fetch(ctx context.Context, key K) (V, error) {
 	l.made()
-	return l.fetch(callstate.Of[counters](ctx).Within(ctx), key)
+	return l.fetch(stateOf(ctx).Within(ctx), key)
 }

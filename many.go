@@ -25,7 +25,7 @@ const manyAtOnce = 16
 func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	e := l.made()
 	m := batch[K, V]{e: e, fetch: l.fetch, values: make(map[K]V, len(keys))}
-	m.base = e.newLookup(ctx, *new(K), callstate.Of[counters](ctx), callstate.Mode{})
+	m.base = e.newLookup(ctx, *new(K), stateOf(ctx), callstate.Mode{})
 	if e.remote != nil {
 		m.base.began, m.base.budget = e.remote.Now(), e.remote.NewBudget()
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/zodiac-go/zodiac/internal/coarse"
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -177,16 +178,12 @@ func (c *engine[K, V]) clonedSlow(v V) (out V, err error) {
 func (c *engine[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, now int64) {
 	e.ExpireAt(expiry(now, life))
 	c.mem.Put(place, e, now)
-	if c.failures != nil {
-		c.failures.Delete(place)
-	}
+	negative.Delete(c.failures, place)
 }
 
 // remove empties a place, and reports whether it was alive. The caller holds the flights' lock of it.
 func (c *engine[K, V]) remove(place *tier.Key[K]) bool {
-	if c.failures != nil {
-		c.failures.Delete(place)
-	}
+	negative.Delete(c.failures, place)
 	return c.mem.Delete(place)
 }
 
@@ -206,22 +203,8 @@ func (c *engine[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
 
 // remember keeps the error of a fetch for WithErrorTTL. The caller holds the key's lock of flights.
 func (c *engine[K, V]) remember(place *tier.Key[K], err error) {
-	now := c.clock.Now()
-	e := c.failures.NewEntry(place, now, false)
-	e.Value = err
-	e.ExpireAt(expiry(now, c.opts.life.shorten(c.opts.life.failed)))
-	c.failures.Put(place, e, now)
-}
-
-// recall returns the error remembered for a place, or nil.
-func (c *engine[K, V]) recall(place *tier.Key[K]) error {
-	if c.failures == nil {
-		return nil
-	}
-	if e := c.failures.Find(place); c.failures.Alive(e) {
-		return e.Value
-	}
-	return nil
+	life := c.opts.life.shorten(c.opts.life.failed)
+	negative.Put(c.failures, place, err, expiry(c.clock.Now(), life))
 }
 
 // drop invalidates a key in this process: its flights are discarded, memory has it no more, and

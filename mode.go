@@ -84,3 +84,11 @@ func CollectStats(ctx context.Context) (context.Context, func() Stats) {
 
 // A callState is what a context carries for loaders.
 type callState = callstate.State[counters]
+
+// stateOf returns the state of a context, or nil. It is small enough to be inlined into a hit.
+func stateOf(ctx context.Context) *callState {
+	if !callstate.Used() {
+		return nil
+	}
+	return callstate.Of[counters](ctx)
+}

@@ -43,7 +43,7 @@ func (c *Cache[K, V]) Entry(ctx context.Context, key K) (Entry[V], bool, error) 
 // entry's description. ok says whether there is a usable entry. A panic of an option's function is
 // no entry.
 func (c *engine[K, V]) peek(ctx context.Context, op string, key K, d *Entry[V]) (a answer[V], ok bool) {
-	state := callstate.Of[counters](ctx)
+	state := stateOf(ctx)
 	l := lookup[K, V]{ctx: ctx, key: key, state: state, sinks: state.Collectors(), mode: callstate.Mode{NoWrite: true, NoFetch: true}}
 	if a.err = c.locate(&l, op); a.err != nil {
 		return a, false

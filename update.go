@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -200,9 +201,7 @@ func (c *engine[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
 	if !c.mem.Alive(old) || !c.swap(w, old) {
 		return false
 	}
-	if c.failures != nil {
-		c.failures.Delete(&w.place)
-	}
+	negative.Delete(c.failures, &w.place)
 	return true
 }
 

@@ -40,6 +40,9 @@ type Key struct{}
 // used is set once any context has a State. Until then nobody needs to look for one.
 var used atomic.Bool
 
+// Used reports whether any context in the process has a State.
+func Used() bool { return used.Load() }
+
 // Of returns the State of a context, or nil.
 func Of[C any](ctx context.Context) *State[C] {
 	if !used.Load() {

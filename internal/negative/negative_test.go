@@ -1,0 +1,83 @@
+package negative_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/internal/coarse"
+	"github.com/zodiac-go/zodiac/internal/negative"
+	"github.com/zodiac-go/zodiac/internal/tier"
+)
+
+var errDown = errors.New("down")
+
+func TestErrorIsForItsKeyUntilItsExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := coarse.New()
+		c := negative.New(10, false, clock)
+		defer c.Close()
+		one, other := &tier.Key[int]{K: 1, Hash: 7}, &tier.Key[int]{K: 2, Hash: 7}
+		negative.Put(c, one, errDown, clock.Now()+int64(time.Second))
+		if err := negative.Find(c, one); err != errDown {
+			t.Errorf("Find = %v; want the error", err)
+		}
+		if err := negative.Find(c, other); err != nil {
+			t.Errorf("Find of another key of the same hash = %v; want nil", err)
+		}
+		time.Sleep(time.Second)
+		if err := negative.Find(c, one); err != nil {
+			t.Errorf("Find after the expiry = %v; want nil", err)
+		}
+	})
+}
+
+func TestTextIsTheKey(t *testing.T) {
+	c := negative.New(10, true, coarse.New())
+	defer c.Close()
+	negative.Put(c, &tier.Key[string]{Text: "a", Hash: 7}, errDown, coarse.Never)
+	if err := negative.Find(c, &tier.Key[string]{Text: "b", Hash: 7}); err != nil {
+		t.Errorf("Find of another text of the same hash = %v; want nil", err)
+	}
+	if err := negative.Find(c, &tier.Key[string]{Text: "a", Hash: 7}); err != errDown {
+		t.Errorf("Find = %v; want the error", err)
+	}
+}
+
+func TestForgottenErrorsAreGone(t *testing.T) {
+	for name, forget := range map[string]func(*negative.Cache, *tier.Key[int]){
+		"Delete": negative.Delete[int],
+		"Clear":  func(c *negative.Cache, _ *tier.Key[int]) { c.Clear() },
+		"Close":  func(c *negative.Cache, _ *tier.Key[int]) { c.Close() },
+	} {
+		c, key := negative.New(10, false, coarse.New()), &tier.Key[int]{K: 1, Hash: 7}
+		negative.Put(c, key, errDown, coarse.Never)
+		forget(c, key)
+		if err := negative.Find(c, key); err != nil {
+			t.Errorf("Find after %s = %v; want nil", name, err)
+		}
+		c.Close()
+		negative.Put(c, key, errDown, coarse.Never)
+		if err := negative.Find(c, key); err != nil {
+			t.Errorf("Find after a Put after Close = %v; want nil", err)
+		}
+	}
+}
+
+func TestNilCacheIsEmptyAndCostsNothing(t *testing.T) {
+	key := &tier.Key[string]{K: "key", Hash: 7}
+	var c *negative.Cache
+	allocs := testing.AllocsPerRun(100, func() {
+		negative.Put(c, key, errDown, coarse.Never)
+		if err := negative.Find(c, key); err != nil {
+			t.Errorf("Find = %v; want nil", err)
+		}
+		negative.Delete(c, key)
+		c.Clear()
+		c.Close()
+	})
+	if allocs != 0 {
+		t.Errorf("a nil Cache allocates %v times; want never", allocs)
+	}
+}
