@@ -73,9 +73,14 @@
 //
 // # Inside
 //
-// A Get that finds nothing in memory goes on in get.go. A flight's goroutine is in fetch.go: it calls
-// the fetch function, runs SkipIf and the like, and decides whether the result is stored. commit.go
-// does that. memory.go has places and entries in memory, stored.go reads records and makes keys of
-// the store, storejob.go is a flight's part over a store. settings.go checks options. Package
-// internal/flight decides who shares a fetch, internal/remote what is sent to a store.
+// cache.go makes a cache and closes it. A Get that finds nothing in memory goes on in get.go. A
+// flight's goroutine is in fetch.go: it calls the fetch function; then classify runs SkipIf and the
+// like, and gives the verdict. commit.go stores the result, unless the verdict, the mode or an
+// invalidation is against it; over a store commit.go of internal/remote has a say too. storejob.go is
+// a flight's part over a store, and refuses its outcome to callers who came too late.
+//
+// memory.go turns a key into its tier.Key, by the key's text where == will not do, and has the
+// entries in memory. stored.go makes keys of the store and reads records. settings.go checks options.
+// Package internal/keytext makes the texts of keys, internal/flight decides who shares a fetch,
+// internal/remote what is sent to a store.
 package zodiac

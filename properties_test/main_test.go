@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,25 @@ import (
 // context in a process, hits take a shorter path. That path would not be tested after any test has
 // made a mode.
 var unflagged = os.Getenv("ZODIAC_PROPERTIES_UNFLAGGED") != ""
+
+// checks is how many runs a rapid.Check is by default. Under the race detector a run takes three
+// times as long, and races show in a few runs; make models runs all, without it.
+var checks = func() int {
+	if raceEnabled {
+		return 25
+	}
+	return 100
+}()
+
+// setChecks gives -rapid.checks its default, if the command line has none.
+func setChecks() {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		_ = flag.Set("rapid.checks", strconv.Itoa(checks))
+	}
+}
 
 // checkMore is rapid.Check several times over, for properties that draw much. In a short run it is
 // one time.
@@ -44,17 +64,18 @@ func checkMore(t *testing.T, times int, prop func(*rapid.T)) {
 	}
 }
 
-// checkTimes is rapid.Check of a property that runs the given number of times by default, and at
-// most a hundred times in a short run.
+// checkTimes is rapid.Check of a property that runs the given number of times by default: fewer
+// under the race detector, and at most a hundred times in a short run.
 func checkTimes(t *testing.T, times int, prop func(*rapid.T)) {
 	t.Helper()
 	if times > 100 {
 		checkMore(t, times/100, prop)
 		return
 	}
+	times = times * checks / 100
 	runs, failed := 0, false
 	rapid.Check(t, func(t *rapid.T) {
-		if runs++; runs > times && !failed && flag.Lookup("rapid.checks").Value.String() == "100" {
+		if runs++; runs > times && !failed && flag.Lookup("rapid.checks").Value.String() == strconv.Itoa(checks) {
 			return // more runs only for a run that asks for more than the default
 		}
 		defer func() { failed = failed || t.Failed() }() // a failure is run again, and made smaller
@@ -91,6 +112,7 @@ func TestHitsBeforeAnyModeIsUsed(t *testing.T) {
 
 // TestMain fails a run that leaves goroutines behind.
 func TestMain(m *testing.M) {
+	setChecks()
 	code := m.Run()
 	if code == 0 {
 		if left := leftovers(2 * time.Second); left != "" {

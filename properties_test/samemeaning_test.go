@@ -3,7 +3,6 @@ package properties_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,12 +39,7 @@ func TestSameMeaning(t *testing.T) {
 	needsModes(t)
 	for _, of := range [][2]string{{"int", "int64"}, {"struct", "box"}, {"withKey", "box"}, {"string", "int64"}} {
 		t.Run(of[0], func(t *testing.T) {
-			runs := 0
-			rapid.Check(t, func(t *rapid.T) {
-				if runs++; runs > sameRuns && flag.Lookup("rapid.checks").Value.String() == "100" {
-					// a run is slow; more runs only for a run that asks for more than the default
-					return
-				}
+			checkTimes(t, sameRuns, func(t *rapid.T) { // a run is slow
 				c := drawConfig(t, of[0], of[1])
 				c.errorTTL, c.capacity, c.neverClose = 0, 0, false
 				rapid.SyncTest(t, func(t *rapid.T) { runFleet(t, c) })

@@ -113,7 +113,8 @@
 //	write.go         Set, SetMany, Add, Expire, Delete, Clear
 //	lease.go         Acquire, Renew, Commit, Abort
 //	script.go        running the scripts in lua/, one file per operation
-//	frame.go         the layout of a key; timeLeft computes the time left of a record
+//	frame.go         the layout of a key; timeLeft computes the time left of a record that is
+//	                 read (lua/acquire.lua does so for one found while asking for the lease)
 //	clock.go         whether a PTTL and a frame belong together, or the read is repeated
 //	publish.go       wake-ups and the channel; lua/frame.lua publishes the wake-up itself
 //	bus.go           Publish, Subscribe, and the bytes of an Invalidation

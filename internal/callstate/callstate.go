@@ -1,5 +1,5 @@
-// Package callstate has what a context carries for the loaders that are called with it: the rules of
-// modes, and the collectors of counts.
+// Package callstate has what a context carries for the loaders that are called with it: the rules
+// that WithMode, Bypass and the like have put there, and the collectors of CollectStats.
 //
 // A [State] is never changed; a derived context gets a new one. A loader's fetch function sees a part
 // of its caller's State: see [State.Inner]. The package knows nothing of loaders. It compares the

@@ -1,5 +1,5 @@
-// Package faults tells the error of one command of a store from an error that several commands have
-// in common, so that a fault of the store is counted once.
+// Package faults distinguishes the error of one command of a store from an error that several
+// commands have in common, so that a fault of the store is counted once.
 //
 // A store that sends the commands of several callers together returns the error to one caller as it
 // is, and to the others as a shared one. A caller that counts faults leaves shared errors

@@ -1,4 +1,4 @@
-// Package flat tells types whose values an assignment copies whole.
+// Package flat reports whether assigning a value of a type copies all of it.
 package flat
 
 import (

@@ -15,7 +15,8 @@
 //  1. A caller calls [Group.Join]. It joins a flight or begins one. If its role is [Leads], the
 //     owner starts the fetch on a goroutine of its own, and the caller waits with [Flight.Wait].
 //  2. The fetch function returns. The owner calls [Group.Seal]. If Seal returns true, the owner
-//     writes the result and calls [Group.Unseal]. If it returns false, nothing is written.
+//     writes the result and calls [Group.Unseal]. If it returns false, nothing is written. In a
+//     shared Group the owner may write after Unseal.
 //  3. The owner calls [Group.Finish]. Now the flight is over: every caller has its outcome.
 //  4. As its last act, the goroutine of the fetch calls [Group.Returned].
 //
@@ -24,8 +25,13 @@
 // write any more.
 //
 // An invalidation of the key ([Group.Change], [Group.DiscardAll]) discards a flight whose fetch
-// has started and that is not sealed. The callers that joined before it still get the outcome. No
-// caller joins any more, and nothing is written.
+// has started and that is not sealed. The callers that joined before it still get the outcome.
+// Nothing is written, and no caller joins any more, but for the exception below.
+//
+// # The kinds of callers
+//
+// A [Plain] caller shares any fetch whose result may be written. An [Aside] caller wants nothing
+// written for its sake. A [Forced] caller wants a fetch that starts after its call.
 //
 // # The flights of one key
 //
@@ -49,10 +55,15 @@
 // # Where a late caller is refused
 //
 // A caller that comes too late for a flight does not find it. Seal and every invalidation take
-// the flight out of the open or the aside slot, under the lock of the key. line.joinable looks
+// the flight out of its slot, under the lock of the key: Seal out of the open slot, an invalidation
+// out of the open and the aside slot. line.joinable looks
 // only there and in the waiting slot. A forced flight stays in the forced slot until it is over,
-// but no caller joins from that slot. The one exception is line.shareLast, for shared Groups (see
-// [NewGroup]). After [Group.Close], Join refuses every caller with [ErrClosed].
+// but no caller joins from that slot. After [Group.Close], Join refuses every caller with
+// [ErrClosed].
+//
+// The one exception is line.shareLast, for shared Groups (see [NewGroup]). The caller joins a
+// discarded flight, and the owner refuses it the outcome afterwards: storeOutcome in the root
+// package, by the limit that Fetch.Outcome of internal/remote sets.
 //
 // # How closing waits
 //

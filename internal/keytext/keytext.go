@@ -5,8 +5,8 @@
 // loader in a store: those of its entries, of its tags, and of its tag epoch.
 //
 // Both are formats that outlive the program: keys in users' stores are made of them. They are
-// injective, and stable over processes, builds and versions of Go. The package knows nothing of
-// stores, records and loaders.
+// injective, and stable over processes, builds and versions of Go. The package imports nothing
+// of this module.
 package keytext
 
 import (

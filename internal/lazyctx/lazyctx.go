@@ -1,4 +1,4 @@
-// Package lazyctx has a context that costs nothing until somebody asks for its end.
+// Package lazyctx has a context that costs nothing until somebody calls Done.
 package lazyctx
 
 import (

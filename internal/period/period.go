@@ -1,4 +1,5 @@
-// Package period says what a span of time is that is given as a bare number or as a time.Duration.
+// Package period converts a span of time that is given as a number of seconds or as a
+// time.Duration.
 package period
 
 import (

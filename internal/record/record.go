@@ -6,7 +6,7 @@
 // new version.
 //
 // A record has exactly one binary form, and bytes that are anything else are refused with an
-// [Error]. Parse never panics. The package knows nothing of stores, leases and codecs. When a
+// [Error]. Parse never panics. The package knows nothing of stores and leases, and encodes no values. When a
 // record expires is not part of it: that is the store's time to live.
 package record
 

@@ -2,27 +2,31 @@
 // decides about leases, and hears from the bus what other processes have invalidated.
 //
 // The package knows nothing of K and V, of codecs, and of users' functions: the root package
-// encodes, decodes and calls. It sees memory only through [Memory], and a flight only through
-// [Owner].
+// encodes, decodes and calls. It removes entries from memory only through [Memory], and
+// invalidates tags through a tag.Space. It sees a flight only through [Owner], and a method that
+// writes only through [WriteOwner].
 //
 // Where to start:
 //
 //   - remote.go: [Client], one for each cache over a store, and how Close ends it.
 //   - command.go: how a command is sent: budget, time limit, breaker (breaker.go).
-//   - read.go: reads, and what is known of a record that was read. sharedread.go: concurrent
-//     reads of one key share a command.
-//   - fetch.go: [Fetch], what a flight does in the store: it acquires the lease, watches the
-//     tags, commits. wait.go: how it waits for another process. lease.go: a lease that renews
-//     itself, and who ends it.
-//   - write.go: what the methods that write send. bare.go: stores without leases.
+//   - read.go: reads, and what is known of a record that was read. sharedread.go: callers
+//     that come while a key is read share the next read, never the one that runs.
+//   - fetch.go: [Fetch], what a flight does in the store: it acquires the lease and watches the
+//     tags; Outcome says who may have the result. commit.go: whether the result is stored.
+//     wait.go: how a flight waits for another process. lease.go: a lease that renews itself, and
+//     who ends it.
+//   - write.go, delete.go, touch.go, update.go: what the methods that write send. bare.go: stores
+//     without leases.
 //   - tag.go: the generations of tags that processes share.
 //   - near.go: memory in front of the store: what it holds, and when it may be filled.
 //     bus.go: the subscription that keeps it coherent, and what happens when that is cut.
+//   - task.go: the goroutines, and how Close waits for them.
 //
 // # Invariants
 //
-// A read is sent before its caller's budget is spent, and a command ends with the budget. A read that begins
-// after an invalidation has returned is never answered by a command that was sent before.
+// A read or write of one call ends with the budget of the call. A read that begins after an
+// invalidation has returned is never answered by a command that was sent before.
 // Nothing is written under a lease once another may hold it. Memory is filled only if nothing was
 // invalidated since before the command that read the value was sent.
 //
