@@ -5,8 +5,9 @@ SHELL := bash
 # Nothing built here is shipped, and stamping fails in a checkout that belongs to another user.
 export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
-# How make test builds.
-TESTFLAGS := -vet=off -gcflags=all=-dwarf=false
+# How make test builds: most of its time goes into that if the caches are cold. Nothing but a debugger needs DWARF, vet has
+# a target of its own, and the compiler collects its garbage less often.
+TEST := GOGC=300 go test -vet=off -gcflags=all=-dwarf=false
 
 # How long make fuzz stays on each target (30s, 100000x), and what make bench and make herd pass on.
 FUZZTIME ?= 5s
@@ -88,21 +89,19 @@ short: deps
 	@go test -short ./...
 
 ## race: all tests of the root module under the race detector; the packages that take longest come first
-#
-# With cold caches most of the time goes into building. No debug information is made, and vet has a target of its own.
 race: deps
 	@echo "race: all tests under the race detector, three and a half minutes, one if all is built"
-	@go test -race $(TESTFLAGS) -shuffle=on ./properties_test ./redisstore ./...
+	@$(TEST) -race -shuffle=on ./properties_test ./redisstore ./...
 
 ## nested: all tests of the nested modules
 nested:
 	@echo "nested: the tests of $(NESTED), half a minute"
-	@for m in $(NESTED); do (cd $$m && go test $(TESTFLAGS) ./...) || exit; done
+	@for m in $(NESTED); do (cd $$m && $(TEST) ./...) || exit; done
 
 ## models: the searches that race cuts short, in full, without the race detector
 models: deps
 	@echo "models: the properties in full, a minute and a half"
-	@go test ./properties_test ./internal/flight
+	@go test ./properties_test ./internal/flight ./internal/tier
 
 ## fuzz: every fuzz target for FUZZTIME, one at a time
 #

@@ -304,6 +304,9 @@ func ratioOf(trace []int) float64 {
 // hash has a random seed and a few choices are random. Where LRU is worse, the bounds are above
 // its ratio.
 func TestHitRatioOnKnownTraces(t *testing.T) {
+	if raceEnabled {
+		t.Skip("no goroutine but this one; make models runs it without the race detector")
+	}
 	const n = 200_000
 	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.01, 1, 50_000)
