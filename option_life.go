@@ -79,9 +79,8 @@ func WithErrorTTL[P Period](p P) Option {
 	return periodOption("WithErrorTTL", p, func(c *config) *time.Duration { return &c.errorTTL })
 }
 
-// WithCapacity sets how many entries memory holds at most. From 1,024 on, the capacity is divided
-// among parts of the key space, so entries may be evicted while there are slightly fewer than n. By
-// default the capacity is 65,536.
+// WithCapacity sets how many entries memory holds at most. Nothing is evicted while there are fewer
+// than n. By default the capacity is 65,536.
 func WithCapacity(n int) Option {
 	return option(func(c *config) {
 		if n <= 0 || n > tier.MaxCapacity {

@@ -111,8 +111,8 @@ func check[K comparable, V any](t *Tier[K, V]) error {
 		}
 		capacity += s.policy.capacity
 	}
-	if n := t.Len(); n > capacity {
-		return fmt.Errorf("Len() = %d; the capacity is %d", n, capacity)
+	if free := int(t.free.Load()); free < 0 || capacity+free != t.capacity {
+		return fmt.Errorf("%d slots are taken and %d free; the capacity is %d", capacity, free, t.capacity)
 	}
 	return checkJanitor(&t.janitor, expiring)
 }
@@ -171,8 +171,7 @@ func checkRings[K comparable, V any](f *fault, s *stripe[K, V], entries map[*Ent
 	}
 	f.unless(left == 0, "%d entries of the table are in no ring", left)
 	f.unless(hand, "the hand is not in the main ring")
-	f.unless(p.window.n+p.main.n <= p.capacity,
-		"%d entries in the rings; the capacity is %d", p.window.n+p.main.n, p.capacity)
+	f.unless(p.len() == p.capacity, "%d entries in the rings, and %d slots", p.len(), p.capacity)
 	f.unless(p.wmin <= p.wmax && p.wmax <= p.wtop,
 		"wmax = %d; want it between %d and %d", p.wmax, p.wmin, p.wtop)
 	f.unless(p.window.n <= p.wtop, "%d entries in the window; want at most %d", p.window.n, p.wtop)

@@ -23,23 +23,27 @@ import "math/rand/v2"
 type policy[K comparable, V any] struct {
 	window, main ring[K, V]
 	hand         *Entry[K, V] // the next candidate in main, or the root of main
-	sketch       sketch       // zero until the stripe is half full
+	sketch       sketch       // zero until the share is half full
 	ghosts       ghosts       // zero until the first eviction that leaves a ghost
 
+	share      int          // what the stripe holds in a full tier, more or less
 	capacity   int          // window.n + main.n <= capacity, except during insert
 	wmax       int          // the size of the window; wmin <= wmax <= wtop
-	wmin, wtop int          // 1 % and 95 % of the capacity, but at least 1
+	wmin, wtop int          // 1 % and 95 % of the share, but at least 1
 	now        int64        // the time of this insert
 	gone       *Entry[K, V] // the entries evicted by this insert, linked through next
 	warmed     uint64       // without meaning: with it, the compiler keeps the reads of warm
 }
 
-// init makes p an empty policy.
-func (p *policy[K, V]) init(capacity int) {
-	p.capacity = capacity
-	p.wmax, p.wmin, p.wtop = max(1, capacity/20), max(1, capacity/100), max(1, capacity*95/100)
+// init makes p an empty policy whose capacity is its share.
+func (p *policy[K, V]) init(share int) {
+	p.share, p.capacity = share, share
+	p.wmax, p.wmin, p.wtop = max(1, share/20), max(1, share/100), max(1, share*95/100)
 	p.reset()
 }
+
+// len returns the number of entries.
+func (p *policy[K, V]) len() int { return p.window.n + p.main.n }
 
 // reset forgets all entries. It keeps what was learned about the keys: the sketch, the ghosts and
 // the size of the window.
@@ -74,11 +78,11 @@ func (p *policy[K, V]) insert(e *Entry[K, V], now int64) (gone *Entry[K, V]) {
 
 // admit is insert, but leaves the evicted entries in gone.
 func (p *policy[K, V]) admit(e *Entry[K, V]) {
-	n := p.window.n + p.main.n
-	if p.sketch.words == nil && n >= p.capacity/2 {
-		// Entries compete only when the stripe is full. A cache that stays small pays for no
+	n := p.len()
+	if p.sketch.words == nil && n >= p.share/2 {
+		// Entries compete only when the tier is full. A cache that stays small pays for no
 		// sketch.
-		p.sketch = newSketch(p.capacity)
+		p.sketch = newSketch(p.share)
 	}
 	full := n >= p.capacity
 	ghost := p.ghosts.take(e.hash)
@@ -97,9 +101,30 @@ func (p *policy[K, V]) admit(e *Entry[K, V]) {
 	for p.window.n > p.wmax {
 		p.shift(e)
 	}
-	for p.window.n+p.main.n > p.capacity { // wmax has grown, so shift made no room
-		p.evict(p.victim())
+	for p.len() > p.capacity { // the window is not too large, so shift made no room
+		p.makeRoom(e)
 	}
+}
+
+// makeRoom evicts an entry, or clears the seen bit of one. It does not evict newcomer, which may be
+// nil, unless there is no other entry.
+func (p *policy[K, V]) makeRoom(newcomer *Entry[K, V]) {
+	if p.main.n > 0 {
+		p.evict(p.victim())
+	} else {
+		p.shift(newcomer)
+	}
+}
+
+// evictOne lowers the capacity by one, evicts an entry at now, and returns it. There must be one.
+func (p *policy[K, V]) evictOne(now int64) *Entry[K, V] {
+	p.now, p.gone = now, nil
+	for p.capacity--; p.gone == nil; {
+		p.makeRoom(nil)
+	}
+	out := p.gone
+	p.gone = nil
+	return out
 }
 
 // replace puts e in the place of old, which has the same key, and sets its seen bit.
@@ -130,7 +155,7 @@ func (p *policy[K, V]) remove(e *Entry[K, V]) {
 // is evicted. newcomer is the new entry, for which room is made. It only ever goes round, so an
 // entry that was just put is there, whatever the capacity.
 func (p *policy[K, V]) shift(newcomer *Entry[K, V]) {
-	full := p.window.n+p.main.n > p.capacity
+	full := p.len() > p.capacity
 	e := p.window.tail()
 	p.window.remove(e)
 	switch {
@@ -203,7 +228,7 @@ func (p *policy[K, V]) bury(e *Entry[K, V]) { e.next, p.gone = p.gone, e }
 // ghost remembers that e was evicted from the ring that list names.
 func (p *policy[K, V]) ghost(e *Entry[K, V], list ghostList) {
 	if p.ghosts.slots == nil {
-		p.ghosts = newGhosts(p.capacity)
+		p.ghosts = newGhosts(p.share)
 	}
 	p.ghosts.put(e.hash, list)
 }

@@ -6,11 +6,14 @@ import (
 	"time"
 )
 
-// A stripe holds a share of the keys.
+// A stripe holds a share of the keys. The capacity of its policy is the number of slots that it has
+// taken from the tier, one for each entry. So a stripe evicts only if no stripe has a free slot, and
+// all of them together never hold more entries than the capacity of the tier.
 type stripe[K comparable, V any] struct {
 	mu      sync.Mutex // guards the fields below, the links of entries, and changes to the table
 	table   *atomic.Pointer[table[K, V]]
 	policy  policy[K, V]
+	free    *atomic.Int64 // the slots of the tier that no stripe has taken
 	roster  roster[K, V]
 	closed  bool
 	evicted uint64   // entries that were alive when they were evicted
@@ -39,15 +42,16 @@ func (s *stripe[K, V]) touch(
 }
 
 // put stores e, if want is nil or the entry of key. It evicts the entries that the policy
-// chooses.
-func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
+// chooses. room is false if no slot is free and the stripe has no entry to evict; then nothing has
+// changed.
+func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) (stored, room bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.table.Load()
 	s.policy.warm(t, uint32(key.Hash))
 	b, lane, old := t.place(key)
 	if s.closed || want != nil && want != old {
-		return false
+		return false, true
 	}
 	if old != nil {
 		if old.dead(now) {
@@ -57,7 +61,10 @@ func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
 		s.roster.remove(old)
 		s.policy.replace(old, e)
 		s.roster.add(e)
-		return true
+		return true, true
+	}
+	if s.take(); s.policy.capacity == 0 {
+		return false, false
 	}
 	if t.crowded() {
 		t = t.resized(2 * len(t.buckets))
@@ -71,6 +78,38 @@ func (s *stripe[K, V]) put(key *Key[K], want, e *Entry[K, V], now int64) bool {
 		s.bury(out, now)
 		out = next
 	}
+	s.settle()
+	return true, true
+}
+
+// take takes a free slot of the tier for a new entry, if there is one. The caller holds mu.
+func (s *stripe[K, V]) take() {
+	for n := s.free.Load(); n > 0; n = s.free.Load() {
+		if s.free.CompareAndSwap(n, n-1) {
+			s.policy.capacity++
+			return
+		}
+	}
+}
+
+// settle gives back the slots that have no entry any more. The caller holds mu.
+func (s *stripe[K, V]) settle() {
+	if n := s.policy.len(); n < s.policy.capacity {
+		s.free.Add(int64(s.policy.capacity - n))
+		s.policy.capacity = n
+	}
+}
+
+// vacate evicts an entry, for the sake of another stripe, and gives its slot back. It returns false
+// if the stripe is empty.
+func (s *stripe[K, V]) vacate(now int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.policy.len() == 0 {
+		return false
+	}
+	s.bury(s.policy.evictOne(now), now)
+	s.free.Add(1)
 	return true
 }
 
@@ -96,6 +135,7 @@ func (s *stripe[K, V]) drop(e *Entry[K, V]) bool {
 	}
 	s.policy.remove(e)
 	s.roster.remove(e)
+	s.settle()
 	return true
 }
 
@@ -105,5 +145,6 @@ func (s *stripe[K, V]) clear() *table[K, V] {
 	old := s.table.Swap(newTable[K, V](minBuckets))
 	s.policy.reset()
 	s.roster.reset()
+	s.settle()
 	return old
 }

@@ -35,8 +35,10 @@ type Tier[K comparable, V any] struct {
 	text   bool // keyed by text
 	clock  *coarse.Clock
 
-	stripes []*stripe[K, V]
-	janitor janitor[K, V]
+	stripes  []*stripe[K, V]
+	capacity int
+	free     atomic.Int64 // the number of entries below the capacity
+	janitor  janitor[K, V]
 }
 
 // New returns an empty Tier for at most capacity entries, between 1 and MaxCapacity. If text is
@@ -45,17 +47,20 @@ type Tier[K comparable, V any] struct {
 func New[K comparable, V any](capacity int, text, slow bool, clock *coarse.Clock) *Tier[K, V] {
 	n := stripesFor(capacity)
 	t := &Tier[K, V]{
-		mask:   uint64(n - 1),
-		hasher: newHasher[K](),
-		noHit:  text || slow,
-		slow:   slow,
-		text:   text,
-		clock:  clock,
+		mask:     uint64(n - 1),
+		hasher:   newHasher[K](),
+		noHit:    text || slow,
+		slow:     slow,
+		text:     text,
+		clock:    clock,
+		capacity: capacity,
 	}
+	t.free.Store(int64(capacity))
 	for i := range n {
-		s := &stripe[K, V]{table: &t.tables[i]}
+		s := &stripe[K, V]{table: &t.tables[i], free: &t.free}
 		s.table.Store(newTable[K, V](minBuckets))
 		s.policy.init((capacity + i) / n) // the shares differ by at most one; their sum is capacity
+		s.policy.capacity = 0
 		s.roster.init(t.janitor.used)
 		t.stripes = append(t.stripes, s)
 	}
@@ -168,13 +173,28 @@ func (t *Tier[K, V]) Put(key *Key[K], e *Entry[K, V], now int64) { t.Swap(key, n
 // it changes nothing and returns false.
 func (t *Tier[K, V]) Swap(key *Key[K], old, e *Entry[K, V], now int64) bool {
 	e.check()
-	if !t.stripe(key).put(key, old, e, now) {
+	stored, room := t.stripe(key).put(key, old, e, now)
+	for !room {
+		t.vacate(key, now)
+		stored, room = t.stripe(key).put(key, old, e, now)
+	}
+	if !stored {
 		return false
 	}
 	if expiry := e.Expiry(); expiry != coarse.Never {
 		t.janitor.expect(expiry)
 	}
 	return true
+}
+
+// vacate evicts an entry of some stripe. The stripe of key has none.
+func (t *Tier[K, V]) vacate(key *Key[K], now int64) {
+	first := t.index(key)
+	for i := range uint64(len(t.stripes)) {
+		if t.stripes[(first+i)&t.mask].vacate(now) {
+			return
+		}
+	}
 }
 
 // Delete removes the entry of key, alive or not, and reports whether there was one that was
@@ -235,7 +255,8 @@ func (t *Tier[K, V]) release(old *table[K, V]) (live int) {
 }
 
 // Len returns the number of entries. It counts those that are not alive but have not been
-// removed.
+// removed. It looks at one stripe after the other, so what changes meanwhile may be counted twice or
+// not at all; but it returns at most the capacity.
 func (t *Tier[K, V]) Len() int {
 	n := 0
 	for _, s := range t.stripes {
@@ -243,7 +264,7 @@ func (t *Tier[K, V]) Len() int {
 		n += s.table.Load().n
 		s.mu.Unlock()
 	}
-	return n
+	return min(n, t.capacity)
 }
 
 // Stats returns how many entries were evicted while they were alive, how many were swept,

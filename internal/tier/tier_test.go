@@ -34,15 +34,69 @@ func TestStripesShareTheCapacityEvenly(t *testing.T) {
 		}
 		sum, least, most := 0, test.capacity, 0
 		for _, s := range tier.stripes {
-			c := s.policy.capacity
+			c := s.policy.share
 			sum, least, most = sum+c, min(least, c), max(most, c)
 		}
 		if sum != test.capacity || most-least > 1 {
-			t.Errorf("New(%d): capacities of stripes from %d to %d, with the sum %d",
+			t.Errorf("New(%d): shares of stripes from %d to %d, with the sum %d",
 				test.capacity, least, most, sum)
 		}
 	}
 }
+
+// A stripe that gets more keys than its share does not evict while another has room.
+func TestNothingIsEvictedBelowTheCapacity(t *testing.T) {
+	for _, capacity := range []int{1, 2, 1023, 1024, 10_000, 65_536, 1_000_000} {
+		if capacity > 100_000 && (testing.Short() || raceEnabled) {
+			continue
+		}
+		tier := newTier(capacity)
+		fill(tier, 1, capacity)
+		for i := range capacity/3 + 1 { // what a key leaves, another takes
+			tier.Delete(ptr(tier.Plain(i + 1)))
+			put(tier, capacity+i+1, 0)
+		}
+		for i := range capacity {
+			if key := capacity + capacity/3 + 1 - i; find(tier, tier.Plain(key)) == nil {
+				t.Fatalf("capacity %d: key %d is gone", capacity, key)
+			}
+		}
+		if evicted, _, _ := tier.Stats(); evicted != 0 || tier.Len() != capacity {
+			t.Errorf("capacity %d: %d evicted, %d left", capacity, evicted, tier.Len())
+		}
+		if err := check(tier); err != nil {
+			t.Errorf("capacity %d: %v", capacity, err)
+		}
+	}
+}
+
+// A stripe without an entry gets a slot from another if none is free.
+func TestEmptyStripeTakesTheSlotOfAnother(t *testing.T) {
+	const capacity = 1024
+	tier := newTier(capacity)
+	var others []int
+	for i := 0; tier.Len() < capacity; i++ {
+		if key := tier.Plain(i); tier.index(&key) == 0 {
+			put(tier, i, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	for n, i := range others {
+		put(tier, i, i)
+		if hit(tier, i) == nil || tier.Len() != capacity {
+			t.Fatalf("after %d keys of the other stripe: hit = %v, Len = %d", n+1, hit(tier, i), tier.Len())
+		}
+	}
+	if evicted, _, _ := tier.Stats(); evicted != uint64(len(others)) {
+		t.Errorf("%d evicted; want %d", evicted, len(others))
+	}
+	if err := check(tier); err != nil {
+		t.Error(err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
 
 func TestEntryIsFoundByKeyOrByText(t *testing.T) {
 	plain, text := newTier(10), newTextTier(10)
