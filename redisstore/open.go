@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
 const schemes = "redis://, rediss:// (TLS), unix://, redis+cluster://, rediss+cluster://, " +
-	"redis+sentinel:// and rediss+sentinel://"
+	"redis+sentinel:// and rediss+sentinel://; in all of them valkey may stand for redis"
 
 // The options that go-redis takes in URLs.
 const (
@@ -34,10 +35,12 @@ const (
 //	rediss://…                                             with TLS
 //	redis+cluster://node1:6379?addr=node2:6379&addr=node3:6379   or rediss+cluster://
 //	redis+sentinel://sentinel1:26379/0?master_name=mymaster&addr=sentinel2:26379&password=…
+//	valkey://…, valkeys://…, valkey+cluster://…            the same for Valkey
 //
 // A user and password in front of a sentinel's host are for the sentinels. Those for the master are
 // the options username and password. All options are those of go-redis. An unknown scheme is an
 // error that lists the known schemes, and an unknown option is one that lists the known options.
+// Errors leave out all parts of the URL in which a password may stand, by mistake too.
 func Open(address string, opts ...Option) (*Store, error) {
 	client, err := newClient(address)
 	if err != nil {
@@ -56,13 +59,19 @@ func newClient(address string) (redis.UniversalClient, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		// The text of err has the URL in it, with the password.
-		return nil, errors.New("redisstore: the URL cannot be parsed; it is left out here, " +
-			"since it may contain a password")
+		return nil, wrongURL("cannot be parsed; a password may need percent-encoding")
 	}
 	base, kind, _ := strings.Cut(u.Scheme, "+")
-	if base != "redis" && base != "rediss" && u.Scheme != "unix" {
-		return nil, unknownScheme(u.Scheme)
+	switch base {
+	case "redis", "rediss":
+	case "valkey", "valkeys":
+		base = "redis" + strings.TrimPrefix(base, "valkey")
+	default:
+		if u.Scheme != "unix" {
+			return nil, unknownScheme(u)
+		}
 	}
+	scheme := u.Scheme
 	u.Scheme = base
 	switch kind {
 	case "":
@@ -72,15 +81,16 @@ func newClient(address string) (redis.UniversalClient, error) {
 	case "sentinel":
 		return newFailover(u)
 	default:
-		return nil, unknownScheme(base + "+" + kind)
+		u.Scheme = scheme
+		return nil, unknownScheme(u)
 	}
 }
 
 // newSingle returns a client for one server.
 func newSingle(u *url.URL) (redis.UniversalClient, error) {
-	o, err := redis.ParseURL(u.String())
+	o, err := parse(redis.ParseURL, u, singleOptions)
 	if err != nil {
-		return nil, wrongURL(err, singleOptions)
+		return nil, err
 	}
 	o.ContextTimeoutEnabled = true
 	return redis.NewClient(o), nil
@@ -88,9 +98,12 @@ func newSingle(u *url.URL) (redis.UniversalClient, error) {
 
 // newCluster returns a client for a Cluster.
 func newCluster(u *url.URL) (redis.UniversalClient, error) {
-	o, err := redis.ParseClusterURL(u.String())
+	if path := strings.Trim(u.Path, "/"); path != "" && path != "0" {
+		return nil, wrongURL("has a path; a Cluster has the database 0 only")
+	}
+	o, err := parse(redis.ParseClusterURL, u, clusterOptions)
 	if err != nil {
-		return nil, wrongURL(err, clusterOptions)
+		return nil, err
 	}
 	o.ContextTimeoutEnabled = true
 	if o.TLSConfig != nil {
@@ -101,10 +114,10 @@ func newCluster(u *url.URL) (redis.UniversalClient, error) {
 
 // newFailover returns a client for the master that sentinels watch.
 func newFailover(u *url.URL) (redis.UniversalClient, error) {
-	o, err := redis.ParseFailoverURL(u.String())
+	o, err := parse(redis.ParseFailoverURL, u, sentinelOptions)
 	switch {
 	case err != nil:
-		return nil, wrongURL(err, sentinelOptions)
+		return nil, err
 	case o.MasterName == "":
 		return nil, errors.New("redisstore: a URL for sentinels needs the option master_name")
 	case o.RouteByLatency || o.RouteRandomly || o.ReplicaOnly || o.UseDisconnectedReplicas:
@@ -115,11 +128,39 @@ func newFailover(u *url.URL) (redis.UniversalClient, error) {
 	return redis.NewFailoverClient(o), nil
 }
 
-func unknownScheme(scheme string) error {
-	return fmt.Errorf("redisstore: unknown scheme %q; known schemes are %s", scheme, schemes)
+func unknownScheme(u *url.URL) error {
+	if u.Host == "" { // in "user:password@host" the user is no scheme
+		return wrongURL("does not begin with a scheme and a host; known schemes are " + schemes)
+	}
+	return fmt.Errorf("redisstore: unknown scheme %q; known schemes are %s", u.Scheme, schemes)
 }
 
-// wrongURL returns the error for a URL that go-redis does not take.
-func wrongURL(err error, options string) error {
-	return fmt.Errorf("redisstore: %w; known options are %s", err, options)
+// wrongURL returns an error that says what is wrong with a URL.
+func wrongURL(what string) error {
+	return errors.New("redisstore: the URL " + what + " (it is left out here, since it may contain a password)")
+}
+
+// parse parses a URL with a function of go-redis. The errors of that name parts of the URL. parse
+// says instead which part is wrong: it tries the URL without options, and then with each.
+func parse[O any](with func(string) (*O, error), u *url.URL, options string) (*O, error) {
+	o, err := with(u.String())
+	if err == nil {
+		return o, nil
+	}
+	bare := *u
+	bare.RawQuery = ""
+	if _, err := with(bare.String()); err != nil {
+		return nil, wrongURL("has a wrong host, port or database; the path is the number of the database")
+	}
+	known := strings.Split(options, ", ")
+	for name, values := range u.Query() {
+		if !slices.Contains(known, name) {
+			return nil, wrongURL("has an unknown option; known options are " + options)
+		}
+		bare.RawQuery = url.Values{name: values}.Encode()
+		if _, err := with(bare.String()); err != nil {
+			return nil, wrongURL("has a wrong value of the option " + name)
+		}
+	}
+	return nil, wrongURL("has wrong options; known options are " + options)
 }

@@ -73,7 +73,8 @@ func TestNewDoesNotConnect(t *testing.T) {
 func TestOpenNamesKnownSchemesAndOptions(t *testing.T) {
 	const (
 		scheme  = "redisstore: unknown scheme "
-		option  = "redisstore: redis: unexpected option: colour; known options are *"
+		option  = "redisstore: the URL has an unknown option; known options are *"
+		wrong   = "redisstore: the URL has a wrong "
 		replica = "redisstore: replicas may return deleted records; leave out "
 	)
 	for address, want := range map[string]string{
@@ -86,6 +87,18 @@ func TestOpenNamesKnownSchemesAndOptions(t *testing.T) {
 		"redis+sentinel://l?master_name=m&replica_only=true": replica + "replica_only, *",
 		"redis+cluster://localhost?read_only=true":           replica + "ReadOnly, *",
 		"redis://user:secret@local host":                     "redisstore: the URL cannot be parsed; *",
+		"redis://:/secret@127.0.0.1:1":                       wrong + "host, port or database; *",
+		"redis://localhost/secret":                           wrong + "host, port or database; *",
+		"redis://localhost/0/secret":                         wrong + "host, port or database; *",
+		"redis+cluster://localhost/secret":                   "redisstore: the URL has a path; *",
+		"redis://localhost?secret@other:1":                   option + " read_timeout, *",
+		"redis://localhost?db=secret":                        wrong + "value of the option db *",
+		"redis://localhost?db=1&read_timeout=secret":         wrong + "value of the option read_timeout *",
+		"user:secret@localhost":                              "redisstore: the URL does not begin with a scheme *",
+		"secret@localhost":                                   "redisstore: the URL does not begin with a scheme *",
+		"":                                                   "redisstore: the URL does not begin with a scheme *",
+		"redis://user:se%zzcret@localhost":                   "redisstore: the URL cannot be parsed; *",
+		"valkey+ring://localhost":                            scheme + `"valkey+ring"; *`,
 	} {
 		_, err := redisstore.Open(address)
 		if err == nil || !matches(want, err.Error()) || strings.Contains(err.Error(), "secret") {
@@ -96,6 +109,8 @@ func TestOpenNamesKnownSchemesAndOptions(t *testing.T) {
 		"redis://localhost/3", "rediss://localhost", "unix:///tmp/redis.sock",
 		"redis+cluster://localhost?addr=other:1", "rediss+cluster://localhost",
 		"redis+sentinel://localhost:26379/1?master_name=m",
+		"valkey://localhost/3?read_timeout=1s", "valkeys://localhost", "valkey+cluster://localhost",
+		"valkeys+cluster://localhost", "valkey+sentinel://localhost?master_name=m",
 	} {
 		s, err := redisstore.Open(address)
 		if err != nil {
