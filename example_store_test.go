@@ -17,15 +17,11 @@ func ExampleWithStore() {
 	store := memstore.New()
 	defer store.Close()
 	ctx := context.Background()
-	fetch := func(_ context.Context, id int64) (string, error) {
-		fmt.Println("fetching", id)
-		return fmt.Sprint("user ", id), nil
-	}
 
 	for range 2 { // two instances, one after the other
-		users := zodiac.NewLoader(fetch, zodiac.WithName("users"), zodiac.WithTTL(60), zodiac.WithStore(store))
-		name, err := users.Get(ctx, 42)
-		fmt.Println(name, err)
+		users := zodiac.NewLoader(fetchUser, zodiac.WithName("users"), zodiac.WithTTL(60), zodiac.WithStore(store))
+		u, err := users.Get(ctx, 42)
+		fmt.Println(u.Name, err)
 		users.Close(ctx)
 	}
 	// Output:
@@ -40,16 +36,16 @@ func ExampleWithMemory() {
 	store := memstore.New()
 	defer store.Close()
 	ctx := context.Background()
-	fetch := func(_ context.Context, id int64) (string, error) { return fmt.Sprint("user ", id), nil }
-	users := zodiac.NewLoader(fetch, zodiac.WithName("users"), zodiac.WithTTL(3600),
+	users := zodiac.NewLoader(fetchUser, zodiac.WithName("users"), zodiac.WithTTL(3600),
 		zodiac.WithStore(store), zodiac.WithMemory(60))
 	defer users.Close(ctx)
 
-	name, err := users.Get(ctx, 42)
-	fmt.Println(name, err)
+	u, err := users.Get(ctx, 42)
+	fmt.Println(u.Name, err)
 	n, err := users.Delete(ctx, 42)
 	fmt.Println(n, err)
 	// Output:
+	// fetching 42
 	// user 42 <nil>
 	// 1 <nil>
 }
@@ -62,16 +58,17 @@ func ExampleFailClosed() {
 	faults := chaos.New(store)
 	faults.Fail(errors.New("connection refused"))
 	ctx := context.Background()
-	fetch := func(_ context.Context, id int64) (string, error) { return fmt.Sprint("user ", id), nil }
 
-	open := zodiac.NewLoader(fetch, zodiac.WithName("open"), zodiac.WithStore(faults.Store()))
-	fmt.Println(open.Get(ctx, 42))
-	closed := zodiac.NewLoader(fetch, zodiac.WithName("closed"), zodiac.WithStore(faults.Store()), zodiac.FailClosed())
-	_, err := closed.Get(ctx, 42)
+	open := zodiac.NewLoader(fetchUser, zodiac.WithName("open"), zodiac.WithStore(faults.Store()))
+	u, err := open.Get(ctx, 42)
+	fmt.Println(u.Name, err)
+	closed := zodiac.NewLoader(fetchUser, zodiac.WithName("closed"), zodiac.WithStore(faults.Store()), zodiac.FailClosed())
+	_, err = closed.Get(ctx, 42)
 	if fault, ok := errors.AsType[*zodiac.StoreError](err); ok {
 		fmt.Println(fault.Loader, fault.Op, fault.Err)
 	}
 	// Output:
+	// fetching 42
 	// user 42 <nil>
 	// closed Get connection refused
 }
@@ -89,16 +86,17 @@ func ExampleWithCodec() {
 	store := memstore.New()
 	defer store.Close()
 	ctx := context.Background()
-	fetch := func(_ context.Context, id int64) ([]int64, error) { return []int64{id, id * id}, nil }
-	squares := zodiac.NewLoader(fetch, zodiac.WithName("squares"), zodiac.WithStore(store), zodiac.WithCodec(indented{}))
-	defer squares.Close(ctx)
+	users := zodiac.NewLoader(fetchUser, zodiac.WithName("users"), zodiac.WithStore(store), zodiac.WithCodec(indented{}))
+	defer users.Close(ctx)
 
 	for range 2 {
-		fmt.Println(squares.Get(ctx, 7))
+		u, err := users.Get(ctx, 7)
+		fmt.Println(u.Name, err)
 	}
-	fmt.Println(squares.Stats().HitStore)
+	fmt.Println(users.Stats().HitStore)
 	// Output:
-	// [7 49] <nil>
-	// [7 49] <nil>
+	// fetching 7
+	// user 7 <nil>
+	// user 7 <nil>
 	// 1
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,10 +25,11 @@ func TestGetCachesWhatTheFunctionReturns(t *testing.T) {
 }
 
 func TestFunctionGetsTheKey(t *testing.T) {
-	type point struct{ x, y int }
-	l := zodiac.NewLoader(func(_ context.Context, p point) (string, error) { return fmt.Sprint(p.x, p.y), nil })
-	wantGet(t, l, point{1, 2}, "1 2")
-	wantGet(t, l, point{2, 1}, "2 1")
+	l := zodiac.NewLoader(func(_ context.Context, key [2]string) (int, error) {
+		return strconv.Atoi(key[0] + key[1])
+	})
+	wantGet(t, l, [2]string{"1", "2"}, 12)
+	wantGet(t, l, [2]string{"2", "1"}, 21)
 }
 
 type service struct{ prefix string }

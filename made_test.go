@@ -17,7 +17,7 @@ func TestLoaderHasAName(t *testing.T) {
 	if got := zodiac.NewLoader(fetch, zodiac.WithName("users"), zodiac.WithVersion(3)).Name(); got != "users@3" {
 		t.Errorf("Name = %q; want users@3", got)
 	}
-	if got := zodiac.NewCache[int, string]().Name(); got != "Cache[int, string]" {
+	if got := zodiac.NewCache[string, int]().Name(); got != "Cache[string, int]" {
 		t.Errorf("Name = %q; want the types", got)
 	}
 }

@@ -186,9 +186,9 @@ func TestGetManyOfOneKeyThatFailsIsAManyErrorToo(t *testing.T) {
 }
 
 func TestGetManyListsNaNUnderRejected(t *testing.T) {
-	l := zodiac.NewLoader(func(_ context.Context, f float64) (float64, error) { return f, nil })
+	l := zodiac.NewLoader(func(_ context.Context, f float64) (int, error) { return int(f), nil })
 	m, err := l.GetMany(t.Context(), []float64{1, nan(), 2, nan()})
-	if !maps.Equal(m, map[float64]float64{1: 1, 2: 2}) {
+	if !maps.Equal(m, map[float64]int{1: 1, 2: 2}) {
 		t.Errorf("GetMany = %v; want 1 and 2", m)
 	}
 	e, ok := errors.AsType[*zodiac.ManyError[float64]](err)

@@ -428,7 +428,7 @@ func TestPanicValueThatIsAnErrorCanBeFound(t *testing.T) {
 	}
 	l := zodiac.NewLoader(func(context.Context, string) (int, error) {
 		var p *user
-		return len(p.name), nil
+		return len(p.Name), nil
 	})
 	_, err := l.Get(t.Context(), "k")
 	if _, ok := errors.AsType[runtime.Error](err); !ok {

@@ -35,7 +35,7 @@ func shareFetch[V any](t *testing.T, value func() V, use func(V)) int32 {
 		store := memstore.New()
 		defer store.Close()
 		fetches := 0
-		fetch := func(context.Context, int) (V, error) {
+		fetch := func(context.Context, string) (V, error) {
 			fetches++
 			time.Sleep(time.Second)
 			return value(), nil
@@ -47,7 +47,7 @@ func shareFetch[V any](t *testing.T, value func() V, use func(V)) int32 {
 			defer l.Close(t.Context())
 			for range sharers {
 				callers.Go(func() {
-					v, err := l.Get(t.Context(), 1)
+					v, err := l.Get(t.Context(), "k")
 					if err != nil {
 						t.Error(err)
 					}
@@ -68,14 +68,8 @@ func shareFetch[V any](t *testing.T, value func() V, use func(V)) int32 {
 // Callers that share a fetch, of their own process or of another, get copies without another
 // decoding if an assignment makes a copy.
 func TestSharedFlatValueIsDecodedOnceAProcess(t *testing.T) {
-	type row struct {
-		ID   int
-		Name string
-		At   time.Time
-		Tags [2]string
-	}
-	want := row{7, "Ada", time.Date(2000, 1, 2, 3, 4, 5, 6, time.UTC), [2]string{"a", "b"}}
-	n := shareFetch(t, func() row { return want }, func(got row) {
+	want := User{7, "Ada"}
+	n := shareFetch(t, func() User { return want }, func(got User) {
 		if got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
@@ -135,12 +129,12 @@ func TestGoexitOfACodecIsAnErrorForSharers(t *testing.T) {
 
 // Otherwise every caller has a copy that it may change.
 func TestSharedValueIsEachCallersOwn(t *testing.T) {
-	n := shareFetch(t, func() []int { return []int{1} }, func(got []int) {
-		if len(got) != 1 || got[0] != 1 {
-			t.Errorf("got %v, want [1]: somebody changed it", got)
+	n := shareFetch(t, func() []string { return []string{"a"} }, func(got []string) {
+		if len(got) != 1 || got[0] != "a" {
+			t.Errorf("got %v, want [a]: somebody changed it", got)
 			return
 		}
-		got[0] = 2
+		got[0] = "b"
 	})
 	if n != 2*sharers-1 {
 		t.Errorf("decoded %d times for %d callers, one of whom fetched", n, 2*sharers)

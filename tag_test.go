@@ -94,13 +94,13 @@ func wantEmptyTag(t *testing.T, op string, err error) {
 
 func TestTagsFromTheResult(t *testing.T) {
 	calls := 0
-	l := zodiac.NewLoader(func(_ context.Context, key string) (user, error) { calls++; return user{key[:1]}, nil },
+	l := zodiac.NewLoader(func(_ context.Context, key string) (user, error) { calls++; return user{Name: key[:1]}, nil },
 		zodiac.WithTags("users"),
-		zodiac.WithTagsFunc(func(key string, u user) []string { return []string{"key:" + key, "name:" + u.name, "users"} }))
-	wantGet(t, l, "a1", user{"a"})
-	wantGet(t, l, "a2", user{"a"})
-	wantGet(t, l, "b1", user{"b"})
-	mustSet(t, l.Cache, "b2", user{"a"}, zodiac.WithTags("mine"))
+		zodiac.WithTagsFunc(func(key string, u user) []string { return []string{"key:" + key, "name:" + u.Name, "users"} }))
+	wantGet(t, l, "a1", user{Name: "a"})
+	wantGet(t, l, "a2", user{Name: "a"})
+	wantGet(t, l, "b1", user{Name: "b"})
+	mustSet(t, l.Cache, "b2", user{Name: "a"}, zodiac.WithTags("mine"))
 	e, _, _ := l.Entry(t.Context(), "b2")
 	if slices.Sort(e.Tags); !slices.Equal(e.Tags, []string{"key:b2", "mine", "name:a", "users"}) {
 		t.Errorf("Set gave the tags %q", e.Tags)
@@ -109,9 +109,9 @@ func TestTagsFromTheResult(t *testing.T) {
 	wantAbsent(t, l.Cache, "a1")
 	wantAbsent(t, l.Cache, "a2")
 	wantAbsent(t, l.Cache, "b2")
-	wantPeek(t, l.Cache, "b1", user{"b"})
+	wantPeek(t, l.Cache, "b1", user{Name: "b"})
 	must(t, l.DeleteTags(t.Context(), "key:b1"))
-	wantGet(t, l, "b1", user{"b"})
+	wantGet(t, l, "b1", user{Name: "b"})
 	if calls != 4 {
 		t.Errorf("%d calls; want 4", calls)
 	}

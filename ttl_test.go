@@ -418,14 +418,14 @@ func TestFetchForAnInvalidEntryIsShared(t *testing.T) {
 func TestValidIfSeesTheWholeEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen zodiac.Entry[string]
-		l := zodiac.NewCache[int, string](zodiac.WithTTL(60), zodiac.WithTags("tag"), zodiac.ValidIf(func(key int, e zodiac.Entry[string]) bool {
+		l := zodiac.NewCache[string, string](zodiac.WithTTL(60), zodiac.WithTags("tag"), zodiac.ValidIf(func(key string, e zodiac.Entry[string]) bool {
 			seen = e
-			return key == 1
+			return key == "k"
 		}))
-		mustSet(t, l, 1, "one")
+		mustSet(t, l, "k", "one")
 		set := time.Now()
 		time.Sleep(10 * time.Second)
-		wantPeek(t, l, 1, "one")
+		wantPeek(t, l, "k", "one")
 		want := fmt.Sprint("one", 10*time.Second, 50*time.Second, zodiac.KindValue, []string{"tag"})
 		if got := fmt.Sprint(seen.Value, seen.Age, seen.Left, seen.Kind, seen.Tags); got != want || !seen.Created.Equal(set) {
 			t.Errorf("ValidIf saw %s; want %s", got, want)

@@ -2,6 +2,7 @@ package zodiac_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -15,9 +16,9 @@ import (
 )
 
 func TestUpdateReplacesTheOldValue(t *testing.T) {
-	c := zodiac.NewCache[string, []int]()
-	push := func(v int) func([]int, bool) ([]int, error) {
-		return func(old []int, ok bool) ([]int, error) {
+	c := zodiac.NewCache[string, []string]()
+	push := func(v string) func([]string, bool) ([]string, error) {
+		return func(old []string, ok bool) ([]string, error) {
 			if ok != (len(old) > 0) {
 				t.Errorf("Update sees %v, %v", old, ok)
 			}
@@ -25,7 +26,7 @@ func TestUpdateReplacesTheOldValue(t *testing.T) {
 		}
 	}
 	for i, want := range []int{1, 2, 3} {
-		if v, err := c.Update(t.Context(), "k", push(i)); len(v) != want || err != nil {
+		if v, err := c.Update(t.Context(), "k", push(fmt.Sprint(i))); len(v) != want || err != nil {
 			t.Errorf("Update = %v, %v; want %d elements", v, err, want)
 		}
 	}

@@ -38,14 +38,14 @@ func TestSetDoesNotLookAtTheContext(t *testing.T) {
 
 func TestSetManySetsEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := zodiac.NewCache[int, string]()
-		must(t, c.SetMany(t.Context(), map[int]string{1: "a", 2: "b"}, zodiac.WithTTL(60), zodiac.WithTags("tag")))
+		c := zodiac.NewCache[string, int]()
+		must(t, c.SetMany(t.Context(), map[string]int{"a": 1, "b": 2}, zodiac.WithTTL(60), zodiac.WithTags("tag")))
 		must(t, c.SetMany(t.Context(), nil))
-		wantPeek(t, c, 1, "a")
-		wantPeek(t, c, 2, "b")
-		wantLeft(t, c, 1, time.Minute)
+		wantPeek(t, c, "a", 1)
+		wantPeek(t, c, "b", 2)
+		wantLeft(t, c, "a", time.Minute)
 		must(t, c.DeleteTags(t.Context(), "tag"))
-		wantAbsent(t, c, 2)
+		wantAbsent(t, c, "b")
 	})
 }
 

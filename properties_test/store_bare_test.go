@@ -165,16 +165,16 @@ func TestErrorsOfModesAreNotRemembered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			of := memstore.New()
 			defer of.Close()
-			inner := zodiac.NewLoader(func(context.Context, string) (string, error) { return "v", nil }, zodiac.WithName("inner"))
+			inner := zodiac.NewLoader(func(context.Context, string) (int64, error) { return 7, nil }, zodiac.WithName("inner"))
 			defer inner.Close(bg)
 			fails := false
-			outer := zodiac.NewLoader(func(ctx context.Context, key string) (string, error) {
+			outer := zodiac.NewLoader(func(ctx context.Context, key string) (int64, error) {
 				if fails {
-					return "", failed
+					return 0, failed
 				}
 				v, err := inner.Get(ctx, key)
 				if err != nil {
-					return "", failed
+					return 0, failed
 				}
 				return v, nil
 			}, zodiac.WithName("outer"), zodiac.WithStore(store(of)), zodiac.WithTTL(60), zodiac.WithErrorTTL(30))
@@ -188,8 +188,8 @@ func TestErrorsOfModesAreNotRemembered(t *testing.T) {
 			}
 			fails = false
 			for _, key := range []string{"private", "aside"} {
-				if v, err := outer.Get(bg, key); v != "v" || err != nil {
-					t.Errorf("then, Get(%s) = %q, %v; want the value", key, v, err)
+				if v, err := outer.Get(bg, key); v != 7 || err != nil {
+					t.Errorf("then, Get(%s) = %d, %v; want the value", key, v, err)
 				}
 			}
 		})

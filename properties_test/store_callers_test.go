@@ -212,11 +212,10 @@ func TestP22_KindsThroughAStore(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				opts := zodiac.Options{zodiac.WithName("x"), zodiac.WithStore(memstore.New()), front}
 				p22over(t, opts, 0, 1)
-				p22over(t, opts, "", "x")
 				p22over(t, opts, []int(nil), []int{1})
 				p22over(t, opts, map[string]int(nil), map[string]int{"a": 1})
 				p22over(t, opts, nil, new(int))
-				p22over[any](t, opts, nil, "x")
+				p22over[any](t, opts, nil, "", "x", false, true)
 			})
 		})
 	}

@@ -312,10 +312,10 @@ func TestP25_JoiningSendsNothing(t *testing.T) {
 func TestP27_RecordOfAnotherLongKeyIsAMiss(t *testing.T) {
 	store := memstore.New()
 	defer store.Close()
-	c := zodiac.NewCache[string, string](zodiac.WithName("long"), zodiac.WithStore(store), zodiac.WithTTL(60))
+	c := zodiac.NewCache[string, int64](zodiac.WithName("long"), zodiac.WithStore(store), zodiac.WithTTL(60))
 	defer c.Close(bg)
 	mine, other := strings.Repeat("a", 600), strings.Repeat("b", 600)
-	if err := c.Set(bg, mine, "mine"); err != nil {
+	if err := c.Set(bg, mine, 7); err != nil {
 		t.Fatal(err)
 	}
 	at := func(key string) string { return fmt.Sprintf("zodiac::long:%%sha256-%x", sha256.Sum256([]byte(key))) }
@@ -326,11 +326,11 @@ func TestP27_RecordOfAnotherLongKeyIsAMiss(t *testing.T) {
 	if err := store.Set(bg, at(other), r); err != nil { // as if they had the same hash
 		t.Fatal(err)
 	}
-	if v, ok, err := c.Peek(bg, mine); v != "mine" || !ok || err != nil {
-		t.Errorf("Peek = %q, %v, %v", v, ok, err)
+	if v, ok, err := c.Peek(bg, mine); v != 7 || !ok || err != nil {
+		t.Errorf("Peek = %d, %v, %v; want 7, true, nil", v, ok, err)
 	}
 	if v, ok, err := c.Peek(bg, other); ok || err != nil {
-		t.Errorf("Peek of another key = %q, %v, %v; want nothing", v, ok, err)
+		t.Errorf("Peek of another key = %d, %v, %v; want nothing", v, ok, err)
 	}
 }
 
@@ -355,14 +355,14 @@ func (b *brisk) GetManyData(ctx context.Context, keys []string) ([]driver.Record
 func TestValidIfIsToldTheTimeLeft(t *testing.T) {
 	store := memstore.New()
 	defer store.Close()
-	c := zodiac.NewCache[string, string](zodiac.WithName("valid"), zodiac.WithStore(&brisk{store}), zodiac.WithTTL(60),
-		zodiac.ValidIf(func(_ string, e zodiac.Entry[string]) bool { return e.Left > 30*time.Second }))
+	c := zodiac.NewCache[string, int64](zodiac.WithName("valid"), zodiac.WithStore(&brisk{store}), zodiac.WithTTL(60),
+		zodiac.ValidIf(func(_ string, e zodiac.Entry[int64]) bool { return e.Left > 30*time.Second }))
 	defer c.Close(bg)
-	if err := c.Set(bg, "k", "v"); err != nil {
+	if err := c.Set(bg, "k", 7); err != nil {
 		t.Fatal(err)
 	}
-	fetch := func(context.Context, string) (string, error) { return "", errors.New("it is fetched") }
-	if v, err := c.GetOrFetch(bg, "k", fetch); v != "v" || err != nil {
-		t.Errorf("GetOrFetch = %q, %v; want the value, with a minute left", v, err)
+	fetch := func(context.Context, string) (int64, error) { return 0, errors.New("it is fetched") }
+	if v, err := c.GetOrFetch(bg, "k", fetch); v != 7 || err != nil {
+		t.Errorf("GetOrFetch = %d, %v; want the value, with a minute left", v, err)
 	}
 }

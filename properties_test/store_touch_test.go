@@ -12,8 +12,8 @@ import (
 // Over a store, Touch used to give a None the life of a value, and to ask WithTTLFunc about a value that is not there.
 func TestTouchOverAStoreGivesANoneTheLifeOfANone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := zodiac.NewCache[string, int](zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.NoneIf(zodiac.ErrNone), zodiac.WithNoneTTL(5), zodiac.WithStore(memstore.New()),
-			zodiac.WithTTLFunc(func(_ string, n int) time.Duration {
+		l := zodiac.NewCache[string, int64](zodiac.WithName("n"), zodiac.WithTTL(60), zodiac.NoneIf(zodiac.ErrNone), zodiac.WithNoneTTL(5), zodiac.WithStore(memstore.New()),
+			zodiac.WithTTLFunc(func(_ string, n int64) time.Duration {
 				t.Errorf("WithTTLFunc was asked about %d", n)
 				return time.Minute
 			}))

@@ -16,7 +16,7 @@ import (
 // tried to add one beside it.
 func TestUpdateOverABareStoreReplacesAUselessRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := zodiac.NewCache[string, int](zodiac.WithName("n"), zodiac.WithTags("t"), zodiac.WithStore(chaos.Bare(memstore.New())))
+		l := zodiac.NewCache[string, int64](zodiac.WithName("n"), zodiac.WithTags("t"), zodiac.WithStore(chaos.Bare(memstore.New())))
 		defer l.Close(bg)
 		if err := l.Set(bg, "k", 5); err != nil {
 			t.Fatal(err)

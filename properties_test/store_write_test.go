@@ -88,7 +88,7 @@ func TestTouchOverAStoreDeletesAnEntryWithoutLifetime(t *testing.T) {
 func TestP26_WritesTreatUndecodableRecordsAsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
-		texts := zodiac.NewCache[int, string](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
+		texts := zodiac.NewCache[int, any](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
 		numbers := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
 		defer texts.Close(bg)
 		defer numbers.Close(bg)

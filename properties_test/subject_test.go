@@ -167,6 +167,8 @@ type types[K comparable, V any] struct {
 	key    func(int) K
 	wrap   func(value) V
 	unwrap func(V) value
+	// nil unless V is a number
+	add func(ctx context.Context, c *zodiac.Cache[K, V], key K, delta V) (V, error)
 }
 
 // A world is a subject and the calls of its function.
@@ -177,12 +179,51 @@ type world[K comparable, V any] struct {
 	c config
 }
 
-// newSubject makes a loader for c, whose function is o.
+// newSubject makes a loader for c, whose function is o. There is a type for every way that keys and
+// values take through a loader, but not one for every combination of them.
 func newSubject(c config, o *origin) subject {
-	if c.values == "int64" {
-		return withKeys(c, o, func(v value) int64 { return v.id }, func(n int64) value { return value{id: n} })
+	switch c.keys + "→" + c.values {
+	case "int→int64":
+		return newWorld(c, o, toNumbers(asInt))
+	case "int→box":
+		return newWorld(c, o, toBoxes(asInt, c))
+	case "string→int64":
+		return newWorld(c, o, toNumbers(asString))
+	case "struct→box":
+		return newWorld(c, o, toBoxes(asPlace, c))
+	case "text→box": // keyed by text
+		return newWorld(c, o, toBoxes(asSerial, c))
+	case "withKey→int64": // likewise, by hand
+		return newWorld(c, o, toNumbers(asInt), zodiac.WithKey(threeDigits))
+	case "withKey→box":
+		return newWorld(c, o, toBoxes(asInt, c), zodiac.WithKey(threeDigits))
 	}
-	return withKeys(c, o, wrapBox, func(b *box) value { return c.unwrapBox(b) })
+	panic("no subject has " + c.keys + "→" + c.values)
+}
+
+func asInt(i int) int { return i }
+
+func asString(i int) string { return fmt.Sprint("key", i) }
+
+func asPlace(i int) place { return place{int8(i % 2), fmt.Sprint(i)} }
+
+func asSerial(i int) serial { return serial(i) }
+
+func threeDigits(i int) string { return fmt.Sprintf("%03d", i) }
+
+// toNumbers returns the types of a loader whose values are numbers.
+func toNumbers[K comparable](key func(int) K) types[K, int64] {
+	return types[K, int64]{
+		key:    key,
+		wrap:   func(v value) int64 { return v.id },
+		unwrap: func(id int64) value { return value{id: id} },
+		add:    zodiac.Add[K, int64],
+	}
+}
+
+// toBoxes returns the types of a loader for c whose values are boxes.
+func toBoxes[K comparable](key func(int) K, c config) types[K, *box] {
+	return types[K, *box]{key: key, wrap: wrapBox, unwrap: c.unwrapBox}
 }
 
 func wrapBox(v value) *box {
@@ -210,21 +251,10 @@ type place struct {
 	col string
 }
 
-func withKeys[V any](c config, o *origin, wrap func(value) V, unwrap func(V) value) subject {
-	switch c.keys {
-	case "int":
-		return newWorld(c, o, types[int, V]{func(i int) int { return i }, wrap, unwrap})
-	case "string":
-		return newWorld(c, o, types[string, V]{func(i int) string { return fmt.Sprint("key", i) }, wrap, unwrap})
-	case "struct":
-		return newWorld(c, o, types[place, V]{func(i int) place { return place{int8(i % 2), fmt.Sprint(i)} }, wrap, unwrap})
-	case "float": // keyed by text
-		return newWorld(c, o, types[float64, V]{func(i int) float64 { return float64(i) / 4 }, wrap, unwrap})
-	default: // likewise, by hand
-		text := func(k uint16) string { return fmt.Sprintf("%03d", k) }
-		return newWorld(c, o, types[uint16, V]{func(i int) uint16 { return uint16(i) }, wrap, unwrap}, zodiac.WithKey(text))
-	}
-}
+// A serial is a key whose text is not that of its number.
+type serial int
+
+func (s serial) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "no. %d", int(s)), nil }
 
 func newWorld[K comparable, V any](c config, o *origin, ts types[K, V], more ...zodiac.Option) *world[K, V] {
 	w := &world[K, V]{types: ts, origin: o, c: c}
@@ -543,9 +573,8 @@ func (w *world[K, V]) Update(ctx context.Context, key int, fn func(old value, ok
 }
 
 func (w *world[K, V]) Add(ctx context.Context, key int, delta int64) (value, error) {
-	c := any(w.l.Cache).(*zodiac.Cache[K, int64])
-	n, err := zodiac.Add(ctx, c, w.key(key), delta)
-	return value{id: n}, err
+	n, err := w.add(ctx, w.l.Cache, w.key(key), w.wrap(value{id: delta}))
+	return w.unwrap(n), err
 }
 
 func (w *world[K, V]) Touch(ctx context.Context, key int, opts ...zodiac.SetOption) (bool, error) {

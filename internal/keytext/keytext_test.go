@@ -209,6 +209,7 @@ func TestKeyTextIsWhatItAlwaysWas(t *testing.T) {
 		goldenOtherKey("time", time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), "1714521600"),
 		goldenOtherKey("time-in-a-zone", time.Date(2024, 5, 1, 2, 0, 0, 0, east), "1714521600"),
 		goldenOtherKey("time-nanoseconds", time.Date(2024, 5, 1, 0, 0, 0, 50, time.UTC), "1714521600.000000050"),
+		goldenOtherKey("time-one-nanosecond", time.Date(2024, 5, 1, 0, 0, 0, 1, time.UTC), "1714521600.000000001"),
 		goldenOtherKey("time-before-1970", time.Unix(0, -500_000_000), "-1.500000000"),
 		goldenOtherKey("time-zero", time.Time{}, "-62135596800"),
 		goldenOtherKey("time-year-20000", time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC), "568971820800"),
