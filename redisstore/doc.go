@@ -125,4 +125,5 @@
 //	deadline.go      a client that ends commands at the deadlines of contexts
 //	errors.go        errors, and advice for errors of the server
 //	version.go       the check that the server is new enough
+//	check.go         Check: what is wrong with the server, at start-up
 package redisstore

@@ -41,6 +41,9 @@ const (
 // the options username and password. All options are those of go-redis. An unknown scheme is an
 // error that lists the known schemes, and an unknown option is one that lists the known options.
 // Errors leave out all parts of the URL in which a password may stand, by mistake too.
+//
+// A failed dial is not repeated, so that the error of a command says why it failed. For a client of
+// your own set DialerRetries to 1. [Store.Check] tells whether the server can be used.
 func Open(address string, opts ...Option) (*Store, error) {
 	client, err := newClient(address)
 	if err != nil {
@@ -92,7 +95,7 @@ func newSingle(u *url.URL) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.ContextTimeoutEnabled = true
+	o.ContextTimeoutEnabled, o.DialerRetries = true, 1
 	return redis.NewClient(o), nil
 }
 
@@ -106,6 +109,7 @@ func newCluster(u *url.URL) (redis.UniversalClient, error) {
 		return nil, err
 	}
 	o.ContextTimeoutEnabled = true
+	dialOnce(u, &o.DialerRetries)
 	if o.TLSConfig != nil {
 		o.TLSConfig.MinVersion = tls.VersionTLS12
 	}
@@ -125,7 +129,17 @@ func newFailover(u *url.URL) (redis.UniversalClient, error) {
 			"leave out replica_only, route_by_latency, route_randomly and use_disconnected_replicas")
 	}
 	o.ContextTimeoutEnabled = true
+	dialOnce(u, &o.DialerRetries)
 	return redis.NewFailoverClient(o), nil
+}
+
+// dialOnce has the client dial once, unless the URL says how often. By default go-redis dials five
+// times, until the time of the command is over, and the command's error does not say why it failed.
+// Commands are repeated all the same.
+func dialOnce(u *url.URL, retries *int) {
+	if !u.Query().Has("dialer_retries") {
+		*retries = 1
+	}
 }
 
 func unknownScheme(u *url.URL) error {
