@@ -291,7 +291,5 @@ func (c *engine[K, V]) insert(place *tier.Key[K], storeKey string, e *tier.Entry
 	if d := e.Detail(); d != nil {
 		tags = d.Tags
 	}
-	if c.remote.Permits(storeKey, token, &noted, tags) {
-		c.mem.Put(place, e, c.clock.Now())
-	}
+	c.remote.Fill(storeKey, token, &noted, tags, func() { c.mem.Put(place, e, c.clock.Now()) })
 }

@@ -134,7 +134,7 @@ type Config struct {
 
 // A Memory is the memory in front of the store. The functions are safe for concurrent use.
 type Memory struct {
-	Clear  func()               // removes everything, what Permits has permitted before included
+	Clear  func()               // removes everything, what a Fill that runs puts there included
 	Remove func(place any)      // removes what a place has
 	Empty  func(place any) bool // reports whether a place has nothing
 }
