@@ -155,6 +155,7 @@ type Client struct {
 	bare    bareWrites
 	tasks   tasks
 	moments atomic.Uint64
+	release func() // of the name; only the first call does it, since another Client may have it later
 }
 
 // New returns a Client. It sends nothing and starts nothing. The keys were reserved: see Reserve.
@@ -167,6 +168,7 @@ func New(cfg Config) *Client {
 	if !cfg.NeedsLeft {
 		c.data, _ = cfg.Store.(driver.DataReader)
 	}
+	c.release = sync.OnceFunc(func() { release(c.Store, c.Names.Prefix()) })
 	c.reads.init()
 	c.breaker.init(c.probe, c.breakerChanged)
 	if cfg.Memory != nil {
@@ -176,7 +178,8 @@ func New(cfg Config) *Client {
 }
 
 // Close ends what the Client has started, and waits for it or until ctx ends. The flights of the
-// cache are over. Later commands may still be sent; those that need a goroutine get ErrClosed.
+// cache are over. Later commands may still be sent; those that need a goroutine get ErrClosed. A
+// second Close waits too.
 func (c *Client) Close(ctx context.Context) error {
 	if c.near != nil {
 		c.near.close()
@@ -186,7 +189,7 @@ func (c *Client) Close(ctx context.Context) error {
 		c.near.unsubscribe()
 	}
 	c.limits.stop()
-	release(c.Store, c.Names.Prefix())
+	c.release()
 	return err
 }
 
