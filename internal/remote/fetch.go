@@ -213,9 +213,6 @@ func (f *Fetch) Watch() {
 // Called reports whether Watch was called.
 func (f *Fetch) Called() bool { return f.called }
 
-// Leased reports whether the flight has the lease.
-func (f *Fetch) Leased() bool { return f.leased }
-
 // RecordTags returns the tags called names for the record of the result. If the store fails, it
 // sets Fault.
 func (f *Fetch) RecordTags(names []string) []record.Tag {
