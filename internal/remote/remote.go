@@ -1,5 +1,5 @@
 // Package remote is a cache's side of its store, in string keys and records. It sends commands,
-// decides about leases, and hears from the bus what other processes have invalidated.
+// decides about leases, and receives from the bus what other processes have invalidated.
 //
 // The package knows nothing of K and V, of codecs, and of users' functions: the root package
 // encodes, decodes and calls. It sees memory only through [Memory], and a flight only through
@@ -21,16 +21,17 @@
 //
 // # Invariants
 //
-// A read is sent before its caller's budget is spent, and a command ends with the budget. A read that begins
-// after an invalidation has returned is never answered by a command that was sent before.
-// Nothing is written under a lease once another may hold it. Memory is filled only if nothing was
-// invalidated since before the command that read the value was sent.
+// A read is sent only before its caller's budget is spent, and a command ends with the budget. A
+// read that begins after an invalidation has returned is never answered by a command that was sent
+// before. Nothing is written under a lease once another may hold it. Memory is filled only if
+// nothing was invalidated since before the command that read the value was sent.
 //
 // # Goroutines
 //
 // A Client starts a goroutine for a command whose caller may leave early, for a read that several
-// callers share, for what is given back in the background, for a probe of the breaker, and for the
-// subscription. Close waits for all of them. Leases renew themselves by timers.
+// callers share, for a command in the background, such as one that gives a lease back, for a probe
+// of the breaker, and for the subscription. Close waits for all of them. Leases renew themselves by
+// timers.
 package remote
 
 import (
@@ -88,8 +89,8 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// fault returns err as an *OpError of op. ErrMiss and ErrClosed say nothing about the store and stay as
-// they are.
+// fault returns err as an *OpError of op. ErrMiss and ErrClosed say nothing about the store and stay
+// as they are.
 func fault(op string, err error) error {
 	if err == nil || errors.Is(err, driver.ErrMiss) || errors.Is(err, ErrClosed) {
 		return err

@@ -14,7 +14,8 @@ import (
 //
 // Whatever invalidates the key is done in one order: the store, this process, other processes. The
 // later steps are taken even if the store fails: the command may have been carried out, or may be
-// later. The methods return driver.ErrMiss, ErrBusy, ErrClosed, a context's error, or a *OpError.
+// later. But nothing is published once the budget is spent. The methods return driver.ErrMiss,
+// ErrBusy, ErrClosed, a context's error, or a *OpError.
 type Write struct {
 	Client *Client
 	Owner  WriteOwner
