@@ -333,6 +333,33 @@ func TestGapOfAFormerSubscriptionIsIgnored(t *testing.T) {
 	})
 }
 
+// A Close whose context ends does not wait for an attempt to subscribe. What that brings is stopped.
+func TestSubscriptionThatCloseHasNotWaitedForIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		answer := make(chan struct{})
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Subscribe" {
+				<-answer
+			}
+			return nil
+		})
+		c, _ := newNearClient(t, s)
+		c.FillToken(key)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close = %v; want the error of its context", err)
+		}
+		close(answer)
+		synctest.Wait()
+		if n := s.subscribers(); n != 0 || c.near.connected.Load() {
+			t.Errorf("after Close there are %d subscriptions, connected: %v; want none", n, c.near.connected.Load())
+		}
+	})
+}
+
 func TestClosedClientDoesNotSubscribe(t *testing.T) {
 	for name, before := range map[string]func(c *Client, s *fakeStore){
 		"NeverSubscribed": func(*Client, *fakeStore) {},
