@@ -87,19 +87,19 @@ func (v verdict) forStore() remote.Verdict {
 	return [...]remote.Verdict{store: remote.Storable, skip: remote.Skip, noTTL: remote.Skip, staleTags: remote.StaleTags, unfit: remote.Unfit}[v]
 }
 
-// rememberError remembers the error of a flight for WithErrorTTL: for all processes if there is a
-// lease to do so under, else in this one.
+// rememberError remembers the error of a flight for WithErrorTTL: for all processes if the store can
+// do that, else in this one.
 func (c *engine[K, V]) rememberError(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r, s := &f.Job.result, f.Job.stored
 	if !c.flights.Seal(f) {
 		return
 	}
-	leased := s != nil && s.fetch.Leased()
-	if !leased {
+	forAll := s != nil && s.fetch.RemembersForAll()
+	if !forAll {
 		c.remember(&f.Key, r.err)
 	}
 	c.flights.Unseal(f)
-	if leased {
+	if forAll {
 		s.fetch.Remember(r.err.Error(), r.began, c.opts.life.shorten(c.opts.life.failed))
 	}
 }

@@ -31,9 +31,9 @@
 // key and process, and the [Observer] is told. With [FailClosed] callers get the error. Methods that
 // write return a [*StoreError].
 //
-// [WithMemory] keeps values in memory too, in front of the store. An invalidation by any process
-// takes effect in this one at once, in others as soon as the store has published it, and within two
-// seconds in a process that does not receive it.
+// [WithMemory] keeps values in memory too, in front of the store. An invalidation takes effect in
+// its own process at once, in others as soon as the store has published it, and within two seconds in
+// a process that does not receive it.
 //
 // # Freshness
 //

@@ -147,12 +147,14 @@ func (e *StoreError) Unwrap() error { return e.Err }
 func isLibraryError(err error) bool {
 	is := func(target error) bool { return errors.Is(err, target) }
 	if slices.ContainsFunc([]error{
-		context.Canceled, context.DeadlineExceeded, ErrMiss, ErrClosed, ErrCycle, ErrBusy, ErrOverflow, ErrRemembered,
+		context.Canceled, context.DeadlineExceeded, ErrMiss, ErrClosed, ErrCycle, ErrBusy, ErrTooLarge, ErrOverflow, ErrRemembered,
 	}, is) {
 		return true
 	}
 	_, panicked := errors.AsType[*PanicError](err)
 	_, setting := errors.AsType[*SettingError](err)
 	_, key := errors.AsType[*KeyError](err)
-	return panicked || setting || key
+	_, store := errors.AsType[*StoreError](err)
+	_, codec := errors.AsType[*CodecError](err)
+	return panicked || setting || key || store || codec
 }

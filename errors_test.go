@@ -182,6 +182,7 @@ func TestErrorsThatAreNotTheOriginsAreNotRemembered(t *testing.T) {
 	for _, err := range []error{
 		context.Canceled, context.DeadlineExceeded, fmt.Errorf("wrapped: %w", context.DeadlineExceeded),
 		zodiac.ErrMiss, zodiac.ErrClosed, zodiac.ErrCycle, zodiac.ErrBusy, zodiac.ErrOverflow, zodiac.ErrRemembered,
+		zodiac.ErrTooLarge, &zodiac.StoreError{Err: errOrigin}, &zodiac.CodecError{Err: errOrigin},
 		&zodiac.PanicError{}, &zodiac.SettingError{}, &zodiac.KeyError{Err: errOrigin}, &zodiac.RememberedError{Err: errOrigin},
 	} {
 		fetch, calls := failing(err)

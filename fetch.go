@@ -273,7 +273,7 @@ func (c *engine[K, V]) finish(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		go c.run(next)
 	}
 	f.Job.ctx.Cancel()
-	if outcome == "" || c.observer == nil && c.logger == nil {
+	if outcome == "" && f.Job.result.stage == finished || c.observer == nil && c.logger == nil {
 		c.flights.Returned(f)
 		return
 	}
@@ -308,5 +308,7 @@ func (c *engine[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome 
 	if r.verdict == unfit {
 		c.fault(&j.ctx, j.key, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.name, r.fault))
 	}
-	c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: r.took, Err: r.err})
+	if outcome != "" { // else the function was not called
+		c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: r.took, Err: r.err})
+	}
 }

@@ -266,7 +266,8 @@ func (c *engine[K, V]) fill(place *tier.Key[K], storeKey string, e *tier.Entry[K
 }
 
 // fillResult puts the committed result of a flight into memory, and removes what it replaces. gone
-// says that the key holds nothing now.
+// says that the key holds nothing now. A forced flight fills nothing: Seal has moved the stripe of
+// the key after its token was taken.
 func (c *engine[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone bool) {
 	r, s := &f.Job.result, &f.Job.stored.fetch
 	c.flights.Change(f.Key, f.Key.Hash, func() bool {
@@ -276,7 +277,7 @@ func (c *engine[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone
 			c.remove(&f.Key)
 			token = token.Moved()
 		}
-		if !gone && token != (remote.FillToken{}) {
+		if !gone && !s.Force && token != (remote.FillToken{}) {
 			r.entry.ExpireAt(expiry(s.Sent, c.remote.NearLife(r.life)))
 			c.insert(&f.Key, s.Key, r.entry, token)
 		}
@@ -291,7 +292,5 @@ func (c *engine[K, V]) insert(place *tier.Key[K], storeKey string, e *tier.Entry
 	if d := e.Detail(); d != nil {
 		tags = d.Tags
 	}
-	if c.remote.Permits(storeKey, token, &noted, tags) {
-		c.mem.Put(place, e, c.clock.Now())
-	}
+	c.remote.Fill(storeKey, token, &noted, tags, func() { c.mem.Put(place, e, c.clock.Now()) })
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/memstore"
 )
 
 // A logbook keeps the records of a logger.
@@ -168,6 +170,33 @@ func TestCrashWithinAFetchIsReturnedToEveryCallerAndLoggedOnce(t *testing.T) {
 		}
 		must(t, l.Close(t.Context()))
 	})
+}
+
+// A crashingGuard is a Guard that crashes when it is asked.
+type crashingGuard struct{ crash func() }
+
+func (g crashingGuard) TryAcquire(context.Context, string, time.Duration) (driver.Held, bool, error) {
+	g.crash()
+	return nil, false, nil
+}
+
+func TestCrashBeforeAFetchIsReturnedAndLoggedOnce(t *testing.T) {
+	for crash, f := range crashes {
+		t.Run(crash, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log logbook
+				store := memstore.New()
+				defer store.Close()
+				fetch := func(context.Context, int) (int, error) { return 0, errors.New("the function was called") }
+				l := zodiac.NewLoader(fetch, zodiac.WithName("bad"), zodiac.WithStore(store),
+					zodiac.WithGuard(crashingGuard{f}), zodiac.WithLogger(slog.New(&log)))
+				defer l.Close(t.Context())
+				_, err := l.Get(t.Context(), 1)
+				wantPanicError(t, "Get", err, "the store", crash)
+				wantOneRecord(t, &log, "the store")
+			})
+		})
+	}
 }
 
 func TestCrashOfARefreshKeepsTheOldEntry(t *testing.T) {

@@ -181,16 +181,13 @@ func (c *engine[K, V]) entryOf(place *tier.Key[K], got *remote.Entry) *tier.Entr
 // describeRecord returns the snapshot of a record whose value was decoded.
 func (c *engine[K, V]) describeRecord(v *V, got *remote.Entry) *Entry[V] {
 	rec := &got.Parsed
-	d := &Entry[V]{Value: *v, Created: rec.Created, Age: max(0, got.Read.Sub(rec.Created)), Left: got.Record.TTL}
+	d := &Entry[V]{
+		Value: *v, Created: rec.Created, Age: max(0, got.Read.Sub(rec.Created)), Left: got.Record.TTL,
+		Kind: Kind(rec.Kind), // the Kinds are the first kinds of records, and a record of another kind is no entry
+		Tags: rec.TagNames(),
+	}
 	if d.Left != Forever {
 		d.Left -= time.Duration(c.clock.Now() - got.Sent)
 	}
-	switch rec.Kind {
-	case record.None:
-		d.Kind = KindNone
-	case record.Nil:
-		d.Kind = KindNil
-	}
-	d.Tags = rec.TagNames()
 	return d
 }

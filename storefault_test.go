@@ -406,6 +406,42 @@ func TestErrorIsRememberedForAllProcesses(t *testing.T) {
 	})
 }
 
+// An error is remembered in the process if the store cannot remember it: a tombstone would take the
+// place of a record that others may still use.
+func TestErrorIsRememberedThoughTheKeyHasARecord(t *testing.T) {
+	for name, fail := range map[string]func(ctx context.Context, l *zodiac.Loader[string, string]) error{
+		"InvalidRecord": func(ctx context.Context, l *zodiac.Loader[string, string]) error {
+			must(t, l.Set(ctx, "k", "old"))
+			must(t, l.DeleteTags(ctx, "tag"))
+			_, err := l.Get(ctx, "k")
+			return err
+		},
+		"Refresh": func(ctx context.Context, l *zodiac.Loader[string, string]) error {
+			_, err := l.Refresh(ctx, "k")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &origin{}
+				l := processes(t, o, 1, zodiac.WithErrorTTL(5), zodiac.WithTags("tag"))[0]
+				if err := fail(t.Context(), l); !same(err, errNotThere) {
+					t.Fatalf("the fetch returned %v", err)
+				}
+				_, err := l.Get(t.Context(), "k")
+				wantError(t, "Get", err, zodiac.ErrRemembered)
+				if n := o.n.Load(); n != 1 {
+					t.Errorf("%d fetches; want 1", n)
+				}
+				must(t, l.Set(t.Context(), "k", "new"))
+				if v, err := l.Get(t.Context(), "k"); v != "new" || err != nil {
+					t.Errorf("Get after Set = %q, %v", v, err)
+				}
+			})
+		})
+	}
+}
+
 func TestSkippedResultsAreNotFetchedOneProcessAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{took: 100 * time.Millisecond}

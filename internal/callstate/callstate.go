@@ -113,7 +113,7 @@ func (s *State[C]) NoFetch() bool {
 	return s != nil && slices.ContainsFunc(s.rules, func(r Rule) bool { return r.Mode.NoFetch })
 }
 
-// SameRules reports whether s and t have equal rules. Nil States have none.
+// SameRules reports whether s and t have equal rules. It is false if either is nil.
 func (s *State[C]) SameRules(t *State[C]) bool {
 	return s != nil && t != nil && slices.EqualFunc(s.rules, t.rules, func(a, b Rule) bool {
 		return a.Mode == b.Mode && slices.Equal(a.Targets, b.Targets)

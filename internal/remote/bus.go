@@ -107,10 +107,13 @@ func (c *Client) subscribe() {
 // keepSubscribing tries to subscribe until it succeeds or ctx ends.
 func (c *Client) keepSubscribing(ctx context.Context) {
 	n := c.near
-	for {
-		if stop := n.swapStop(nil); stop != nil {
-			stop()
+	defer func() {
+		if ctx.Err() != nil { // Close may not have waited for what this has brought
+			n.unsubscribe()
 		}
+	}()
+	for {
+		n.unsubscribe()
 		sub := n.subs.Add(1)
 		err := c.trySubscribe(ctx, sub)
 		if err == nil && c.connected(sub) {
@@ -153,7 +156,7 @@ func (c *Client) connected(sub uint64) bool {
 		return false
 	}
 	n.subscribing = n.closed // once closed, for good
-	n.connected.Store(true)
+	n.connected.Store(!n.closed)
 	return true
 }
 
@@ -194,7 +197,7 @@ func (n *near) close() {
 	}
 }
 
-// unsubscribe ends the subscription, once nobody tries to subscribe any more.
+// unsubscribe ends the subscription, if there is one.
 func (n *near) unsubscribe() {
 	if stop := n.swapStop(nil); stop != nil {
 		stop()

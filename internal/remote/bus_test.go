@@ -73,10 +73,16 @@ func manyKeys() (keys []string) {
 	return keys
 }
 
+// permits reports whether a token permits to fill memory.
+func permits(c *Client, key string, token FillToken, place any, tags []tier.Tag) (filled bool) {
+	c.Fill(key, token, place, tags, func() { filled = true })
+	return filled
+}
+
 // permitted returns how many tokens permit to fill memory.
 func permitted(c *Client, tokens map[string]FillToken) (n int) {
 	for key, token := range tokens {
-		if c.Permits(key, token, key, nil) {
+		if permits(c, key, token, key, nil) {
 			n++
 		}
 	}
@@ -176,14 +182,14 @@ func TestInvalidationThatIsReceivedVoidsTokens(t *testing.T) {
 				c, m := subscribed(t, s)
 				label := c.Space.Label("tag")
 				generation := label.Tag()
-				c.Permits(key, c.FillToken(key), "place", []tier.Tag{generation})
+				permits(c, key, c.FillToken(key), "place", []tier.Tag{generation})
 				m.clears = 0
 				token, other := c.FillToken(key), c.FillToken(key+"other")
 				s.deliver(tt.inv)
-				if got := !c.Permits(key, token, "place", nil); got != tt.voids {
+				if got := !permits(c, key, token, "place", nil); got != tt.voids {
 					t.Errorf("the token of the key is void: %v; want %v", got, tt.voids)
 				}
-				if got := !c.Permits(key+"other", other, "other", nil); got != tt.others {
+				if got := !permits(c, key+"other", other, "other", nil); got != tt.others {
 					t.Errorf("the token of another key is void: %v; want %v", got, tt.others)
 				}
 				if !slices.Equal(m.removed, tt.removes) || m.clears != tt.clears {
@@ -219,7 +225,7 @@ func TestPublishedNamesAreReceived(t *testing.T) {
 				s := newStore(t)
 				c, _ := subscribed(t, s)
 				token := c.FillToken(key)
-				if err := publish(t.Context(), newClient(t, s)); err != nil || c.Permits(key, token, "place", nil) {
+				if err := publish(t.Context(), newClient(t, s)); err != nil || permits(c, key, token, "place", nil) {
 					t.Errorf("%s in another process = %v, and the token of this one is still good", name, err)
 				}
 			})
@@ -323,6 +329,33 @@ func TestGapOfAFormerSubscriptionIsIgnored(t *testing.T) {
 		c.receive(1, driver.Invalidation{Gap: true})
 		if n := s.subscribers(); !c.near.connected.Load() || n != 1 {
 			t.Errorf("connected: %v, with %d subscriptions; want true, 1", c.near.connected.Load(), n)
+		}
+	})
+}
+
+// A Close whose context ends does not wait for an attempt to subscribe. What that brings is stopped.
+func TestSubscriptionThatCloseHasNotWaitedForIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		answer := make(chan struct{})
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Subscribe" {
+				<-answer
+			}
+			return nil
+		})
+		c, _ := newNearClient(t, s)
+		c.FillToken(key)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close = %v; want the error of its context", err)
+		}
+		close(answer)
+		synctest.Wait()
+		if n := s.subscribers(); n != 0 || c.near.connected.Load() {
+			t.Errorf("after Close there are %d subscriptions, connected: %v; want none", n, c.near.connected.Load())
 		}
 	})
 }

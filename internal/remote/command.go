@@ -29,8 +29,9 @@ func ask[T any](ctx context.Context, c *Client, b *Budget, command func(context.
 	return send(ctx, c, b, command)
 }
 
-// send is ask that sends the command even if the breaker is open or the budget is spent. It is for
-// writes: nobody else makes up for a write that was not sent.
+// send is ask that sends the command even if the breaker is open. It is for writes: nobody else
+// makes up for a write that was not sent. If the budget is spent, the command gets a context that has
+// ended.
 //
 // While the store is well, the command runs on the caller's goroutine: handing it over would cost
 // a quarter of a round trip. A client may notice the end of a context no sooner than its deadline.

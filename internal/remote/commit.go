@@ -126,12 +126,12 @@ func (f *Fetch) tombstone() driver.Record {
 	return driver.Record{Data: rec.AppendTo(nil), TTL: min(f.Client.Lease, firstGrant), Tombstone: true}
 }
 
-// Remember leaves the text of an error for all processes, for as long as life says. What the key
-// holds stays.
+// RemembersForAll reports whether Remember can be called: the flight has the lease, and the key has
+// no record whose place the tombstone would take.
+func (f *Fetch) RemembersForAll() bool { return f.leased && !f.Force && f.Seen == "" }
+
+// Remember leaves the text of an error for all processes, for as long as life says.
 func (f *Fetch) Remember(text string, began int64, life time.Duration) {
-	if f.Force || f.Seen != "" {
-		return
-	}
 	rec := record.Record{Kind: record.Failed, Created: f.Client.Clock.Time(began), Payload: []byte(text)}
 	if _, err := f.commit(driver.Record{Data: rec.AppendTo(nil), TTL: life, Tombstone: true}); err != nil {
 		f.Owner.StoreFailed(fault("Commit", err)) // the callers have the function's error

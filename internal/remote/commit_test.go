@@ -146,12 +146,12 @@ func TestSkippedResultTellsOthersNotToWaitForEachOther(t *testing.T) {
 		c := newClient(t, s)
 		fetched(t, c, &owner{}).Commit(&Result{Verdict: Skip})
 		f := newFetch(c, &owner{})
-		if !f.Acquire() || f.Leased() {
-			t.Errorf("Acquire after a tombstone = false (%v), or Leased() = %v", f.Err, f.Leased())
+		if !f.Acquire() || f.leased {
+			t.Errorf("Acquire after a tombstone = false (%v), or leased = %v", f.Err, f.leased)
 		}
 		f.Close()
 		time.Sleep(firstGrant)
-		if f := fetched(t, c, &owner{}); !f.Leased() {
+		if f := fetched(t, c, &owner{}); !f.leased {
 			t.Errorf("the tombstone lives longer than %v", firstGrant)
 		}
 	})
@@ -243,7 +243,9 @@ func TestErrorIsRememberedOnlyWhereTheKeyHoldsNothing(t *testing.T) {
 				s := newStore(t)
 				c := newClient(t, s, func(cfg *Config) { cfg.Remembers = true })
 				f := fetched(t, c, &owner{}, tt.change)
-				f.Remember("boom", c.Clock.Now(), time.Minute)
+				if f.RemembersForAll() {
+					f.Remember("boom", c.Clock.Now(), time.Minute)
+				}
 				f.Close()
 				synctest.Wait()
 				claim, err := s.Store.Acquire(t.Context(), key, driver.Ask{Token: "another---------", Lease: time.Second})

@@ -213,9 +213,6 @@ func (f *Fetch) Watch() {
 // Called reports whether Watch was called.
 func (f *Fetch) Called() bool { return f.called }
 
-// Leased reports whether the flight has the lease.
-func (f *Fetch) Leased() bool { return f.leased }
-
 // RecordTags returns the tags called names for the record of the result. If the store fails, it
 // sets Fault.
 func (f *Fetch) RecordTags(names []string) []record.Tag {
@@ -240,9 +237,10 @@ func (f *Fetch) ForEarlier() { f.before = f.started }
 // ForAll makes the outcome, which is an error, one for everyone.
 func (f *Fetch) ForAll() { f.before, f.down, f.unleased = never, false, false }
 
-// A RestrictedError is the error of a flight whose outcome is only for callers whose Get began before a
-// Moment. Err is their error. It never reaches a user. A flight that was given up may still run and write its
-// Fetch. Since the restriction is in the flight's error, its callers do not read the Fetch.
+// A RestrictedError is the error of a flight whose outcome is only for callers whose Get began
+// before a Moment. Err is their error. It never reaches a user. A flight that was given up may still
+// run and write its Fetch. Since the restriction is in the flight's error, its callers do not read
+// the Fetch.
 type RestrictedError struct {
 	Before Moment
 	IfDown bool // it is for the others too, if the store does not answer them either

@@ -113,7 +113,7 @@ func TestAcquireAnswers(t *testing.T) {
 				if tt.before != nil {
 					tt.before(t, s, f)
 				}
-				got := answer{call: f.Acquire(), leased: f.Leased(), found: "-"}
+				got := answer{call: f.Acquire(), leased: f.leased, found: "-"}
 				if f.Found != nil {
 					got.found = string(f.Found.Parsed.Payload)
 				}
@@ -166,7 +166,7 @@ func TestValueWithoutALeaseIsOnlyForGetsThatBeganBeforeTheFunction(t *testing.T)
 				if down {
 					s.fail("Acquire")
 				}
-				if !f.Acquire() || f.Leased() {
+				if !f.Acquire() || f.leased {
 					t.Fatalf("Acquire() = false (%v), or Leased", f.Err)
 				}
 				earlier := c.Now()

@@ -225,8 +225,8 @@ func TestRightOfAGuardIsRenewedAndReleasedWithTheLease(t *testing.T) {
 					}
 				})
 				f := newFetch(c, &owner{})
-				if !f.Acquire() || f.Leased() != leaser {
-					t.Fatalf("Acquire has failed (%v), or Leased() = %v", f.Err, f.Leased())
+				if !f.Acquire() || f.leased != leaser {
+					t.Fatalf("Acquire has failed (%v), or leased = %v", f.Err, f.leased)
 				}
 				time.Sleep(20 * time.Second)
 				if n := g.extends.Load(); n < 6 || g.releases.Load() != 0 {

@@ -129,17 +129,24 @@ func (c *Client) FillToken(key string) FillToken {
 	return FillToken{n.stripe(hashKey(key)).Load(), c.Space.Epoch()}
 }
 
-// Permits reports whether a value may be put into memory that was read after token was taken. If
-// so, messages about key will find place, and messages about tags the labels. The caller holds the
-// flights' lock of the key, and puts the value there before it lets go.
-func (c *Client) Permits(key string, token FillToken, place any, tags []tier.Tag) bool {
+// Fill calls put, which puts a value of key into memory, if token, which was taken before the value
+// was read, still permits it. From then on messages about key find place, and messages about tags
+// the labels. The caller holds the flights' lock of the key.
+//
+// put runs under mu. Without that, a sweep by the fill of another key could forget the place before
+// memory has the value, and an invalidation would not find the value.
+func (c *Client) Fill(key string, token FillToken, place any, tags []tier.Tag, put func()) {
 	n, h := c.near, hashKey(key)
-	n.notePlace(h, place)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.notePlaceLocked(h, place)
 	if len(tags) > 0 {
-		n.noteTags(&c.Names, tags)
+		n.noteTagsLocked(&c.Names, tags)
 	}
 	// After the notes: an invalidation moves the counters first, and looks for notes then.
-	return token.stripe != 0 && n.stripe(h).Load() == token.stripe && c.Space.Epoch() == token.epoch
+	if token.stripe != 0 && n.stripe(h).Load() == token.stripe && c.Space.Epoch() == token.epoch {
+		put()
+	}
 }
 
 // Invalidate voids the FillTokens of key in this process. The caller holds the flights' lock of the
@@ -157,10 +164,8 @@ func (c *Client) InvalidateAll() {
 	}
 }
 
-// notePlace notes the place in memory of a key.
-func (n *near) notePlace(h keyHash, place any) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// notePlaceLocked notes the place in memory of a key. The caller holds mu.
+func (n *near) notePlaceLocked(h keyHash, place any) {
 	if len(n.places) >= n.sweepPlaces {
 		maps.DeleteFunc(n.places, func(_ keyHash, p any) bool { return n.memory.Empty(p) })
 		n.sweepPlaces = max(firstPlaceSweep, 2*len(n.places))
@@ -168,10 +173,8 @@ func (n *near) notePlace(h keyHash, place any) {
 	n.places[h] = place
 }
 
-// noteTags notes the labels of tags, for as long as entries have them.
-func (n *near) noteTags(names *keytext.Names, tags []tier.Tag) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// noteTagsLocked notes the labels of tags, for as long as entries have them. The caller holds mu.
+func (n *near) noteTagsLocked(names *keytext.Names, tags []tier.Tag) {
 	if len(n.tags) >= n.sweepTags {
 		maps.DeleteFunc(n.tags, func(_ keyHash, l weak.Pointer[tier.Label]) bool { return l.Value() == nil })
 		n.sweepTags = max(firstTagSweep, 2*len(n.tags))

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/keytext"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -15,10 +16,10 @@ func TestTagsThatNoEntryHasAreForgottenInFrontOfAStore(t *testing.T) {
 	n := newNear(&Memory{}, time.Second, false)
 	names := keytext.NewNames("", "users", "", false)
 	kept := &tier.Label{Name: "kept"}
-	n.noteTags(&names, []tier.Tag{kept.Tag()})
+	n.noteTagsLocked(&names, []tier.Tag{kept.Tag()})
 	const tags = 10_000
 	for i := range tags {
-		n.noteTags(&names, []tier.Tag{(&tier.Label{Name: fmt.Sprint(i)}).Tag()})
+		n.noteTagsLocked(&names, []tier.Tag{(&tier.Label{Name: fmt.Sprint(i)}).Tag()})
 		if i%(tags/10) == 0 {
 			runtime.GC()
 		}
@@ -37,9 +38,9 @@ func TestTagsThatNoEntryHasAreForgottenInFrontOfAStore(t *testing.T) {
 
 func TestPlacesOfKeysThatMemoryHasNotAreForgotten(t *testing.T) {
 	n := newNear(&Memory{Empty: func(place any) bool { return place != "kept" }}, time.Second, false)
-	n.notePlace(hashKey("kept"), "kept")
+	n.notePlaceLocked(hashKey("kept"), "kept")
 	for i := range 20 * firstPlaceSweep {
-		n.notePlace(hashKey(fmt.Sprint(i)), i)
+		n.notePlaceLocked(hashKey(fmt.Sprint(i)), i)
 	}
 	if len(n.places) > 2*firstPlaceSweep {
 		t.Errorf("%d places are known, though memory has but one of them", len(n.places))
@@ -47,6 +48,40 @@ func TestPlacesOfKeysThatMemoryHasNotAreForgotten(t *testing.T) {
 	if place, ok := n.place(hashKey("kept")); place != "kept" || !ok {
 		t.Errorf("the place that memory has is %v, %v", place, ok)
 	}
+}
+
+func TestPlaceIsNotForgottenBeforeMemoryHasTheValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		inMemory := make(map[any]bool)
+		c := newClient(t, s, func(cfg *Config) {
+			cfg.Memory, cfg.MemoryLife = &Memory{
+				Clear:  func() { clear(inMemory) },
+				Remove: func(place any) { delete(inMemory, place) },
+				Empty:  func(place any) bool { return !inMemory[place] },
+			}, time.Minute
+		})
+		c.FillToken(key)
+		synctest.Wait() // it subscribes
+		fillOthers := func() {
+			for i := range firstPlaceSweep {
+				other := fmt.Sprint(key, i)
+				permits(c, other, c.FillToken(other), i, nil)
+			}
+		}
+		c.Fill(key, c.FillToken(key), "place", nil, func() {
+			if c.near.mu.TryLock() { // then fills of other keys, and their sweep, may come in between
+				c.near.mu.Unlock()
+				fillOthers()
+			}
+			inMemory["place"] = true
+		})
+		h := hashKey(key)
+		s.deliver(driver.Invalidation{Keys: []string{keyLetter + string(h[:])}})
+		if inMemory["place"] {
+			t.Error("a value is in memory after an invalidation was received")
+		}
+	})
 }
 
 func TestTokenIsVoidAfterAnInvalidationHere(t *testing.T) {
@@ -67,9 +102,9 @@ func TestTokenIsVoidAfterAnInvalidationHere(t *testing.T) {
 				c, _ := subscribed(t, newStore(t))
 				token := c.FillToken(key)
 				tt.invalidate(c)
-				here, mine := c.Permits(key, token, "place", nil), c.Permits(key, token.Moved(), "place", nil)
+				here, mine := permits(c, key, token, "place", nil), permits(c, key, token.Moved(), "place", nil)
 				if here != tt.here || mine != tt.mine {
-					t.Errorf("Permits = %v, and %v once moved; want %v and %v", here, mine, tt.here, tt.mine)
+					t.Errorf("Fill has filled: %v, and %v once moved; want %v and %v", here, mine, tt.here, tt.mine)
 				}
 			})
 		})
@@ -80,7 +115,7 @@ func TestZeroTokenPermitsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := subscribed(t, newStore(t))
 		var zero FillToken
-		if c.Permits(key, zero, "place", nil) || zero.Moved() != zero {
+		if permits(c, key, zero, "place", nil) || zero.Moved() != zero {
 			t.Error("the zero FillToken permits to fill memory, or has moved")
 		}
 	})
@@ -91,7 +126,7 @@ func TestMemoryInFrontOfAStoreWithoutABusKeepsEntriesForASecond(t *testing.T) {
 		s := newStore(t)
 		c, _ := newNearClient(t, s, bare(s))
 		token := c.FillToken(key)
-		if !c.Permits(key, token, "place", nil) || c.NearLife(time.Hour) != lifeWithoutBus {
+		if !permits(c, key, token, "place", nil) || c.NearLife(time.Hour) != lifeWithoutBus {
 			t.Errorf("FillToken = %v, NearLife = %v; want a good token, %v", token, c.NearLife(time.Hour), lifeWithoutBus)
 		}
 		d, _ := newNearClient(t, s)

@@ -1,5 +1,5 @@
 // Package remote is a cache's side of its store, in string keys and records. It sends commands,
-// decides about leases, and hears from the bus what other processes have invalidated.
+// decides about leases, and receives from the bus what other processes have invalidated.
 //
 // The package knows nothing of K and V, of codecs, and of users' functions: the root package
 // encodes, decodes and calls. It removes entries from memory only through [Memory], and
@@ -26,15 +26,16 @@
 // # Invariants
 //
 // A read or write of one call ends with the budget of the call. A read that begins after an
-// invalidation has returned is never answered by a command that was sent before.
-// Nothing is written under a lease once another may hold it. Memory is filled only if nothing was
-// invalidated since before the command that read the value was sent.
+// invalidation has returned is never answered by a command that was sent before. Nothing is written
+// under a lease once another may hold it. Memory is filled only if nothing was invalidated since
+// before the command that read the value was sent.
 //
 // # Goroutines
 //
 // A Client starts a goroutine for a command whose caller may leave early, for a read that several
-// callers share, for what is given back in the background, for a probe of the breaker, and for the
-// subscription. Close waits for all of them. Leases renew themselves by timers.
+// callers share, for a command in the background, such as one that gives a lease back, for a probe
+// of the breaker, and for the subscription. Close waits for all of them. Leases renew themselves by
+// timers.
 package remote
 
 import (
@@ -92,8 +93,8 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// fault returns err as an *OpError of op. ErrMiss and ErrClosed say nothing about the store and stay as
-// they are.
+// fault returns err as an *OpError of op. ErrMiss and ErrClosed say nothing about the store and stay
+// as they are.
 func fault(op string, err error) error {
 	if err == nil || errors.Is(err, driver.ErrMiss) || errors.Is(err, ErrClosed) {
 		return err
@@ -138,7 +139,7 @@ type Config struct {
 
 // A Memory is the memory in front of the store. The functions are safe for concurrent use.
 type Memory struct {
-	Clear  func()               // removes everything, what Permits has permitted before included
+	Clear  func()               // removes everything, what a Fill that runs puts there included
 	Remove func(place any)      // removes what a place has
 	Empty  func(place any) bool // reports whether a place has nothing
 }
@@ -159,6 +160,7 @@ type Client struct {
 	bare    bareWrites
 	tasks   tasks
 	moments atomic.Uint64
+	release func() // of the name; only the first call does it, since another Client may have it later
 }
 
 // New returns a Client. It sends nothing and starts nothing. The keys were reserved: see Reserve.
@@ -171,6 +173,7 @@ func New(cfg Config) *Client {
 	if !cfg.NeedsLeft {
 		c.data, _ = cfg.Store.(driver.DataReader)
 	}
+	c.release = sync.OnceFunc(func() { release(c.Store, c.Names.Prefix()) })
 	c.reads.init()
 	c.breaker.init(c.probe, c.breakerChanged)
 	if cfg.Memory != nil {
@@ -180,7 +183,8 @@ func New(cfg Config) *Client {
 }
 
 // Close ends what the Client has started, and waits for it or until ctx ends. The flights of the
-// cache are over. Later commands may still be sent; those that need a goroutine get ErrClosed.
+// cache are over. Later commands may still be sent; those that need a goroutine get ErrClosed. A
+// second Close waits too.
 func (c *Client) Close(ctx context.Context) error {
 	if c.near != nil {
 		c.near.close()
@@ -190,7 +194,7 @@ func (c *Client) Close(ctx context.Context) error {
 		c.near.unsubscribe()
 	}
 	c.limits.stop()
-	release(c.Store, c.Names.Prefix())
+	c.release()
 	return err
 }
 

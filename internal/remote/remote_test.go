@@ -26,6 +26,10 @@ func TestNameIsReservedUntilTheClientIsClosed(t *testing.T) {
 		if !Reserve(s, prefix) || Reserve(other, prefix) || Reserve(s, prefix+"other:") {
 			t.Error("Close has not released its name, or has released another")
 		}
+		c.Close(t.Context())
+		if Reserve(s, prefix) {
+			t.Error("a second Close has released the name, which another Client has by now")
+		}
 		release(s, prefix)
 		release(other, prefix)
 		release(s, prefix+"other:")

@@ -8,8 +8,8 @@ import (
 )
 
 // sharedReads batches reads of one key forward: a caller that arrives during a read waits for the
-// next read, which begins when that one has ended. Sharing the read that runs would hand a caller a value
-// read before an invalidation that preceded its call.
+// next read, which begins when that one has ended. Sharing the read that runs would hand a caller a
+// value read before an invalidation that preceded its call.
 type sharedReads struct {
 	seed   maphash.Seed
 	shards [readShards]readShard

@@ -54,10 +54,29 @@ func (s *Snapshot) KeepLeft(now int64) {
 
 // Replace commits the Write if nothing was written and no tag deleted since the Snapshot.
 func (s *Snapshot) Replace(ctx context.Context) (committed bool, err error) {
-	if current, err := s.w.Client.stillCurrent(ctx, &s.w.Budget, s.late, &s.watch); err != nil || !current {
+	w := s.w
+	if current, err := w.Client.stillCurrent(ctx, &w.Budget, s.late, &s.watch); err != nil || !current {
 		return false, err
 	}
-	return s.w.replace(ctx, s.lease, s.Entry.Record.Version != "")
+	leave, err := w.Client.exclude(ctx, w.Key)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	if s.lease == nil {
+		if same, err := s.unchanged(ctx); err != nil || !same {
+			return false, err
+		}
+	}
+	return w.replace(ctx, s.lease, s.Entry.Record.Version != "")
+}
+
+// unchanged reports whether the key still has the record of the Snapshot. It is for a store that
+// lends no leases. The caller keeps other writes in this process away.
+func (s *Snapshot) unchanged(ctx context.Context) (bool, error) {
+	w := s.w
+	now, err := ask(ctx, w.Client, &w.Budget, func(ctx context.Context) (driver.Record, error) { return w.Client.Store.Get(ctx, w.Key) })
+	return now.Version == s.Entry.Record.Version, fault("Get", noMiss(err))
 }
 
 // Close gives the lease back if it has not ended.

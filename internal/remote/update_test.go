@@ -34,6 +34,9 @@ func TestReplaceRefusesWhatWasOvertaken(t *testing.T) {
 		"LeaseOverAtRemove": {leaser, true, func(_ *testing.T, s *fakeStore) { s.fail("Renew"); time.Sleep(firstGrant) }, false, "old"},
 		"Bare":              {bareConfig, false, func(*testing.T, *fakeStore) {}, true, "new"},
 		"BareRemove":        {bareConfig, true, func(*testing.T, *fakeStore) {}, true, "-"},
+		"BareWritten":       {bareConfig, false, func(t *testing.T, s *fakeStore) { s.put(t, value("other")) }, false, "other"},
+		"BareWrittenRemove": {bareConfig, true, func(t *testing.T, s *fakeStore) { s.put(t, value("other")) }, false, "other"},
+		"BareRemoved":       {bareConfig, false, func(t *testing.T, s *fakeStore) { s.Store.Delete(t.Context(), key) }, false, "-"},
 		"BareTagDeleted":    {bareConfig, false, func(t *testing.T, s *fakeStore) { deleteTags(t, s, "late") }, false, "old"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,9 +26,9 @@ func TestThirdHolderIsNotWaitedFor(t *testing.T) {
 			return nil
 		})
 		f := newFetch(c, &owner{})
-		if !f.Acquire() || f.Leased() || s.count("Acquire") != maxHolders {
-			t.Errorf("Acquire has asked %d times, Leased() = %v, Err = %v; want %d, false, nil",
-				s.count("Acquire"), f.Leased(), f.Err, maxHolders)
+		if !f.Acquire() || f.leased || s.count("Acquire") != maxHolders {
+			t.Errorf("Acquire has asked %d times, leased = %v, Err = %v; want %d, false, nil",
+				s.count("Acquire"), f.leased, f.Err, maxHolders)
 		}
 		f.Watch()
 		if r := restricted(t, f.Outcome(nil)); r.IfDown {
@@ -49,8 +49,8 @@ func TestEndOfWithWait(t *testing.T) {
 				s, o, start := newStore(t), &owner{}, time.Now()
 				s.hold(t, "another", time.Hour)
 				f := newFetch(newClient(t, s, func(cfg *Config) { cfg.Wait, cfg.Fail = tt.wait, tt.fail }), o)
-				if call := f.Acquire(); call == tt.fail || errors.Is(f.Err, ErrBusy) != tt.fail || f.Leased() {
-					t.Errorf("Acquire = %v, %v, Leased() = %v", call, f.Err, f.Leased())
+				if call := f.Acquire(); call == tt.fail || errors.Is(f.Err, ErrBusy) != tt.fail || f.leased {
+					t.Errorf("Acquire = %v, %v, leased = %v", call, f.Err, f.leased)
 				}
 				if d := time.Since(start); d != tt.wait || (o.waits > 0) != (d > 0) {
 					t.Errorf("it took %v; want %v; the owner was told %d times that it waits", d, tt.wait, o.waits)
@@ -71,8 +71,8 @@ func TestLeaseThatEndsBeforeWakeIsNoticedAtOnce(t *testing.T) {
 			return nil
 		})
 		f := newFetch(c, &owner{})
-		if !f.Acquire() || !f.Leased() || time.Since(start) != 0 {
-			t.Errorf("Acquire took %v, Leased() = %v; want the lease at once", time.Since(start), f.Leased())
+		if !f.Acquire() || !f.leased || time.Since(start) != 0 {
+			t.Errorf("Acquire took %v, leased = %v; want the lease at once", time.Since(start), f.leased)
 		}
 		f.Close()
 	})
@@ -114,8 +114,8 @@ func TestPollComesWhenTheLeaseIsOver(t *testing.T) {
 		s.hold(t, "another", time.Second)
 		f := newFetch(newClient(t, s, polling), &owner{})
 		f.Acquire()
-		if d := time.Since(start); !f.Leased() || d < time.Second || d > time.Second+time.Millisecond {
-			t.Errorf("Leased() = %v after %v; want true after 1s", f.Leased(), d)
+		if d := time.Since(start); !f.leased || d < time.Second || d > time.Second+time.Millisecond {
+			t.Errorf("leased = %v after %v; want true after 1s", f.leased, d)
 		}
 		f.Close()
 	})
@@ -131,9 +131,9 @@ func TestWaitingIsNotTheStoresTime(t *testing.T) {
 			return nil
 		})
 		f := newFetch(c, o)
-		if f.Acquire(); !f.Leased() || len(o.failed) > 0 {
-			t.Errorf("Leased() = %v, the owner was told of %v; want the lease after %d asks",
-				f.Leased(), o.failed, s.count("Acquire"))
+		if f.Acquire(); !f.leased || len(o.failed) > 0 {
+			t.Errorf("leased = %v, the owner was told of %v; want the lease after %d asks",
+				f.leased, o.failed, s.count("Acquire"))
 		}
 		f.Close()
 	})
@@ -222,8 +222,8 @@ func TestGuardThatFailsKeepsNobodyFromFetching(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &owner{}
 		f := newFetch(newClient(t, newStore(t), func(cfg *Config) { cfg.Guard = &guard{err: errDown} }), o)
-		if !f.Acquire() || !f.Leased() || len(o.failed) != 1 {
-			t.Errorf("Acquire = false, or Leased() = %v; the owner was told of %v", f.Leased(), o.failed)
+		if !f.Acquire() || !f.leased || len(o.failed) != 1 {
+			t.Errorf("Acquire = false, or leased = %v; the owner was told of %v", f.leased, o.failed)
 		}
 		f.Close()
 	})

@@ -14,7 +14,8 @@ import (
 //
 // Whatever invalidates the key is done in one order: the store, this process, other processes. The
 // later steps are taken even if the store fails: the command may have been carried out, or may be
-// later. The methods return driver.ErrMiss, ErrBusy, ErrClosed, a context's error, or a *OpError.
+// later. But nothing is published once the budget is spent. The methods return driver.ErrMiss,
+// ErrBusy, ErrClosed, a context's error, or a *OpError.
 type Write struct {
 	Client *Client
 	Owner  WriteOwner
@@ -41,12 +42,12 @@ type WriteOwner interface {
 
 // Set stores or removes the record, whatever the key holds.
 func (w *Write) Set(ctx context.Context) error {
-	return w.change(ctx, func() error {
-		if w.Remove {
-			return w.delete(ctx)
-		}
-		return w.set(ctx)
-	})
+	leave, err := w.Client.exclude(ctx, w.Key)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return w.setAlone(ctx)
 }
 
 // Add stores the record if the key is absent, and reports whether it was. A record that does not
@@ -56,7 +57,12 @@ func (w *Write) Add(ctx context.Context) (absent bool, err error) {
 		_, err := w.Read(ctx)
 		return errors.Is(err, driver.ErrMiss), noMiss(err)
 	}
-	added, err := w.add(ctx)
+	leave, err := w.Client.exclude(ctx, w.Key)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	added, err := w.addAlone(ctx)
 	if added || err != nil {
 		return added, err
 	}
@@ -84,17 +90,15 @@ func (w *Write) Read(ctx context.Context) (Entry, error) {
 	return e, err
 }
 
-// change runs a command that invalidates the key, and the steps after it.
-func (w *Write) change(ctx context.Context, command func() error) error {
-	leave, err := w.Client.exclude(ctx, w.Key)
-	if err != nil {
-		return err
+// setAlone is Set for a caller that keeps other writes away: see Client.exclude.
+func (w *Write) setAlone(ctx context.Context) error {
+	if w.Remove {
+		return w.changed(ctx, w.delete(ctx))
 	}
-	defer leave()
-	return w.changed(ctx, command())
+	return w.changed(ctx, w.set(ctx))
 }
 
-// changed is the end of change. err is the command's.
+// changed takes the steps after a command that invalidates the key. err is the command's.
 func (w *Write) changed(ctx context.Context, err error) error {
 	w.Owner.Drop()
 	return w.published(ctx, err)
@@ -134,13 +138,8 @@ func (w *Write) expire(ctx context.Context, life time.Duration) (bool, error) {
 	return there, fault("Expire", err)
 }
 
-// add stores the record if the store has none.
-func (w *Write) add(ctx context.Context) (bool, error) {
-	leave, err := w.Client.exclude(ctx, w.Key)
-	if err != nil {
-		return false, err
-	}
-	defer leave()
+// addAlone stores the record if the store has none. The caller keeps other writes away.
+func (w *Write) addAlone(ctx context.Context) (bool, error) {
 	added, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (bool, error) { return w.Client.Store.Add(ctx, w.Key, w.Record) })
 	if err == nil && !added {
 		return false, nil
@@ -149,8 +148,8 @@ func (w *Write) add(ctx context.Context) (bool, error) {
 }
 
 // replace stores or removes the record under a lease. Without one, which is nil if the store lends
-// none, there says whether the key has a record. committed is false if another write came in
-// between.
+// none, there says whether the key has a record. The caller keeps other writes away. committed is
+// false if another write came in between.
 func (w *Write) replace(ctx context.Context, l *lease, there bool) (committed bool, err error) {
 	switch {
 	case w.Remove && l != nil && !l.endLive():
@@ -162,10 +161,10 @@ func (w *Write) replace(ctx context.Context, l *lease, there bool) (committed bo
 		}
 		return committed, w.changed(ctx, fault("Commit", err))
 	case w.Remove || there:
-		err = w.Set(ctx)
+		err = w.setAlone(ctx)
 		return err == nil, err
 	default:
-		return w.add(ctx)
+		return w.addAlone(ctx)
 	}
 }
 
