@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -94,13 +95,14 @@ func (c *engine[K, V]) rememberError(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	if !c.flights.Seal(f) {
 		return
 	}
+	life := c.opts.life.shorten(c.opts.life.failed)
 	forAll := s != nil && s.fetch.RemembersForAll()
 	if !forAll {
-		c.remember(&f.Key, r.err)
+		negative.Put(c.failures, &f.Key, r.err, expiry(c.clock.Now(), life))
 	}
 	c.flights.Unseal(f)
 	if forAll {
-		s.fetch.Remember(r.err.Error(), r.began, c.opts.life.shorten(c.opts.life.failed))
+		s.fetch.Remember(r.err.Error(), r.began, life)
 	}
 }
 

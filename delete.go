@@ -18,28 +18,28 @@ import (
 // promise holds for all processes.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	e := c.made()
-	places := make([]tier.Key[K], 0, 1)
-	storeKeys := make([]string, 0, 1) // those of places, empty without a store
+	slots := make([]tier.Key[K], 0, 1)
+	storeKeys := make([]string, 0, 1) // those of slots, empty without a store
 	var errs []error
 	for _, key := range keys {
-		place, err := e.place(key, "Delete")
+		slot, err := e.slot(key, "Delete")
 		var storeKey string
 		if err == nil && e.remote != nil {
-			storeKey, _, err = e.storeKey(&place, key, "Delete")
+			storeKey, _, err = e.storeKey(&slot, key, "Delete")
 		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		places, storeKeys = append(places, place), append(storeKeys, storeKey)
+		slots, storeKeys = append(slots, slot), append(storeKeys, storeKey)
 	}
 	if e.closed.Load() {
 		return 0, ErrClosed
 	}
 	n := 0
 	drop := func() {
-		for i := range places {
-			if e.drop(&places[i], storeKeys[i]) {
+		for i := range slots {
+			if e.drop(&slots[i], storeKeys[i]) {
 				n++
 			}
 		}

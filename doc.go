@@ -79,8 +79,8 @@
 // invalidation is against it; over a store commit.go of internal/remote has a say too. storejob.go is
 // a flight's part over a store, and refuses its outcome to callers who came too late.
 //
-// memory.go turns a key into its tier.Key, by the key's text where == will not do, and has the
-// entries in memory. stored.go makes keys of the store and reads records. settings.go checks options.
+// memory.go turns a key into its slot, a tier.Key, by the key's text where == will not do, and has
+// the entries in memory. stored.go makes keys of the store and reads records. settings.go checks options.
 // Package internal/keytext makes the texts of keys, internal/flight decides who shares a fetch,
 // internal/remote what is sent to a store.
 package zodiac

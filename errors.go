@@ -42,7 +42,7 @@ var (
 	ErrRemembered = errors.New("zodiac: remembered error of an earlier fetch")
 )
 
-// A KeyError says that a key has no text, and so no place: it holds a NaN, or its MarshalText failed.
+// A KeyError says that a key has no text, and so no slot: it holds a NaN, or its MarshalText failed.
 type KeyError struct {
 	Loader string // the name of the loader
 	Op     string // the method that was called

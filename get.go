@@ -15,7 +15,7 @@ import (
 type lookup[K comparable, V any] struct {
 	ctx     context.Context
 	key     K
-	place   tier.Key[K] // in memory
+	slot    tier.Key[K] // in memory
 	state   *callState
 	inner   *callState // as the fetch function sees it
 	sinks   []*counters
@@ -92,13 +92,13 @@ func (c *engine[K, V]) bypass(l *lookup[K, V], fetch func(context.Context, K) (V
 	return fetch(l.state.Within(l.ctx), l.key)
 }
 
-// locate finds the place in memory and the key in the store. The error is ErrClosed or a *KeyError.
+// locate finds the slot in memory and the key in the store. The error is ErrClosed or a *KeyError.
 func (c *engine[K, V]) locate(l *lookup[K, V], op string) (err error) {
-	if l.place, err = c.place(l.key, op); err != nil || c.remote == nil {
+	if l.slot, err = c.slot(l.key, op); err != nil || c.remote == nil {
 		return err
 	}
 	l.began, l.budget = c.remote.Now(), c.remote.NewBudget()
-	l.storeKey, l.full, err = c.storeKey(&l.place, l.key, op)
+	l.storeKey, l.full, err = c.storeKey(&l.slot, l.key, op)
 	return err
 }
 
@@ -193,7 +193,7 @@ func (c *engine[K, V]) remembered(l *lookup[K, V]) error {
 	if l.mode.NoRead {
 		return nil
 	}
-	if err := negative.Find(c.failures, &l.place); err != nil {
+	if err := negative.Find(c.failures, &l.slot); err != nil {
 		return &RememberedError{err}
 	}
 	return nil
@@ -206,7 +206,7 @@ func (c *engine[K, V]) running(l *lookup[K, V]) (*flight.Flight[tier.Key[K], job
 		return nil, nil
 	}
 	l.within = linkOf(l.ctx)
-	return c.flights.Share(l.place, l.place.Hash, kind, joins, l.within)
+	return c.flights.Share(l.slot, l.slot.Hash, kind, joins, l.within)
 }
 
 // join finds or begins the flight for a lookup. It returns nil if memory has something by now.
@@ -215,12 +215,12 @@ func (c *engine[K, V]) join(l *lookup[K, V], fetch func(context.Context, K) (V, 
 	var look func() bool
 	if !l.mode.NoRead {
 		look = func() bool {
-			e := c.mem.Find(&l.place)
-			return e != l.refused && c.mem.Alive(e) || negative.Find(c.failures, &l.place) != nil
+			e := c.mem.Find(&l.slot)
+			return e != l.refused && c.mem.Alive(e) || negative.Find(c.failures, &l.slot) != nil
 		}
 	}
 	l.within = linkOf(l.ctx)
-	f, role, err = c.flights.Join(l.place, l.place.Hash, kind, joins, l.within, look,
+	f, role, err = c.flights.Join(l.slot, l.slot.Hash, kind, joins, l.within, look,
 		func(f *flight.Flight[tier.Key[K], job[K, V]]) {
 			f.Job.begin(l, fetch, flight.Link{Flight: f, Up: l.within})
 			if c.remote != nil {

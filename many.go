@@ -58,7 +58,7 @@ type batch[K comparable, V any] struct {
 // A batchKey is one key of a batch.
 type batchKey[K comparable, V any] struct {
 	key      K
-	place    tier.Key[K]
+	slot     tier.Key[K]
 	storeKey string
 	refused  *tier.Entry[K, V] // see lookup
 	rare     *rarity[K]        // nil for most
@@ -93,8 +93,8 @@ func (m *batch[K, V]) distinct(keys []K) []batchKey[K, V] {
 			m.failed.Rejected = append(m.failed.Rejected, err)
 			continue
 		}
-		at := w.place.Hash % uint64(len(table))
-		for table[at] != 0 && all[table[at]-1].place != w.place {
+		at := w.slot.Hash % uint64(len(table))
+		for table[at] != 0 && all[table[at]-1].slot != w.slot {
 			at = (at + 1) % uint64(len(table))
 		}
 		if table[at] != 0 {
@@ -110,11 +110,11 @@ func (m *batch[K, V]) distinct(keys []K) []batchKey[K, V] {
 
 func (m *batch[K, V]) locate(key K) (w batchKey[K, V], err error) {
 	w.key = key
-	if w.place, err = m.e.placeOf(key, "GetMany"); err != nil || m.e.remote == nil {
+	if w.slot, err = m.e.slotOf(key, "GetMany"); err != nil || m.e.remote == nil {
 		return w, err
 	}
 	var full string
-	if w.storeKey, full, err = m.e.storeKey(&w.place, key, "GetMany"); full != "" {
+	if w.storeKey, full, err = m.e.storeKey(&w.slot, key, "GetMany"); full != "" {
 		w.rarity().full = full
 	}
 	return w, err
@@ -123,7 +123,7 @@ func (m *batch[K, V]) locate(key K) (w batchKey[K, V], err error) {
 // at returns the lookup of a key, until the next call.
 func (m *batch[K, V]) at(w *batchKey[K, V]) *lookup[K, V] {
 	m.lookup = m.base
-	m.lookup.key, m.lookup.place, m.lookup.refused, m.lookup.storeKey = w.key, w.place, w.refused, w.storeKey
+	m.lookup.key, m.lookup.slot, m.lookup.refused, m.lookup.storeKey = w.key, w.slot, w.refused, w.storeKey
 	if w.rare != nil {
 		m.lookup.full = w.rare.full
 	}
@@ -211,11 +211,11 @@ func (m *batch[K, V]) load(missing []missingKey[K, V]) {
 		return
 	}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, manyAtOnce)
+	turns := make(chan struct{}, manyAtOnce)
 	for i := range missing {
-		slots <- struct{}{}
+		turns <- struct{}{}
 		wg.Go(func() {
-			leave := sync.OnceFunc(func() { <-slots })
+			leave := sync.OnceFunc(func() { <-turns })
 			defer leave()
 			missing[i].lookup.waits = leave
 			m.loadOne(&missing[i])

@@ -11,16 +11,16 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// place returns where key is in memory. The error is ErrClosed or a *KeyError.
-func (c *engine[K, V]) place(key K, op string) (tier.Key[K], error) {
+// slot returns where key is in memory. The error is ErrClosed or a *KeyError.
+func (c *engine[K, V]) slot(key K, op string) (tier.Key[K], error) {
 	if c.closed.Load() {
 		return tier.Key[K]{}, ErrClosed
 	}
-	return c.placeOf(key, op)
+	return c.slotOf(key, op)
 }
 
-// placeOf is place whether or not the cache is closed.
-func (c *engine[K, V]) placeOf(key K, op string) (tier.Key[K], error) {
+// slotOf is slot whether or not the cache is closed.
+func (c *engine[K, V]) slotOf(key K, op string) (tier.Key[K], error) {
 	if c.opts.keys.Plain && key == key { //nolint:gocritic // NaN is not, and has no text
 		return c.mem.Plain(key), nil
 	}
@@ -40,7 +40,7 @@ func (c *engine[K, V]) read(l *lookup[K, V]) (a answer[V], ok bool) {
 	if l.mode.NoRead {
 		return a, false
 	}
-	e := c.usable(&l.place, l.sinks)
+	e := c.usable(&l.slot, l.sinks)
 	if e == nil {
 		return a, false
 	}
@@ -59,17 +59,17 @@ func (c *engine[K, V]) brief(l *lookup[K, V]) *tier.Entry[K, V] {
 	if l.mode.NoRead || l.mode.NoWrite {
 		return nil
 	}
-	return c.mem.HitAt(&l.place)
+	return c.mem.HitAt(&l.slot)
 }
 
-// usable returns the entry of a place if it is alive. It removes an entry whose tag was deleted.
-func (c *engine[K, V]) usable(place *tier.Key[K], sinks []*counters) *tier.Entry[K, V] {
-	e := c.mem.Find(place)
+// usable returns the entry of a slot if it is alive. It removes an entry whose tag was deleted.
+func (c *engine[K, V]) usable(slot *tier.Key[K], sinks []*counters) *tier.Entry[K, V] {
+	e := c.mem.Find(slot)
 	if e == nil || c.mem.Expired(e) {
 		return nil
 	}
 	if !e.Current() {
-		if c.mem.Remove(place, e) {
+		if c.mem.Remove(slot, e) {
 			c.count(invalid, sinks)
 		}
 		return nil
@@ -140,8 +140,8 @@ func (c *engine[K, V]) detailed(value *V, none error, tags []tier.Tag) bool {
 func (c *engine[K, V]) isNil(value *V) bool { return c.opts.isNil != nil && c.opts.isNil(*value) }
 
 // entry returns a new entry of *value, or of a None if none is not nil.
-func (c *engine[K, V]) entry(place *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
-	e := c.mem.NewEntry(place, created, c.detailed(value, none, tags))
+func (c *engine[K, V]) entry(slot *tier.Key[K], created int64, value *V, none error, life time.Duration, tags []tier.Tag) *tier.Entry[K, V] {
+	e := c.mem.NewEntry(slot, created, c.detailed(value, none, tags))
 	if d := e.Detail(); d != nil {
 		d.Nil, d.None, d.Tags = none == nil && c.isNil(value), none, tags
 		d.Life.Store(int64(c.opts.life.slide(life)))
@@ -175,16 +175,16 @@ func (c *engine[K, V]) clonedSlow(v V) (out V, err error) {
 }
 
 // put stores an entry at now, for life. The caller holds the key's lock of flights.
-func (c *engine[K, V]) put(place *tier.Key[K], e *tier.Entry[K, V], life time.Duration, now int64) {
+func (c *engine[K, V]) put(slot *tier.Key[K], e *tier.Entry[K, V], life time.Duration, now int64) {
 	e.ExpireAt(expiry(now, life))
-	c.mem.Put(place, e, now)
-	negative.Delete(c.failures, place)
+	c.mem.Put(slot, e, now)
+	negative.Delete(c.failures, slot)
 }
 
-// remove empties a place, and reports whether it was alive. The caller holds the flights' lock of it.
-func (c *engine[K, V]) remove(place *tier.Key[K]) bool {
-	negative.Delete(c.failures, place)
-	return c.mem.Delete(place)
+// remove empties a slot, and reports whether it was alive. The caller holds the flights' lock of it.
+func (c *engine[K, V]) remove(slot *tier.Key[K]) bool {
+	negative.Delete(c.failures, slot)
+	return c.mem.Delete(slot)
 }
 
 // supersede removes the entry that is older than the result of a forced fetch which was discarded:
@@ -201,21 +201,15 @@ func (c *engine[K, V]) supersede(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	})
 }
 
-// remember keeps the error of a fetch for WithErrorTTL. The caller holds the key's lock of flights.
-func (c *engine[K, V]) remember(place *tier.Key[K], err error) {
-	life := c.opts.life.shorten(c.opts.life.failed)
-	negative.Put(c.failures, place, err, expiry(c.clock.Now(), life))
-}
-
 // drop invalidates a key in this process: its flights are discarded, memory has it no more, and
 // what was read before is not put there. It reports whether memory had an entry that was alive.
 // storeKey is empty without a store.
-func (c *engine[K, V]) drop(place *tier.Key[K], storeKey string) (had bool) {
-	c.flights.Change(*place, place.Hash, func() bool {
+func (c *engine[K, V]) drop(slot *tier.Key[K], storeKey string) (had bool) {
+	c.flights.Change(*slot, slot.Hash, func() bool {
 		if c.remote != nil {
 			c.remote.Invalidate(storeKey)
 		}
-		had = c.remove(place)
+		had = c.remove(slot)
 		return true
 	})
 	return had
@@ -223,13 +217,13 @@ func (c *engine[K, V]) drop(place *tier.Key[K], storeKey string) (had bool) {
 
 // forget removes a key from memory in front of a store and leaves its flight alone: the flight's
 // result is as good as what was there.
-func (c *engine[K, V]) forget(place *tier.Key[K], storeKey string) {
+func (c *engine[K, V]) forget(slot *tier.Key[K], storeKey string) {
 	if !c.remote.HasMemory() {
 		return
 	}
-	c.flights.Change(*place, place.Hash, func() bool {
+	c.flights.Change(*slot, slot.Hash, func() bool {
 		c.remote.Invalidate(storeKey)
-		c.mem.Delete(place)
+		c.mem.Delete(slot)
 		return false
 	})
 }
@@ -241,26 +235,26 @@ func (c *engine[K, V]) nearMemory() *remote.Memory {
 			c.flights.Sync() // a fill that was permitted before is in memory now
 			c.mem.Clear()
 		},
-		Remove: func(place any) {
-			p := place.(*tier.Key[K])
+		Remove: func(slot any) {
+			p := slot.(*tier.Key[K])
 			c.flights.Change(*p, p.Hash, func() bool {
 				c.remove(p)
 				return false
 			})
 		},
-		Empty: func(place any) bool { return c.mem.Find(place.(*tier.Key[K])) == nil },
+		Empty: func(slot any) bool { return c.mem.Find(slot.(*tier.Key[K])) == nil },
 	}
 }
 
 // fill puts the entry of a record into memory, unless its key may have been invalidated meanwhile.
-func (c *engine[K, V]) fill(place *tier.Key[K], storeKey string, e *tier.Entry[K, V], got *remote.Entry) {
+func (c *engine[K, V]) fill(slot *tier.Key[K], storeKey string, e *tier.Entry[K, V], got *remote.Entry) {
 	life := got.Record.TTL
 	if got.Fill == (remote.FillToken{}) || life <= 0 {
 		return
 	}
 	e.ExpireAt(expiry(got.Sent, c.remote.NearLife(life)))
-	c.flights.Change(*place, place.Hash, func() bool {
-		c.insert(place, storeKey, e, got.Fill)
+	c.flights.Change(*slot, slot.Hash, func() bool {
+		c.insert(slot, storeKey, e, got.Fill)
 		return false
 	})
 }
@@ -286,11 +280,11 @@ func (c *engine[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone
 }
 
 // insert is the end of fill. The caller holds the key's lock of flights.
-func (c *engine[K, V]) insert(place *tier.Key[K], storeKey string, e *tier.Entry[K, V], token remote.FillToken) {
-	noted := *place // outlives the lookup
+func (c *engine[K, V]) insert(slot *tier.Key[K], storeKey string, e *tier.Entry[K, V], token remote.FillToken) {
+	noted := *slot // outlives the lookup
 	var tags []tier.Tag
 	if d := e.Detail(); d != nil {
 		tags = d.Tags
 	}
-	c.remote.Fill(storeKey, token, &noted, tags, func() { c.mem.Put(place, e, c.clock.Now()) })
+	c.remote.Fill(storeKey, token, &noted, tags, func() { c.mem.Put(slot, e, c.clock.Now()) })
 }

@@ -48,7 +48,7 @@ func (c *engine[K, V]) peek(ctx context.Context, op string, key K, d *Entry[V]) 
 	if a.err = c.locate(&l, op); a.err != nil {
 		return a, false
 	}
-	if e := c.usable(&l.place, l.sinks); e != nil {
+	if e := c.usable(&l.slot, l.sinks); e != nil {
 		if a, ok = c.open(&l, e); ok {
 			if d != nil {
 				*d = c.describe(e)

@@ -10,9 +10,9 @@ import (
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
-// storeKey returns the store's key for a place.
-func (c *engine[K, V]) storeKey(place *tier.Key[K], key K, op string) (storeKey, full string, err error) {
-	text := place.Text
+// storeKey returns the store's key for a slot.
+func (c *engine[K, V]) storeKey(slot *tier.Key[K], key K, op string) (storeKey, full string, err error) {
+	text := slot.Text
 	if c.opts.keys.Plain {
 		if text, err = c.opts.keys.Text(key); err != nil {
 			return "", "", &KeyError{Loader: c.name, Op: op, Err: err}
@@ -90,7 +90,7 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 	var e *tier.Entry[K, V]
 	switch {
 	case c.remote.HasMemory():
-		e = c.entryOf(&l.place, got)
+		e = c.entryOf(&l.slot, got)
 		v = &e.Value
 	case v == nil:
 		v = new(V)
@@ -119,7 +119,7 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 		}
 	}
 	if e != nil {
-		c.fill(&l.place, l.storeKey, e, got)
+		c.fill(&l.slot, l.storeKey, e, got)
 	}
 	return c.deliver(l, v, got)
 }
@@ -157,13 +157,13 @@ func (c *engine[K, V]) noneOf(got *remote.Entry) error {
 
 // entryOf returns the entry of a record, without its value. In front of a store it is ready for
 // memory, except for its expiry.
-func (c *engine[K, V]) entryOf(place *tier.Key[K], got *remote.Entry) *tier.Entry[K, V] {
+func (c *engine[K, V]) entryOf(slot *tier.Key[K], got *remote.Entry) *tier.Entry[K, V] {
 	rec, near := &got.Parsed, c.remote.HasMemory()
 	var created int64
 	if near {
 		created = c.clock.Now() - int64(max(0, got.Read.Sub(rec.Created)))
 	}
-	e := c.mem.NewEntry(place, created, rec.Kind == record.None || near && (rec.Kind == record.Nil || len(rec.Tags) > 0))
+	e := c.mem.NewEntry(slot, created, rec.Kind == record.None || near && (rec.Kind == record.Nil || len(rec.Tags) > 0))
 	if d := e.Detail(); d != nil {
 		d.Nil = rec.Kind == record.Nil
 		if rec.Kind == record.None {

@@ -41,7 +41,7 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 			return lives, e.writeError(ctx, key, err)
 		}
 		touched := false
-		e.flights.Change(w.place, w.place.Hash, func() bool {
+		e.flights.Change(w.slot, w.slot.Hash, func() bool {
 			touched = e.touch(&w, entry)
 			return false
 		})
@@ -55,7 +55,7 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 // over a store its record.
 func (c *engine[K, V]) readForTouch(ctx context.Context, w *write[K, V]) (e *tier.Entry[K, V], got remote.Entry, err error) {
 	if w.stored == nil {
-		return c.usable(&w.place, nil), got, nil
+		return c.usable(&w.slot, nil), got, nil
 	}
 	got, err = w.stored.Read(ctx)
 	switch {
@@ -83,5 +83,5 @@ func (c *engine[K, V]) touch(w *write[K, V], e *tier.Entry[K, V]) bool {
 		return c.exchange(w, e)
 	}
 	now := c.clock.Now()
-	return c.mem.Touch(&w.place, e, expiry(now, w.life), c.opts.life.slide(w.life), now)
+	return c.mem.Touch(&w.slot, e, expiry(now, w.life), c.opts.life.slide(w.life), now)
 }

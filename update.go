@@ -56,7 +56,7 @@ func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bo
 	if err != nil {
 		return zero, err
 	}
-	id := w.place
+	id := w.slot
 	if err := c.updates.Enter(ctx, id); err != nil {
 		return zero, err
 	}
@@ -125,8 +125,8 @@ type snapshot[K comparable, V any] struct {
 // The caller ends the snapshot, whatever the error.
 func (c *engine[K, V]) takeSnapshot(ctx context.Context, w *write[K, V]) (s snapshot[K, V], err error) {
 	if w.stored == nil {
-		s.watch = c.flights.Watch(w.place, w.place.Hash)
-		s.entry = c.usable(&w.place, nil)
+		s.watch = c.flights.Watch(w.slot, w.slot.Hash)
+		s.entry = c.usable(&w.slot, nil)
 		return s, nil
 	}
 	s.stored, err = w.stored.Snapshot(ctx)
@@ -140,7 +140,7 @@ func (c *engine[K, V]) endSnapshot(w *write[K, V], s *snapshot[K, V]) {
 	if s.stored != nil {
 		s.stored.Close()
 	} else {
-		c.flights.Unwatch(w.place, w.place.Hash)
+		c.flights.Unwatch(w.slot, w.slot.Hash)
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *engine[K, V]) replace(ctx context.Context, w *write[K, V], s *snapshot[
 	err = c.commitBy(w, func() bool {
 		if s.entry != nil {
 			committed = c.exchange(w, s.entry)
-		} else if committed = !s.watch.Invalidated() && !c.mem.Alive(c.mem.Find(&w.place)); committed {
+		} else if committed = !s.watch.Invalidated() && !c.mem.Alive(c.mem.Find(&w.slot)); committed {
 			c.apply(w)
 		}
 		return committed
@@ -201,13 +201,13 @@ func (c *engine[K, V]) exchange(w *write[K, V], old *tier.Entry[K, V]) bool {
 	if !c.mem.Alive(old) || !c.swap(w, old) {
 		return false
 	}
-	negative.Delete(c.failures, &w.place)
+	negative.Delete(c.failures, &w.slot)
 	return true
 }
 
 func (c *engine[K, V]) swap(w *write[K, V], old *tier.Entry[K, V]) bool {
 	if w.noTTL {
-		return c.mem.Remove(&w.place, old)
+		return c.mem.Remove(&w.slot, old)
 	}
 	now := c.clock.Now()
 	end := expiry(now, w.life)
@@ -218,5 +218,5 @@ func (c *engine[K, V]) swap(w *write[K, V], old *tier.Entry[K, V]) bool {
 		}
 	}
 	w.entry.ExpireAt(end)
-	return c.mem.Swap(&w.place, old, w.entry, now)
+	return c.mem.Swap(&w.slot, old, w.entry, now)
 }

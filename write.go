@@ -88,7 +88,7 @@ func (c *engine[K, V]) set(ctx context.Context, op string, key K, value V, none 
 type write[K comparable, V any] struct {
 	op      string
 	key     K
-	place   tier.Key[K]
+	slot    tier.Key[K]
 	created int64
 	now     int64 // when it is stored, if that is known; 0 = read the clock then
 	given   setting
@@ -111,7 +111,7 @@ func (c *core) of(op string) string { return fmt.Sprintf("%s (%s)", op, c.name) 
 func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V], error) {
 	w := write[K, V]{op: op, key: key, created: c.clock.Now()}
 	var err error
-	if w.place, err = c.place(key, op); err != nil {
+	if w.slot, err = c.slot(key, op); err != nil {
 		return w, err
 	}
 	if len(opts) > 0 {
@@ -120,7 +120,7 @@ func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V]
 		}
 	}
 	if c.remote != nil {
-		w.stored, err = c.newStoredWrite(w.place, key, op)
+		w.stored, err = c.newStoredWrite(w.slot, key, op)
 	}
 	return w, err
 }
@@ -152,7 +152,7 @@ func (c *engine[K, V]) draft(ctx context.Context, w *write[K, V], value *V, none
 			return err
 		}
 	}
-	w.entry = c.entry(&w.place, w.created, &v, none, w.life, tags)
+	w.entry = c.entry(&w.slot, w.created, &v, none, w.life, tags)
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (c *engine[K, V]) add(ctx context.Context, w *write[K, V]) (absent bool, er
 		return absent, c.writeError(ctx, w.key, err)
 	}
 	err = c.commitBy(w, func() bool {
-		if absent = !c.mem.Alive(c.mem.Find(&w.place)); absent {
+		if absent = !c.mem.Alive(c.mem.Find(&w.slot)); absent {
 			c.apply(w)
 		}
 		return absent
@@ -259,7 +259,7 @@ func (c *engine[K, V]) add(ctx context.Context, w *write[K, V]) (absent bool, er
 // commitBy calls apply under the key's lock of flights. If that returns true, the key's flights are
 // discarded. The error is ErrClosed if the cache was closed meanwhile.
 func (c *engine[K, V]) commitBy(w *write[K, V], apply func() bool) error {
-	c.flights.Change(w.place, w.place.Hash, apply)
+	c.flights.Change(w.slot, w.slot.Hash, apply)
 	if c.closed.Load() {
 		return ErrClosed
 	}
@@ -269,14 +269,14 @@ func (c *engine[K, V]) commitBy(w *write[K, V], apply func() bool) error {
 // apply stores the draft in memory. The caller holds the key's lock of flights.
 func (c *engine[K, V]) apply(w *write[K, V]) {
 	if w.noTTL {
-		c.remove(&w.place)
+		c.remove(&w.slot)
 		return
 	}
 	now := w.now
 	if now == 0 {
 		now = c.clock.Now()
 	}
-	c.put(&w.place, w.entry, w.life, now)
+	c.put(&w.slot, w.entry, w.life, now)
 }
 
 // A storedWrite is the part of a write over a store. It is the WriteOwner of its remote.Write.
@@ -284,16 +284,16 @@ type storedWrite[K comparable, V any] struct {
 	remote.Write
 	c     *engine[K, V]
 	key   K
-	place tier.Key[K]
+	slot  tier.Key[K]
 	full  string            // see lookup
 	entry *tier.Entry[K, V] // of the record that was read last
 }
 
-func (c *engine[K, V]) newStoredWrite(place tier.Key[K], key K, op string) (*storedWrite[K, V], error) {
-	w := &storedWrite[K, V]{c: c, key: key, place: place}
+func (c *engine[K, V]) newStoredWrite(slot tier.Key[K], key K, op string) (*storedWrite[K, V], error) {
+	w := &storedWrite[K, V]{c: c, key: key, slot: slot}
 	w.Client, w.Owner, w.Budget = c.remote, writeOwner[K, V]{w}, c.remote.NewBudget()
 	var err error
-	w.Key, w.full, err = c.storeKey(&w.place, key, op)
+	w.Key, w.full, err = c.storeKey(&w.slot, key, op)
 	return w, err
 }
 
@@ -306,7 +306,7 @@ func (o writeOwner[K, V]) Usable(ctx context.Context, got *remote.Entry) bool {
 	if !c.usableRecord(o.w.full, nil, got) {
 		return false
 	}
-	e := c.entryOf(&o.w.place, got)
+	e := c.entryOf(&o.w.slot, got)
 	if err := c.decode(&got.Parsed, &e.Value); err != nil {
 		c.count(corrupt, nil)
 		c.fault(ctx, o.w.key, err)
@@ -317,10 +317,10 @@ func (o writeOwner[K, V]) Usable(ctx context.Context, got *remote.Entry) bool {
 }
 
 // Drop implements remote.WriteOwner.
-func (o writeOwner[K, V]) Drop() { o.w.c.drop(&o.w.place, o.w.Key) }
+func (o writeOwner[K, V]) Drop() { o.w.c.drop(&o.w.slot, o.w.Key) }
 
 // Forget implements remote.WriteOwner.
-func (o writeOwner[K, V]) Forget() { o.w.c.forget(&o.w.place, o.w.Key) }
+func (o writeOwner[K, V]) Forget() { o.w.c.forget(&o.w.slot, o.w.Key) }
 
 // StoreFailed implements remote.WriteOwner.
 func (o writeOwner[K, V]) StoreFailed(ctx context.Context, err error) {
