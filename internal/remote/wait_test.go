@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // polling takes the Waker away.
@@ -88,6 +90,51 @@ func TestEndOfALeaseWakes(t *testing.T) {
 		if f.Acquire() || f.Found == nil || time.Since(start) != held {
 			t.Errorf("Acquire took %v, Found = %v; want the value after %v", time.Since(start), f.Found, held)
 		}
+	})
+}
+
+// A wakingStore counts its wake-ups.
+type wakingStore struct {
+	*fakeStore
+	wakes, unwakes int
+}
+
+func (s *wakingStore) Wake(ctx context.Context, key string) (<-chan struct{}, func()) {
+	wake, unwake := s.fakeStore.Wake(ctx, key)
+	s.wakes++
+	return wake, func() {
+		s.unwakes++
+		unwake()
+	}
+}
+
+func TestFetchHasOneWakeUpAndFreesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &wakingStore{fakeStore: newStore(t)}
+		s.hold(t, "another", 2*time.Second)
+		f := newFetch(newClient(t, s.fakeStore, func(cfg *Config) { cfg.Store = s }), &owner{})
+		f.Acquire()
+		if !f.Leased() || s.count("Acquire") < 10 || s.wakes != 1 || s.unwakes != 1 {
+			t.Errorf("%d asks, %d wake-ups, %d of them freed; want one", s.count("Acquire"), s.wakes, s.unwakes)
+		}
+		f.Close()
+	})
+}
+
+func TestPollOfALeaseThatIsAllButOverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.hold(t, "another", 10*time.Millisecond)
+		s.setClaim(func(c *driver.Claim) {
+			if s.count("Acquire") < 100 {
+				c.Left = 0
+			}
+		})
+		f := newFetch(newClient(t, s, polling), &owner{})
+		if f.Acquire(); !f.Leased() || s.count("Acquire") > 12 {
+			t.Errorf("%d asks in 10ms; want one in a millisecond", s.count("Acquire"))
+		}
+		f.Close()
 	})
 }
 
