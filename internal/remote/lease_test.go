@@ -193,12 +193,14 @@ func TestLeaseWhoseCommitHasNoAnswerIsGivenBack(t *testing.T) {
 type guard struct {
 	busy, lost        atomic.Bool
 	err               error
-	took              time.Duration // by TryAcquire
+	before            func() // is called by TryAcquire; may be nil
 	extends, releases atomic.Int32
 }
 
 func (g *guard) TryAcquire(context.Context, string, time.Duration) (driver.Held, bool, error) {
-	time.Sleep(g.took)
+	if g.before != nil {
+		g.before()
+	}
 	if g.err != nil || g.busy.Load() {
 		return nil, false, g.err
 	}

@@ -54,6 +54,12 @@ func TestEndOfWithWait(t *testing.T) {
 				if call := f.Acquire(); call == tt.fail || errors.Is(f.Err, ErrBusy) != tt.fail || f.Leased() {
 					t.Errorf("Acquire = %v, %v, Leased() = %v", call, f.Err, f.Leased())
 				}
+				if !tt.fail {
+					f.Watch()
+					if fate := f.Commit(storable("mine")); fate != Unleased || restricted(t, f.Outcome(nil)).Before != f.started {
+						t.Errorf("Commit = %v, outcome %+v; want Unleased, and one for Gets from before the function", fate, f.Outcome(nil))
+					}
+				}
 				if d := time.Since(start); d != tt.wait || (o.waits > 0) != (d > 0) {
 					t.Errorf("it took %v; want %v; the owner was told %d times that it waits", d, tt.wait, o.waits)
 				}
@@ -147,10 +153,16 @@ func TestFetchPollsAStoreThatCannotWake(t *testing.T) {
 		if len(asks) < 2000/50 || len(asks) > 2000/25+20 {
 			t.Errorf("%d asks in 2s", len(asks))
 		}
+		pauses := make(map[time.Duration]bool)
 		for i := 1; i < len(asks)-1; i++ { // the last pause is cut short by the end of the wait
-			if d := asks[i].at.Sub(asks[i-1].at); d < 2*time.Millisecond || d > 50*time.Millisecond {
-				t.Errorf("pause %d is %v; want 2ms to 50ms", i, d)
+			d := asks[i].at.Sub(asks[i-1].at)
+			if d < 2*time.Millisecond || d > 50*time.Millisecond || i == 1 && d > 4*time.Millisecond {
+				t.Errorf("pause %d is %v; want 2ms to 50ms, and the first at most 4ms", i, d)
 			}
+			pauses[d] = true
+		}
+		if len(pauses) < len(asks)/2 {
+			t.Errorf("%d pauses are of %d lengths; want random ones", len(asks)-1, len(pauses))
 		}
 	})
 }
@@ -263,6 +275,98 @@ func TestFetchWaitsForTheRightOfItsGuard(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestFetchThatHasTheRightOfItsGuardAtOnceLooksAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(s *fakeStore, f *Fetch)
+		found  bool
+	}{
+		"Value": {func(*fakeStore, *Fetch) {}, true},
+		"Seen": {func(s *fakeStore, f *Fetch) {
+			r, _ := s.Store.Get(context.Background(), key)
+			f.Seen = r.Version
+		}, false},
+		"Forced":     {func(_ *fakeStore, f *Fetch) { f.Force = true }, false},
+		"OfNoUse":    {func(_ *fakeStore, f *Fetch) { f.Owner.(*owner).usable = func(*Entry) bool { return false } }, false},
+		"StoreFails": {func(s *fakeStore, _ *Fetch) { s.fail() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, g := newStore(t), &guard{}
+				s.put(t, value("theirs"))
+				c := newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard = g })
+				f := newFetch(c, &owner{})
+				tt.change(s, f)
+				earlier, during := c.Now(), Moment(0)
+				s.setAfter(func(string, string) error {
+					during = c.Now()
+					return nil
+				})
+				call := f.Acquire()
+				if call == tt.found || (f.Found != nil) != tt.found || f.Err != nil {
+					t.Errorf("Acquire = %v, Found = %v, Err = %v; want the record: %v", call, f.Found, f.Err, tt.found)
+				}
+				if f.Found != nil {
+					if r := restricted(t, f.Outcome(nil)); r.Before <= earlier || r.Before >= during || r.IfDown {
+						t.Errorf("the outcome is %+v; want one for Gets from before the read, %d to %d", r, earlier, during)
+					}
+				}
+				f.Close()
+			})
+		})
+	}
+}
+
+func TestFetchThatDoesNotWaitTriesItsGuardOnce(t *testing.T) {
+	for name, busy := range map[string]bool{"Busy": true, "Free": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, g := newStore(t), &guard{}
+				g.busy.Store(busy)
+				f := newFetch(newClient(t, s, bare(s), func(cfg *Config) {
+					cfg.Guard, cfg.Wait, cfg.Fail = g, 0, true
+				}), &owner{})
+				if call := f.Acquire(); call == busy || errors.Is(f.Err, ErrBusy) != busy {
+					t.Errorf("Acquire = %v, %v; want ErrBusy: %v", call, f.Err, busy)
+				}
+				if n := s.count("Get"); busy && n != 0 {
+					t.Errorf("%d reads were sent; want none just after the one that has missed", n)
+				}
+				f.Close()
+			})
+		})
+	}
+}
+
+func TestFetchWithALeaseLooksForNothingWhileItWaitsForItsGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g := newStore(t), &guard{}
+		g.busy.Store(true)
+		time.AfterFunc(time.Second, func() { g.busy.Store(false) })
+		f := newFetch(newClient(t, s, func(cfg *Config) { cfg.Guard = g }), &owner{})
+		if !f.Acquire() || !f.Leased() || s.count("Get", "GetMany") != 0 {
+			t.Errorf("Leased() = %v, and %d reads were sent; want none", f.Leased(), s.count("Get", "GetMany"))
+		}
+		f.Close()
+	})
+}
+
+func TestFetchThatWasGivenUpGivesBackWhatItsGuardLends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g := newStore(t), &guard{}
+		f := newFetch(newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard = g }), &owner{})
+		g.before = func() {
+			f.GiveUp()
+			synctest.Wait()
+		}
+		if f.Acquire() || !errors.Is(f.Err, context.Canceled) {
+			t.Errorf("Acquire = true, or its error is %v; want context.Canceled", f.Err)
+		}
+		if synctest.Wait(); g.releases.Load() != 1 {
+			t.Errorf("the right was released %d times", g.releases.Load())
+		}
+	})
 }
 
 func TestGuardThatFailsKeepsNobodyFromFetching(t *testing.T) {
