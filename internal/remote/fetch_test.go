@@ -238,7 +238,7 @@ func TestTimeOfALeaseBeginsBeforeTheAsk(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T, s *fakeStore) *Fetch{
 		"Lease": func(t *testing.T, s *fakeStore) *Fetch { return newFetch(newClient(t, s), &owner{}) },
 		"Guard": func(t *testing.T, s *fakeStore) *Fetch {
-			g := &guard{before: func() { time.Sleep(600 * time.Millisecond) }}
+			g := &guard{asked: func(context.Context, string, time.Duration) { time.Sleep(600 * time.Millisecond) }}
 			return newFetch(newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard, cfg.Lease = g, firstGrant }), &owner{})
 		},
 	} {

@@ -193,13 +193,13 @@ func TestLeaseWhoseCommitHasNoAnswerIsGivenBack(t *testing.T) {
 type guard struct {
 	busy, lost        atomic.Bool
 	err               error
-	before            func() // is called by TryAcquire; may be nil
+	asked             func(ctx context.Context, key string, p time.Duration) // of TryAcquire; may be nil
 	extends, releases atomic.Int32
 }
 
-func (g *guard) TryAcquire(context.Context, string, time.Duration) (driver.Held, bool, error) {
-	if g.before != nil {
-		g.before()
+func (g *guard) TryAcquire(ctx context.Context, key string, p time.Duration) (driver.Held, bool, error) {
+	if g.asked != nil {
+		g.asked(ctx, key, p)
 	}
 	if g.err != nil || g.busy.Load() {
 		return nil, false, g.err

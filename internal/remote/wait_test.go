@@ -356,7 +356,7 @@ func TestFetchThatWasGivenUpGivesBackWhatItsGuardLends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, g := newStore(t), &guard{}
 		f := newFetch(newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard = g }), &owner{})
-		g.before = func() {
+		g.asked = func(context.Context, string, time.Duration) {
 			f.GiveUp()
 			synctest.Wait()
 		}
@@ -366,6 +366,29 @@ func TestFetchThatWasGivenUpGivesBackWhatItsGuardLends(t *testing.T) {
 		if synctest.Wait(); g.releases.Load() != 1 {
 			t.Errorf("the right was released %d times", g.releases.Load())
 		}
+	})
+}
+
+func TestGuardIsAskedForALeaseWithinTheTimeOfACommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g := newStore(t), &guard{}
+		callers, leave := context.WithCancel(t.Context())
+		c := newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard = g })
+		f := newFetch(c, &owner{}, func(f *Fetch) { f.Ctx = callers })
+		var asked context.Context
+		g.asked = func(ctx context.Context, k string, p time.Duration) {
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) != c.Timeout || k != key || p != c.Lease {
+				t.Errorf("TryAcquire of %q for %v until %v; want %q for %v within %v", k, p, end, key, c.Lease, c.Timeout)
+			}
+			if leave(); ctx.Err() != nil {
+				t.Error("TryAcquire ends with the callers, so nobody knows what to give back")
+			}
+			asked = ctx
+		}
+		if f.Acquire(); asked.Err() == nil {
+			t.Error("the context of TryAcquire has not ended with it")
+		}
+		f.Close()
 	})
 }
 
