@@ -159,7 +159,6 @@ func TestCommandEndsNoLaterThanItsLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l limits
-				defer l.stop()
 				parent := context.WithValue(context.Background(), valueKey{}, "v")
 				if tt.leaves {
 					var cancel context.CancelFunc
@@ -192,7 +191,6 @@ func TestCommandEndsNoLaterThanItsLimit(t *testing.T) {
 func TestCommandsOfTwoLimitsDoNotShareATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l limits
-		defer l.stop()
 		for range 20 {
 			for _, limit := range []time.Duration{time.Second, time.Hour} {
 				began := time.Now()

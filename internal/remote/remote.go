@@ -185,7 +185,6 @@ func (c *Client) Close(ctx context.Context) error {
 	if c.near != nil {
 		c.near.unsubscribe()
 	}
-	c.limits.stop()
 	release(c.Store, c.Names.Prefix())
 	return err
 }

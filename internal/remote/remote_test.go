@@ -94,6 +94,38 @@ func TestCloseWaitsForWhatRunsInTheBackground(t *testing.T) {
 	})
 }
 
+func TestCloseEndsNoCommandOfAnotherCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.setBefore(func(ctx context.Context, _, _ string) error {
+			time.Sleep(time.Second / 4)
+			return ctx.Err()
+		})
+		done := make(chan error)
+		go func() { done <- newWrite(c, &writeOwner{}, value("1")).Set(context.Background()) }()
+		synctest.Wait()
+		c.Close(t.Context())
+		if err := <-done; err != nil || s.stored(t) != "1" {
+			t.Errorf("Set during Close = %v, the store has %q; want nil and 1", err, s.stored(t))
+		}
+	})
+}
+
+func TestCommandJustAfterCloseIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		b := c.NewBudget()
+		s.put(t, value("1"))
+		c.Read(context.Background(), &b, key)
+		c.Close(t.Context())
+		if e, err := c.Read(context.Background(), &b, key); err != nil || string(e.Parsed.Payload) != "1" {
+			t.Errorf("Read after Close = %q, %v; want 1", e.Parsed.Payload, err)
+		}
+	})
+}
+
 func TestLeaseGivenUpBeforeCloseIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
