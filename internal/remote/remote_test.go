@@ -152,6 +152,10 @@ func TestCommandsAfterClose(t *testing.T) {
 		if err := newWrite(c, &writeOwner{}, value("1")).Set(t.Context()); !errors.Is(err, ErrClosed) {
 			t.Errorf("a command that needs a goroutine = %v; want ErrClosed", err)
 		}
+		s.heal()
+		if err := newWrite(c, &writeOwner{}, value("2")).Set(context.Background()); err != nil || s.stored(t) != "2" {
+			t.Errorf("a command whose caller cannot leave = %v, the store has %q; want nil and 2", err, s.stored(t))
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A reading is one call of Read.
@@ -171,6 +172,39 @@ func TestReadSharedAfterCloseIsErrClosed(t *testing.T) {
 		<-second.done
 		if errors.Is(first.err, ErrClosed) || !errors.Is(second.err, ErrClosed) {
 			t.Errorf("the first has %v, the second %v; want ErrClosed for the second", first.err, second.err)
+		}
+		if third := read(context.Background(), c); !third.over() || third.payload != "1" {
+			t.Errorf("a read after that has %+v; want 1", third)
+		}
+	})
+}
+
+func TestSharedReadFailsAllItsCallersAndCostsThemTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, g := newClient(t, s), gateOf(s)
+		s.put(t, value("1"))
+		first := read(t.Context(), c)
+		budgets, errs := [2]Budget{c.NewBudget(), c.NewBudget()}, make(chan error, 2)
+		for i := range budgets {
+			go func() {
+				_, err := c.Read(t.Context(), &budgets[i], key)
+				errs <- err
+			}()
+		}
+		time.Sleep(c.Timeout / 4)
+		s.fail()
+		g.open()
+		for i := range budgets {
+			if err := <-errs; !errors.Is(err, errDown) {
+				t.Errorf("a caller of the shared read has %v; want the store's error", err)
+			}
+			if left := budgets[i].left; left != c.Timeout*3/4 {
+				t.Errorf("a caller has %v left of %v; want three quarters", left, c.Timeout)
+			}
+		}
+		if <-first.done; first.err != nil {
+			t.Errorf("the first read has %v", first.err)
 		}
 	})
 }

@@ -289,7 +289,7 @@ func TestFetchThatHasTheRightOfItsGuardAtOnceLooksAgain(t *testing.T) {
 		}, false},
 		"Forced":     {func(_ *fakeStore, f *Fetch) { f.Force = true }, false},
 		"OfNoUse":    {func(_ *fakeStore, f *Fetch) { f.Owner.(*owner).usable = func(*Entry) bool { return false } }, false},
-		"StoreFails": {func(s *fakeStore, _ *Fetch) { s.fail() }, false},
+		"StoreFails": {func(s *fakeStore, f *Fetch) { s.fail(); f.Seen = "seen" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
