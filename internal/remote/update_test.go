@@ -162,3 +162,51 @@ func TestKeepLeftEndsTheNewRecordWithTheOldOne(t *testing.T) {
 		})
 	}
 }
+
+func TestReplaceDoesNothingIfTheTagsCannotBeRead(t *testing.T) {
+	for _, op := range []string{"GetMany", "Get"} { // of the late tags, of the epoch
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				generation(t, s, "late", "l1")
+				s.put(t, value("old", record.Tag{Name: "late", Gen: "l1"}))
+				snap, err := newWrite(newClient(t, s, withTags(true)), &writeOwner{}, value("new")).Snapshot(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer snap.Close()
+				s.fail(op)
+				committed, err := snap.Replace(t.Context())
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "GetMany" || committed || s.stored(t) != "old" {
+					t.Errorf("Replace = %v, %v, the store has %q; want an OpError of GetMany, and the old value",
+						committed, err, s.stored(t))
+				}
+			})
+		})
+	}
+}
+
+// The record has the generations from before the read, so it is as invalid as the one before.
+func TestReplaceAsksForNoTagsOfTheLoadersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		generation(t, s, "own", "o1")
+		s.put(t, value("old", record.Tag{Name: "own", Gen: "o1"}))
+		c := newClient(t, s, withTags(false, "own"))
+		w := newWrite(c, &writeOwner{}, value("new", record.Tag{Name: "own", Gen: "o1"}))
+		snap, err := w.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer snap.Close()
+		deleteTags(t, s, "own")
+		sent := s.total()
+		if committed, err := snap.Replace(t.Context()); !committed || err != nil || s.total()-sent-s.count("Publish") != 1 {
+			t.Errorf("Replace = %v, %v by %d commands; want true by a Commit alone", committed, err, s.total()-sent)
+		}
+		b := c.NewBudget()
+		if e, err := c.Read(t.Context(), &b, key); err != nil || !e.Invalid {
+			t.Errorf("Read = %+v, %v; want an invalid record", e, err)
+		}
+	})
+}
