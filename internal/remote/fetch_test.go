@@ -389,7 +389,8 @@ func TestTagsOfTheRecordAreThoseFromBeforeTheFunction(t *testing.T) {
 			t.Errorf("RecordTags = %v, Fault = %v; want the generation from before", tags, f.Fault)
 		}
 		s.fail("GetMany")
-		if tags := f.RecordTags([]string{"own", "late"}); tags != nil || !errors.Is(f.Fault, errDown) {
+		tags := f.RecordTags([]string{"own", "late"})
+		if bad, ok := f.Fault.(*OpError); tags != nil || !ok || !errors.Is(bad, errDown) { //nolint:errorlint // Commit looks for an OpError that is not wrapped
 			t.Errorf("RecordTags = %v, Fault = %v; want nothing and the fault", tags, f.Fault)
 		}
 		s.heal()

@@ -153,6 +153,17 @@ func free(t *testing.T, s *fakeStore) bool {
 	return claim.State == driver.Won
 }
 
+// unheld reports whether nobody holds the lease of key, which has a record.
+func unheld(t *testing.T, s *fakeStore) bool {
+	t.Helper()
+	r, err := s.Store.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, err := s.Store.Acquire(t.Context(), key, driver.Ask{Token: "another-process-", Lease: time.Second, Seen: r.Version})
+	return err == nil && claim.State == driver.Won
+}
+
 func TestGiveUpAbortsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)

@@ -204,3 +204,145 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// opened makes the breaker skip commands, while the store is well.
+func opened(t *testing.T, c *Client) {
+	t.Helper()
+	for range breakAfter {
+		c.breaker.saw(errDown)
+	}
+	if c.breaker.allows() {
+		t.Fatal("the breaker allows commands")
+	}
+}
+
+func TestWritesAreSentThoughTheBreakerIsOpen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		write func(t *testing.T, w *Write) error
+		want  string // that the store has then
+	}{
+		"Set": {func(t *testing.T, w *Write) error {
+			opened(t, w.Client)
+			return w.Set(t.Context())
+		}, "new"},
+		"Remove": {func(t *testing.T, w *Write) error {
+			opened(t, w.Client)
+			w.Remove = true
+			return w.Set(t.Context())
+		}, "-"},
+		"Add": {func(t *testing.T, w *Write) error {
+			w.Client.Store.Delete(t.Context(), key)
+			opened(t, w.Client)
+			_, err := w.Add(t.Context())
+			return err
+		}, "new"},
+		"Touch": {func(t *testing.T, w *Write) error {
+			opened(t, w.Client)
+			_, err := w.Touch(t.Context(), &Entry{}, time.Hour, 0)
+			return err
+		}, "old"},
+		"Replace": {func(t *testing.T, w *Write) error {
+			opened(t, w.Client)
+			l, err := w.lock(t.Context())
+			if err != nil {
+				return err
+			}
+			defer l.close()
+			_, err = w.replace(t.Context(), l, true)
+			return err
+		}, "new"},
+		"Reslide": {func(t *testing.T, w *Write) error {
+			w.Client.Store.(*fakeStore).setBefore(func(_ context.Context, op, _ string) error {
+				if op == "Acquire" {
+					opened(t, w.Client)
+				}
+				return nil
+			})
+			_, err := touch(t, w, time.Hour)
+			return err
+		}, "old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				s.put(t, value("old"))
+				w := newWrite(newClient(t, s), &writeOwner{}, value("new"))
+				if err := tt.write(t, w); err != nil || s.stored(t) != tt.want {
+					t.Errorf("error = %v, the store has %q; want nil, and %q", err, s.stored(t), tt.want)
+				}
+				if _, slide := slideOfAny(t, s); (slide == time.Hour) != (name == "Reslide") {
+					t.Errorf("the slide is %v", slide)
+				}
+			})
+		})
+	}
+}
+
+// slideOfAny is slideOf that allows for no record.
+func slideOfAny(t *testing.T, s *fakeStore) (left, slide time.Duration) {
+	t.Helper()
+	if s.stored(t) == "-" {
+		return 0, 0
+	}
+	return slideOf(t, s)
+}
+
+func TestAddFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		remove bool
+		op     string
+		nth    int // of the commands of op
+		want   string
+		asks   int
+	}{
+		"Remove":     {true, "Get", 1, "Get", 0},
+		"Add":        {false, "Add", 1, "Add", 0},
+		"FirstLook":  {false, "Get", 1, "Get", 0},
+		"Acquire":    {false, "Acquire", 1, "Acquire", 1},
+		"SecondLook": {false, "Get", 2, "Get", 1},
+		"Commit":     {false, "Commit", 1, "Commit", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				s.put(t, driver.Record{Data: []byte("foreign"), TTL: time.Hour})
+				s.setBefore(func(_ context.Context, op, _ string) error {
+					if op == tt.op && s.count(op) == tt.nth {
+						return errDown
+					}
+					return nil
+				})
+				w := newWrite(newClient(t, s), &writeOwner{}, value("new"))
+				w.Remove = tt.remove
+				absent, err := w.Add(t.Context())
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != tt.want || absent || s.count("Acquire") != tt.asks {
+					t.Errorf("Add = %v, %v by %d asks; want false, and a fault of %s by %d",
+						absent, err, s.count("Acquire"), tt.want, tt.asks)
+				}
+				if synctest.Wait(); !unheld(t, s) {
+					t.Error("the lease was not given back")
+				}
+			})
+		})
+	}
+}
+
+func TestAddLooksAgainOnceItHasTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, value("old", record.Tag{Name: "lost", Gen: "1"}))
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Acquire" {
+				s.put(t, value("other"))
+			}
+			return nil
+		})
+		absent, err := newWrite(newClient(t, s), &writeOwner{}, value("new")).Add(t.Context())
+		if absent || err != nil || s.stored(t) != "other" {
+			t.Errorf("Add = %v, %v, the store has %q; want false and the other write", absent, err, s.stored(t))
+		}
+		if synctest.Wait(); !unheld(t, s) {
+			t.Error("the lease was not given back")
+		}
+	})
+}
