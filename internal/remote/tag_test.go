@@ -290,3 +290,47 @@ func TestOnlyTagsWithoutAGenerationGetOne(t *testing.T) {
 		}
 	})
 }
+
+func TestDeleteTagsFailsIfAGenerationStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s)
+		generation(t, s, "a", "a1")
+		s.setBefore(func(_ context.Context, op, k string) error {
+			if op == "Set" && k == names.Tag("a") {
+				return errDown
+			}
+			return nil
+		})
+		err := c.DeleteTags(t.Context(), []string{"a"}, func() {})
+		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Set" {
+			t.Errorf("DeleteTags = %v; want an OpError of Set", err)
+		}
+	})
+}
+
+func TestGenerationsAndTheEpochStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s)
+		generation(t, s, "a", "a1")
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1000 * time.Hour)
+		if a, epoch := generationOf(t, s, names.Tag("a")), generationOf(t, s, names.Epoch()); a == "-" || epoch == "-" {
+			t.Errorf("after 1000 hours the generation is %q, the epoch %q", a, epoch)
+		}
+	})
+}
+
+func TestDeleteTagsChangesTheEpochThoughTheBreakerIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		opened(t, c)
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err == nil || s.count("Set") != 1 {
+			t.Errorf("DeleteTags = %v, and %d writes were sent; want an error, and that of the epoch", err, s.count("Set"))
+		}
+	})
+}

@@ -148,6 +148,9 @@ func TestKeepLeftEndsTheNewRecordWithTheOldOne(t *testing.T) {
 					if left := w.Record.TTL; life != driver.Forever && left > life-1500*time.Millisecond {
 						t.Errorf("the new record lives for %v", left)
 					}
+					if life == driver.Forever && w.Record.TTL != life || w.Record.Version != snap.Entry.Record.Version {
+						t.Errorf("the new record is %+v; want the old end and Version", w.Record)
+					}
 					if ok, err := snap.Replace(t.Context()); !ok || err != nil {
 						t.Fatalf("Replace = %v, %v", ok, err)
 					}

@@ -346,3 +346,72 @@ func TestAddLooksAgainOnceItHasTheLease(t *testing.T) {
 		}
 	})
 }
+
+func TestFaultOfAReadIsNoMiss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.fail()
+		_, err := newWrite(newClient(t, s), &writeOwner{useless: true}, value("1")).Read(t.Context())
+		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Get" {
+			t.Errorf("Read = %v; want an OpError of Get", err)
+		}
+	})
+}
+
+// A flight that commits between a write and its Drop would not know of the write.
+func TestTurnInABareStoreLastsUntilTheKeyIsDropped(t *testing.T) {
+	for name, write := range map[string]func(ctx context.Context, w *Write) error{
+		"Set": func(ctx context.Context, w *Write) error { return w.Set(ctx) },
+		"Add": func(ctx context.Context, w *Write) error {
+			_, err := w.Add(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newStore(t), &writeOwner{}
+				c := newClient(t, s, bare(s))
+				dropped := false
+				o.drop = func() { dropped = slices.Equal(c.writing(), []string{key}) }
+				if err := write(t.Context(), newWrite(c, o, value("1"))); err != nil || !dropped || len(c.writing()) != 0 {
+					t.Errorf("error = %v, dropped within the turn: %v, turns left: %v", err, dropped, c.writing())
+				}
+				leave, _ := c.exclude(t.Context(), key)
+				defer leave()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				sent := s.total()
+				if err := write(ctx, newWrite(c, o, value("2"))); !errors.Is(err, context.DeadlineExceeded) || s.total() != sent {
+					t.Errorf("without a turn: %v by %d commands; want the context's error by none", err, s.total()-sent)
+				}
+			})
+		})
+	}
+}
+
+func TestErrorOfAWriteComesBeforeThatOfItsPublication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		near, _ := newNearClient(t, s)
+		errOther := errors.New("other")
+		for _, tt := range []struct {
+			c                *Client
+			err, pub         error
+			want, wantReport error
+		}{
+			{near, nil, nil, nil, nil},
+			{near, errDown, errOther, errDown, nil},
+			{near, nil, errOther, errOther, nil},
+			{near, nil, ErrClosed, ErrClosed, nil},
+			{&Client{}, errDown, errOther, errDown, nil},
+			{&Client{}, nil, errOther, nil, errOther},
+			{&Client{}, nil, ErrClosed, ErrClosed, nil},
+		} {
+			var reported error
+			err := tt.c.published(tt.err, tt.pub, func(err error) { reported = err })
+			if !errors.Is(err, tt.want) || !errors.Is(reported, tt.wantReport) {
+				t.Errorf("published(%v, %v) = %v, reported: %v; want %v, %v", tt.err, tt.pub, err, reported, tt.want, tt.wantReport)
+			}
+		}
+	})
+}
