@@ -109,7 +109,11 @@ func TestTouchTriesAgainAfterAnotherWrite(t *testing.T) {
 					}
 					return nil
 				})
+				start := time.Now()
 				_, err := touch(t, newWrite(c, &writeOwner{}, driver.Record{}), time.Hour)
+				if d := time.Since(start); d == 0 || d > Tries*32*time.Millisecond {
+					t.Errorf("it took %v; want a pause before each attempt but the first", d)
+				}
 				if !errors.Is(err, tt.want) || s.stored(t) != "other" {
 					t.Errorf("Touch = %v, the store has %q; want %v and the other write", err, s.stored(t), tt.want)
 				}
@@ -288,6 +292,53 @@ func TestTouchGivesWayToAFetchButNotToManyWrites(t *testing.T) {
 		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), time.Hour)
 		if _, slide := slideOf(t, s); !there || err != nil || slide != time.Hour {
 			t.Errorf("Touch = %v, %v, slide %v; want an hour", there, err, slide)
+		}
+	})
+}
+
+func TestTouchEndsASlide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		rec := record.Record{Kind: record.Value, Created: time.Now(), Slide: time.Hour, Payload: []byte("old")}
+		s.put(t, driver.Record{Data: rec.AppendTo(nil), TTL: time.Minute})
+		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), 0)
+		if left, slide := slideOf(t, s); !there || err != nil || left != time.Hour || slide != 0 {
+			t.Errorf("Touch = %v, %v; %v left, slide %v; want an hour, and no slide", there, err, left, slide)
+		}
+	})
+}
+
+func TestTouchWaitsForAHolderThatIsSoonOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		token := s.hold(t, "another", time.Hour)
+		s.setAfter(func(op, _ string) error {
+			if op == "Acquire" && s.count("Acquire") == 3 {
+				s.Store.Abort(t.Context(), key, token)
+			}
+			return nil
+		})
+		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), time.Hour)
+		if _, slide := slideOf(t, s); !there || err != nil || slide != time.Hour {
+			t.Errorf("Touch = %v, %v, slide %v; want an hour", there, err, slide)
+		}
+	})
+}
+
+func TestResliddenRecordKeepsItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		version := s.put(t, brief("old"))
+		w := newWrite(newClient(t, s), &writeOwner{}, driver.Record{})
+		time.Sleep(time.Minute - time.Microsecond)
+		state, err := w.tryReslide(t.Context(), time.Hour, time.Hour)
+		if state != driver.Won || err != nil || w.Record.TTL != time.Millisecond || w.Record.Version != version {
+			t.Errorf("tryReslide = %v, %v, and has sent %+v; want the old Version, and the least time there is",
+				state, err, w.Record)
+		}
+		if r, err := s.Store.Get(t.Context(), key); err != nil || r.TTL > time.Microsecond {
+			t.Errorf("the record has %v left, %v; want its old end", r.TTL, err)
 		}
 	})
 }

@@ -322,3 +322,31 @@ func TestStoreThatRefusesAForcedAskIsAtFault(t *testing.T) {
 		}
 	})
 }
+
+func TestReplaceInABareStoreThatRemovesOrFails(t *testing.T) {
+	for name, remove := range map[string]bool{"RemovesNothing": true, "Fails": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				if !remove {
+					s.put(t, value("old"))
+					s.fail("Set")
+				}
+				w := newWrite(newClient(t, s, bare(s)), &writeOwner{}, value("new"))
+				w.Remove = remove
+				snap, err := w.Snapshot(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := "-"
+				if !remove {
+					want = "old"
+				}
+				committed, err := snap.Replace(t.Context())
+				if committed != remove || (err == nil) != remove || s.stored(t) != want {
+					t.Errorf("Replace = %v, %v, the store has %q; want %v and %q", committed, err, s.stored(t), remove, want)
+				}
+			})
+		})
+	}
+}

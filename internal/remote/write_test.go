@@ -189,16 +189,22 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 		if err := Pause(t.Context(), 0); err != nil || time.Since(start) != 0 {
 			t.Errorf("the first Pause = %v after %v", err, time.Since(start))
 		}
+		var longest time.Duration
 		for try := 1; try < Tries; try++ {
 			start := time.Now()
-			if err := Pause(t.Context(), try); err != nil || time.Since(start) >= 32*time.Millisecond {
-				t.Errorf("Pause %d = %v after %v", try, err, time.Since(start))
+			err := Pause(t.Context(), try)
+			if d := time.Since(start); err != nil || d >= min(32*time.Millisecond, time.Millisecond<<try) {
+				t.Errorf("Pause %d = %v after %v", try, err, d)
 			}
+			longest = max(longest, time.Since(start))
+		}
+		if longest <= time.Millisecond {
+			t.Errorf("the longest Pause of %d took %v", Tries-1, longest)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		for try := range 2 {
-			if err := Pause(ctx, try); try == 0 && !errors.Is(err, context.Canceled) {
+		for _, try := range []int{0, Tries - 1} {
+			if err := Pause(ctx, try); !errors.Is(err, context.Canceled) {
 				t.Errorf("Pause %d of a context that has ended = %v", try, err)
 			}
 		}
