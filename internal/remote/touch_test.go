@@ -342,3 +342,20 @@ func TestResliddenRecordKeepsItsEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestTouchInABareStoreGivesTheNewLifeBeforeItWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Expire" && s.count("Expire") == 2 {
+				return errDown
+			}
+			return nil
+		})
+		there, err := touch(t, newWrite(newClient(t, s, bare(s)), &writeOwner{}, driver.Record{}), 2*time.Hour)
+		if left, slide := slideOf(t, s); there || !errors.Is(err, errDown) || left != time.Hour || slide != 2*time.Hour {
+			t.Errorf("Touch = %v, %v; %v left, slide %v; want the store's error, an hour and two", there, err, left, slide)
+		}
+	})
+}
