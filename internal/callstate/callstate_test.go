@@ -45,7 +45,8 @@ func TestContextsOfOneOuterContextAreIndependent(t *testing.T) {
 		a := WithRule[counts](WithCollector(outer, one), Rule{Mode: Mode{NoRead: true}})
 		b := WithRule[counts](WithCollector(outer, other), Rule{Mode: Mode{NoFetch: true}})
 		if got := Of[counts](a).Collectors(); !slices.Equal(got, append(slices.Clone(want), one)) {
-			t.Errorf("there are %d collectors; want those of the outer context and its own", len(got))
+			t.Errorf("there are %d collectors; want those of the outer context and its own",
+				len(got))
 		}
 		if s := Of[counts](b); s.Collectors()[len(want)] != other || s.NoRead() || !s.NoFetch() {
 			t.Errorf("the second context has %+v", s)

@@ -66,8 +66,10 @@ func TestUnmarshalIntoNoPointerIsAnError(t *testing.T) {
 	for _, data := range []string{"null", "1", "{"} {
 		for _, v := range []any{nil, 3, (*int)(nil), (**int)(nil)} {
 			err := Codec{}.Unmarshal([]byte(data), v)
-			if _, ok := errors.AsType[*stdjson.InvalidUnmarshalError](err); !ok && data != "{" || err == nil {
-				t.Errorf("Unmarshal of %s into a %T = %v; want an InvalidUnmarshalError", data, v, err)
+			if _, ok := errors.AsType[*stdjson.InvalidUnmarshalError](err); !ok && data != "{" ||
+				err == nil {
+				t.Errorf("Unmarshal of %s into a %T = %v; want an InvalidUnmarshalError",
+					data, v, err)
 			}
 		}
 	}

@@ -114,7 +114,7 @@ type limits struct {
 
 type sharedLimit struct {
 	context.Context
-	stop  context.CancelFunc // not called: it would end commands of callers that Close does not wait for
+	stop  context.CancelFunc // not called: it would end commands that Close does not wait for
 	until time.Time          // it is for commands that begin before
 	limit time.Duration
 }

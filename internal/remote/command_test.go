@@ -148,8 +148,10 @@ func TestLateSuccessOfAStoreCounts(t *testing.T) {
 			time.Sleep(3 * c.Timeout)
 			return nil
 		})
-		if _, err := c.ReadLeft(context.Background(), &b, key); err != nil || c.breaker.faults.Load() != 0 {
-			t.Errorf("ReadLeft = %v, and the breaker has seen %d faults; want nil and none", err, c.breaker.faults.Load())
+		if _, err := c.ReadLeft(context.Background(), &b, key); err != nil ||
+			c.breaker.faults.Load() != 0 {
+			t.Errorf("ReadLeft = %v, and the breaker has seen %d faults; want nil and none",
+				err, c.breaker.faults.Load())
 		}
 	})
 }
@@ -275,7 +277,8 @@ func TestCommandsOfTwoLimitsDoNotShareATimer(t *testing.T) {
 					t.Errorf("a command under %v ends %v early", limit, early)
 				}
 				if shared := cancel == nil; shared != (limit == time.Second) {
-					t.Errorf("a command under %v shares its timer: %v; want the first limit alone to", limit, shared)
+					t.Errorf("a command under %v shares its timer: %v; want the first limit alone to",
+						limit, shared)
 				}
 				if cancel != nil {
 					cancel()

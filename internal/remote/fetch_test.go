@@ -164,12 +164,15 @@ func TestFaultOfTheStoreAfterItHasFoundARecord(t *testing.T) {
 					f := newFetch(newClient(t, s, func(cfg *Config) { cfg.FailClosed = closed }), o)
 					call := f.Acquire()
 					synctest.Wait()
-					if call == closed || f.Found != nil || s.count("Acquire") != 1 || s.count("Abort") != 0 {
+					if call == closed || f.Found != nil || s.count("Acquire") != 1 ||
+						s.count("Abort") != 0 {
 						t.Errorf("Acquire = %v, Found = %v, by %d asks, and %d aborts; want %v, nil, 1, 0",
 							call, f.Found, s.count("Acquire"), s.count("Abort"), !closed)
 					}
-					if len(o.failed) != 1 || o.failed[0].(*OpError).Op != op || closed && f.Err != o.failed[0] {
-						t.Errorf("the owner was told of %v, Err = %v; want a fault of %s", o.failed, f.Err, op)
+					if len(o.failed) != 1 || o.failed[0].(*OpError).Op != op || closed &&
+						f.Err != o.failed[0] {
+						t.Errorf("the owner was told of %v, Err = %v; want a fault of %s",
+							o.failed, f.Err, op)
 					}
 				})
 			})
@@ -198,9 +201,12 @@ func TestRecordThatWasSeenIsNotFoundAgain(t *testing.T) {
 		s.earlier, _ = s.Store.Get(t.Context(), key)
 		s.put(t, value("newer"))
 		s.setClaim(func(c *driver.Claim) { c.Whole = false })
-		f := newFetch(newClient(t, s.fakeStore, func(cfg *Config) { cfg.Store = s }), &owner{}, func(f *Fetch) { f.Seen = seen })
-		if f.Acquire() || f.Found == nil || string(f.Found.Parsed.Payload) != "newer" || s.count("Acquire") != 2 {
-			t.Errorf("Acquire has found %v by %d asks; want the newer record by 2", f.Found, s.count("Acquire"))
+		c := newClient(t, s.fakeStore, func(cfg *Config) { cfg.Store = s })
+		f := newFetch(c, &owner{}, func(f *Fetch) { f.Seen = seen })
+		if f.Acquire() || f.Found == nil || string(f.Found.Parsed.Payload) != "newer" ||
+			s.count("Acquire") != 2 {
+			t.Errorf("Acquire has found %v by %d asks; want the newer record by 2",
+				f.Found, s.count("Acquire"))
 		}
 	})
 }
@@ -238,8 +244,11 @@ func TestTimeOfALeaseBeginsBeforeTheAsk(t *testing.T) {
 	for name, f := range map[string]func(t *testing.T, s *fakeStore) *Fetch{
 		"Lease": func(t *testing.T, s *fakeStore) *Fetch { return newFetch(newClient(t, s), &owner{}) },
 		"Guard": func(t *testing.T, s *fakeStore) *Fetch {
-			g := &guard{asked: func(context.Context, string, time.Duration) { time.Sleep(600 * time.Millisecond) }}
-			return newFetch(newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard, cfg.Lease = g, firstGrant }), &owner{})
+			g := &guard{asked: func(context.Context, string, time.Duration) {
+				time.Sleep(600 * time.Millisecond)
+			}}
+			c := newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard, cfg.Lease = g, firstGrant })
+			return newFetch(c, &owner{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -318,7 +327,8 @@ func TestValueWithoutALeaseIsOnlyForGetsThatBeganBeforeTheFunction(t *testing.T)
 				}
 				f.ForEarlier()
 				if r := restricted(t, f.Outcome(boom)); r.IfDown != down {
-					t.Errorf("after ForEarlier the outcome is for others if the store is down: %v", r.IfDown)
+					t.Errorf("after ForEarlier the outcome is for others if the store is down: %v",
+						r.IfDown)
 				}
 				if f.ForAll(); !errors.Is(f.Outcome(boom), boom) {
 					t.Errorf("after ForAll the outcome is %v", f.Outcome(boom))
@@ -339,7 +349,8 @@ func TestFetchAfterATombstoneElsewhereStoresNothing(t *testing.T) {
 		if fate := f.Commit(storable("mine")); fate != Unleased || s.count("Commit") != 0 {
 			t.Errorf("Commit = %v by %d commands; want Unleased by none", fate, s.count("Commit"))
 		}
-		if r := restricted(t, f.Outcome(nil)); r.Before != f.started || r.Before >= later || r.IfDown {
+		if r := restricted(t, f.Outcome(nil)); r.Before != f.started || r.Before >= later ||
+			r.IfDown {
 			t.Errorf("the outcome is %+v; want one for Gets from before the function", r)
 		}
 	})
@@ -353,7 +364,8 @@ func TestFetchThatStoresNothingDoesNotAskForTags(t *testing.T) {
 				if down {
 					s.fail("Acquire")
 				}
-				f := newFetch(newClient(t, s, withTags(true, "own")), &owner{}, func(f *Fetch) { f.Aside = !down })
+				c := newClient(t, s, withTags(true, "own"))
+				f := newFetch(c, &owner{}, func(f *Fetch) { f.Aside = !down })
 				f.Acquire()
 				f.Watch()
 				if !down {
@@ -385,18 +397,22 @@ func TestTagsOfTheRecordAreThoseFromBeforeTheFunction(t *testing.T) {
 			t.Error("the function counts as called before the tags were read")
 		}
 		generation(t, s, "own", "o2")
-		if tags := f.RecordTags([]string{"own"}); len(tags) != 1 || tags[0].Gen != "o1" || f.Fault != nil {
+		if tags := f.RecordTags([]string{"own"}); len(tags) != 1 || tags[0].Gen != "o1" ||
+			f.Fault != nil {
 			t.Errorf("RecordTags = %v, Fault = %v; want the generation from before", tags, f.Fault)
 		}
 		s.fail("GetMany")
 		tags := f.RecordTags([]string{"own", "late"})
-		if bad, ok := f.Fault.(*OpError); tags != nil || !ok || !errors.Is(bad, errDown) { //nolint:errorlint // Commit looks for an OpError that is not wrapped
+		if bad, ok := f.Fault.(*OpError); tags != nil || !ok ||
+			!errors.Is(bad, errDown) { //nolint:errorlint // Commit looks for an OpError that is not wrapped
 			t.Errorf("RecordTags = %v, Fault = %v; want nothing and the fault", tags, f.Fault)
 		}
 		s.heal()
 		sent := s.total()
-		if tags := f.RecordTags([]string{"late"}); tags != nil || !errors.Is(f.Fault, errDown) || s.total() != sent {
-			t.Errorf("RecordTags after a fault = %v, Fault = %v by %d commands; want none", tags, f.Fault, s.total()-sent)
+		if tags := f.RecordTags([]string{"late"}); tags != nil || !errors.Is(f.Fault, errDown) ||
+			s.total() != sent {
+			t.Errorf("RecordTags after a fault = %v, Fault = %v by %d commands; want none",
+				tags, f.Fault, s.total()-sent)
 		}
 	})
 }
@@ -408,7 +424,8 @@ func TestAskThatIsSkippedSendsNothing(t *testing.T) {
 		call := f.Acquire()
 		synctest.Wait()
 		if !call || s.total() != 0 || len(o.failed) != 1 || !o.failed[0].(*OpError).Skipped() {
-			t.Errorf("Acquire = %v by %d commands, the owner was told of %v; want true by none, and that", call, s.total(), o.failed)
+			t.Errorf("Acquire = %v by %d commands, the owner was told of %v; want true by none, and that",
+				call, s.total(), o.failed)
 		}
 	})
 }
@@ -426,7 +443,8 @@ func TestGiveUpDoesNotWaitForARenewal(t *testing.T) {
 		time.Sleep(firstGrant / 2)
 		start := time.Now()
 		if f.GiveUp(); time.Since(start) != 0 || s.count("Renew") != 1 {
-			t.Errorf("GiveUp took %v, during %d renewals; want no time, during one", time.Since(start), s.count("Renew"))
+			t.Errorf("GiveUp took %v, during %d renewals; want no time, during one",
+				time.Since(start), s.count("Renew"))
 		}
 	})
 }

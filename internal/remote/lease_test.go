@@ -160,7 +160,8 @@ func unheld(t *testing.T, s *fakeStore) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim, err := s.Store.Acquire(t.Context(), key, driver.Ask{Token: "another-process-", Lease: time.Second, Seen: r.Version})
+	ask := driver.Ask{Token: "another-process-", Lease: time.Second, Seen: r.Version}
+	claim, err := s.Store.Acquire(t.Context(), key, ask)
 	return err == nil && claim.State == driver.Won
 }
 

@@ -120,7 +120,8 @@ func TestCommandJustAfterCloseIsSent(t *testing.T) {
 		s.put(t, value("1"))
 		c.Read(context.Background(), &b, key)
 		c.Close(t.Context())
-		if e, err := c.Read(context.Background(), &b, key); err != nil || string(e.Parsed.Payload) != "1" {
+		if e, err := c.Read(context.Background(), &b, key); err != nil ||
+			string(e.Parsed.Payload) != "1" {
 			t.Errorf("Read after Close = %q, %v; want 1", e.Parsed.Payload, err)
 		}
 	})
@@ -153,8 +154,10 @@ func TestCommandsAfterClose(t *testing.T) {
 			t.Errorf("a command that needs a goroutine = %v; want ErrClosed", err)
 		}
 		s.heal()
-		if err := newWrite(c, &writeOwner{}, value("2")).Set(context.Background()); err != nil || s.stored(t) != "2" {
-			t.Errorf("a command whose caller cannot leave = %v, the store has %q; want nil and 2", err, s.stored(t))
+		if err := newWrite(c, &writeOwner{}, value("2")).Set(context.Background()); err != nil ||
+			s.stored(t) != "2" {
+			t.Errorf("a command whose caller cannot leave = %v, the store has %q; want nil and 2",
+				err, s.stored(t))
 		}
 	})
 }

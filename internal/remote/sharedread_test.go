@@ -94,7 +94,8 @@ func TestCallerThatArrivesDuringAReadSharesTheNext(t *testing.T) {
 			t.Error("a caller has a read that was sent before its call")
 		}
 		g.open()
-		if !third.over() || third.payload != "3" || !fourth.over() || s.count("Get") != 3 || g.most.Load() > 2 {
+		if !third.over() || third.payload != "3" || !fourth.over() || s.count("Get") != 3 ||
+			g.most.Load() > 2 {
 			t.Errorf("the third read has %q; %d reads were sent, %d at a time", third.payload, s.count("Get"), g.most.Load())
 		}
 		alone := read(t.Context(), c)
@@ -226,7 +227,8 @@ func TestSharedReadHasATimeOfItsOwn(t *testing.T) {
 		<-first.done
 		<-second.done
 		if first.err != nil || second.err != nil || second.payload != "1" {
-			t.Errorf("the first has %v, the second %q, %v; want 1", first.err, second.payload, second.err)
+			t.Errorf("the first has %v, the second %q, %v; want 1",
+				first.err, second.payload, second.err)
 		}
 	})
 }
@@ -238,7 +240,8 @@ func TestReadsOfManyKeysAtTheSameTime(t *testing.T) {
 		wg.Go(func() {
 			for n := range 500 {
 				b := c.NewBudget()
-				if _, err := c.Read(t.Context(), &b, fmt.Sprint(key, n*(i%2), n%7)); !errors.Is(err, driver.ErrMiss) {
+				_, err := c.Read(t.Context(), &b, fmt.Sprint(key, n*(i%2), n%7))
+				if !errors.Is(err, driver.ErrMiss) {
 					t.Errorf("Read = %v; want ErrMiss", err)
 				}
 			}

@@ -286,7 +286,8 @@ func TestOnlyTagsWithoutAGenerationGetOne(t *testing.T) {
 			}
 		}
 		if n := s.count("Add"); n != 1 || s.total() != 3 {
-			t.Errorf("%d commands were sent, %d of them Add; want two reads, and Add once", s.total(), n)
+			t.Errorf("%d commands were sent, %d of them Add; want two reads, and Add once",
+				s.total(), n)
 		}
 	})
 }
@@ -318,7 +319,8 @@ func TestGenerationsAndTheEpochStay(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(1000 * time.Hour)
-		if a, epoch := generationOf(t, s, names.Tag("a")), generationOf(t, s, names.Epoch()); a == "-" || epoch == "-" {
+		a, epoch := generationOf(t, s, names.Tag("a")), generationOf(t, s, names.Epoch())
+		if a == "-" || epoch == "-" {
 			t.Errorf("after 1000 hours the generation is %q, the epoch %q", a, epoch)
 		}
 	})
@@ -329,8 +331,10 @@ func TestDeleteTagsChangesTheEpochThoughTheBreakerIsOpen(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s)
 		opened(t, c)
-		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err == nil || s.count("Set") != 1 {
-			t.Errorf("DeleteTags = %v, and %d writes were sent; want an error, and that of the epoch", err, s.count("Set"))
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err == nil ||
+			s.count("Set") != 1 {
+			t.Errorf("DeleteTags = %v, and %d writes were sent; want an error, and that of the epoch",
+				err, s.count("Set"))
 		}
 	})
 }

@@ -189,12 +189,15 @@ func TestTouchFails(t *testing.T) {
 				w := newWrite(newClient(t, s, tt.cfg), &writeOwner{}, driver.Record{})
 				w.Remove = tt.remove
 				there, err := touch(t, w, tt.slide)
-				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != tt.op || there || s.count(tt.op) != 1 {
-					t.Errorf("Touch = %v, %v by %d commands; want false, and a fault of %s by 1", there, err, s.count(tt.op), tt.op)
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != tt.op || there ||
+					s.count(tt.op) != 1 {
+					t.Errorf("Touch = %v, %v by %d commands; want false, and a fault of %s by 1",
+						there, err, s.count(tt.op), tt.op)
 				}
 				left, slide := slideOf(t, s)
 				if slide != tt.want || tt.op != "Set" && left != time.Minute {
-					t.Errorf("%v are left, slide %v; want the minute from before, and %v", left, slide, tt.want)
+					t.Errorf("%v are left, slide %v; want the minute from before, and %v",
+						left, slide, tt.want)
 				}
 				if synctest.Wait(); tt.op != "Delete" && !unheld(t, s) {
 					t.Error("the lease was not given back")
@@ -216,7 +219,8 @@ func TestTouchThatReadsNothingAnyMoreFails(t *testing.T) {
 		})
 		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), time.Hour)
 		if !errors.Is(err, errDown) || there || s.count("Acquire") != 0 {
-			t.Errorf("Touch = %v, %v by %d asks; want the store's error by none", there, err, s.count("Acquire"))
+			t.Errorf("Touch = %v, %v by %d asks; want the store's error by none",
+				there, err, s.count("Acquire"))
 		}
 	})
 }
@@ -251,7 +255,8 @@ func TestTouchEndsWithItsContext(t *testing.T) {
 					return nil
 				})
 				there, err := w.Touch(ctx, &e, time.Hour, time.Hour)
-				if !errors.Is(err, context.DeadlineExceeded) || there || s.count("Expire", "Set", "Commit") != 0 {
+				if !errors.Is(err, context.DeadlineExceeded) || there ||
+					s.count("Expire", "Set", "Commit") != 0 {
 					t.Errorf("Touch = %v, %v, and %d commands write; want the context's error, and none",
 						there, err, s.count("Expire", "Set", "Commit"))
 				}
@@ -274,7 +279,8 @@ func TestTouchInABareStoreKeepsOtherWritesAway(t *testing.T) {
 		})
 		there, err := touch(t, newWrite(c, &writeOwner{}, driver.Record{}), time.Hour)
 		if setErr := <-done; !there || err != nil || setErr != nil || s.stored(t) != "other" {
-			t.Errorf("Touch = %v, %v, Set = %v, the store has %q; want the other write", there, err, setErr, s.stored(t))
+			t.Errorf("Touch = %v, %v, Set = %v, the store has %q; want the other write",
+				there, err, setErr, s.stored(t))
 		}
 	})
 }
@@ -299,11 +305,14 @@ func TestTouchGivesWayToAFetchButNotToManyWrites(t *testing.T) {
 func TestTouchEndsASlide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
-		rec := record.Record{Kind: record.Value, Created: time.Now(), Slide: time.Hour, Payload: []byte("old")}
+		rec := record.Record{
+			Kind: record.Value, Created: time.Now(), Slide: time.Hour, Payload: []byte("old"),
+		}
 		s.put(t, driver.Record{Data: rec.AppendTo(nil), TTL: time.Minute})
 		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), 0)
 		if left, slide := slideOf(t, s); !there || err != nil || left != time.Hour || slide != 0 {
-			t.Errorf("Touch = %v, %v; %v left, slide %v; want an hour, and no slide", there, err, left, slide)
+			t.Errorf("Touch = %v, %v; %v left, slide %v; want an hour, and no slide",
+				there, err, left, slide)
 		}
 	})
 }
@@ -333,7 +342,8 @@ func TestResliddenRecordKeepsItsEnd(t *testing.T) {
 		w := newWrite(newClient(t, s), &writeOwner{}, driver.Record{})
 		time.Sleep(time.Minute - time.Microsecond)
 		state, err := w.tryReslide(t.Context(), time.Hour, time.Hour)
-		if state != driver.Won || err != nil || w.Record.TTL != time.Millisecond || w.Record.Version != version {
+		if state != driver.Won || err != nil || w.Record.TTL != time.Millisecond ||
+			w.Record.Version != version {
 			t.Errorf("tryReslide = %v, %v, and has sent %+v; want the old Version, and the least time there is",
 				state, err, w.Record)
 		}
@@ -353,9 +363,12 @@ func TestTouchInABareStoreGivesTheNewLifeBeforeItWrites(t *testing.T) {
 			}
 			return nil
 		})
-		there, err := touch(t, newWrite(newClient(t, s, bare(s)), &writeOwner{}, driver.Record{}), 2*time.Hour)
-		if left, slide := slideOf(t, s); there || !errors.Is(err, errDown) || left != time.Hour || slide != 2*time.Hour {
-			t.Errorf("Touch = %v, %v; %v left, slide %v; want the store's error, an hour and two", there, err, left, slide)
+		w := newWrite(newClient(t, s, bare(s)), &writeOwner{}, driver.Record{})
+		there, err := touch(t, w, 2*time.Hour)
+		if left, slide := slideOf(t, s); there || !errors.Is(err, errDown) || left != time.Hour ||
+			slide != 2*time.Hour {
+			t.Errorf("Touch = %v, %v; %v left, slide %v; want the store's error, an hour and two",
+				there, err, left, slide)
 		}
 	})
 }

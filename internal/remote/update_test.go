@@ -148,7 +148,8 @@ func TestKeepLeftEndsTheNewRecordWithTheOldOne(t *testing.T) {
 					if left := w.Record.TTL; life != driver.Forever && left > life-1500*time.Millisecond {
 						t.Errorf("the new record lives for %v", left)
 					}
-					if life == driver.Forever && w.Record.TTL != life || w.Record.Version != snap.Entry.Record.Version {
+					if life == driver.Forever && w.Record.TTL != life ||
+						w.Record.Version != snap.Entry.Record.Version {
 						t.Errorf("the new record is %+v; want the old end and Version", w.Record)
 					}
 					if ok, err := snap.Replace(t.Context()); !ok || err != nil {
@@ -174,14 +175,16 @@ func TestReplaceDoesNothingIfTheTagsCannotBeRead(t *testing.T) {
 				s := newStore(t)
 				generation(t, s, "late", "l1")
 				s.put(t, value("old", record.Tag{Name: "late", Gen: "l1"}))
-				snap, err := newWrite(newClient(t, s, withTags(true)), &writeOwner{}, value("new")).Snapshot(t.Context())
+				w := newWrite(newClient(t, s, withTags(true)), &writeOwner{}, value("new"))
+				snap, err := w.Snapshot(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer snap.Close()
 				s.fail(op)
 				committed, err := snap.Replace(t.Context())
-				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "GetMany" || committed || s.stored(t) != "old" {
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "GetMany" ||
+					committed || s.stored(t) != "old" {
 					t.Errorf("Replace = %v, %v, the store has %q; want an OpError of GetMany, and the old value",
 						committed, err, s.stored(t))
 				}
@@ -205,8 +208,10 @@ func TestReplaceAsksForNoTagsOfTheLoadersOwn(t *testing.T) {
 		defer snap.Close()
 		deleteTags(t, s, "own")
 		sent := s.total()
-		if committed, err := snap.Replace(t.Context()); !committed || err != nil || s.total()-sent-s.count("Publish") != 1 {
-			t.Errorf("Replace = %v, %v by %d commands; want true by a Commit alone", committed, err, s.total()-sent)
+		if committed, err := snap.Replace(t.Context()); !committed || err != nil ||
+			s.total()-sent-s.count("Publish") != 1 {
+			t.Errorf("Replace = %v, %v by %d commands; want true by a Commit alone",
+				committed, err, s.total()-sent)
 		}
 		b := c.NewBudget()
 		if e, err := c.Read(t.Context(), &b, key); err != nil || !e.Invalid {
@@ -250,13 +255,17 @@ func TestReplaceOfARecordOfNoUse(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStore(t)
 				s.put(t, value("old", record.Tag{Name: "lost", Gen: "1"}))
-				snap, err := newWrite(newClient(t, s, cfg), &writeOwner{}, value("new")).Snapshot(t.Context())
+				w := newWrite(newClient(t, s, cfg), &writeOwner{}, value("new"))
+				snap, err := w.Snapshot(t.Context())
 				if err != nil || snap.Usable || len(snap.Generations()) != 0 {
-					t.Fatalf("Snapshot = %+v, %v; want one that is not Usable, without tags", snap, err)
+					t.Fatalf("Snapshot = %+v, %v; want one that is not Usable, without tags",
+						snap, err)
 				}
 				defer snap.Close()
-				if committed, err := snap.Replace(t.Context()); !committed || err != nil || s.stored(t) != "new" {
-					t.Errorf("Replace = %v, %v, the store has %q; want true and the new value", committed, err, s.stored(t))
+				if committed, err := snap.Replace(t.Context()); !committed || err != nil ||
+					s.stored(t) != "new" {
+					t.Errorf("Replace = %v, %v, the store has %q; want true and the new value",
+						committed, err, s.stored(t))
 				}
 			})
 		})
@@ -344,7 +353,8 @@ func TestReplaceInABareStoreThatRemovesOrFails(t *testing.T) {
 				}
 				committed, err := snap.Replace(t.Context())
 				if committed != remove || (err == nil) != remove || s.stored(t) != want {
-					t.Errorf("Replace = %v, %v, the store has %q; want %v and %q", committed, err, s.stored(t), remove, want)
+					t.Errorf("Replace = %v, %v, the store has %q; want %v and %q",
+						committed, err, s.stored(t), remove, want)
 				}
 			})
 		})

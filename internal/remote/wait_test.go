@@ -56,8 +56,10 @@ func TestEndOfWithWait(t *testing.T) {
 				}
 				if !tt.fail {
 					f.Watch()
-					if fate := f.Commit(storable("mine")); fate != Unleased || restricted(t, f.Outcome(nil)).Before != f.started {
-						t.Errorf("Commit = %v, outcome %+v; want Unleased, and one for Gets from before the function", fate, f.Outcome(nil))
+					if fate := f.Commit(storable("mine")); fate != Unleased ||
+						restricted(t, f.Outcome(nil)).Before != f.started {
+						t.Errorf("Commit = %v, outcome %+v; want Unleased, and one for Gets from before the function",
+							fate, f.Outcome(nil))
 					}
 				}
 				if d := time.Since(start); d != tt.wait || (o.waits > 0) != (d > 0) {
@@ -121,7 +123,8 @@ func TestFetchHasOneWakeUpAndFreesIt(t *testing.T) {
 		f := newFetch(newClient(t, s.fakeStore, func(cfg *Config) { cfg.Store = s }), &owner{})
 		f.Acquire()
 		if !f.Leased() || s.count("Acquire") < 10 || s.wakes != 1 || s.unwakes != 1 {
-			t.Errorf("%d asks, %d wake-ups, %d of them freed; want one", s.count("Acquire"), s.wakes, s.unwakes)
+			t.Errorf("%d asks, %d wake-ups, %d of them freed; want one",
+				s.count("Acquire"), s.wakes, s.unwakes)
 		}
 		f.Close()
 	})
@@ -156,7 +159,8 @@ func TestFetchPollsAStoreThatCannotWake(t *testing.T) {
 		pauses := make(map[time.Duration]bool)
 		for i := 1; i < len(asks)-1; i++ { // the last pause is cut short by the end of the wait
 			d := asks[i].at.Sub(asks[i-1].at)
-			if d < 2*time.Millisecond || d > 50*time.Millisecond || i == 1 && d > 4*time.Millisecond {
+			if d < 2*time.Millisecond || d > 50*time.Millisecond || i == 1 &&
+				d > 4*time.Millisecond {
 				t.Errorf("pause %d is %v; want 2ms to 50ms, and the first at most 4ms", i, d)
 			}
 			pauses[d] = true
@@ -287,8 +291,10 @@ func TestFetchThatHasTheRightOfItsGuardAtOnceLooksAgain(t *testing.T) {
 			r, _ := s.Store.Get(context.Background(), key)
 			f.Seen = r.Version
 		}, false},
-		"Forced":     {func(_ *fakeStore, f *Fetch) { f.Force = true }, false},
-		"OfNoUse":    {func(_ *fakeStore, f *Fetch) { f.Owner.(*owner).usable = func(*Entry) bool { return false } }, false},
+		"Forced": {func(_ *fakeStore, f *Fetch) { f.Force = true }, false},
+		"OfNoUse": {func(_ *fakeStore, f *Fetch) {
+			f.Owner.(*owner).usable = func(*Entry) bool { return false }
+		}, false},
 		"StoreFails": {func(s *fakeStore, f *Fetch) { s.fail(); f.Seen = "seen" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,11 +311,14 @@ func TestFetchThatHasTheRightOfItsGuardAtOnceLooksAgain(t *testing.T) {
 				})
 				call := f.Acquire()
 				if call == tt.found || (f.Found != nil) != tt.found || f.Err != nil {
-					t.Errorf("Acquire = %v, Found = %v, Err = %v; want the record: %v", call, f.Found, f.Err, tt.found)
+					t.Errorf("Acquire = %v, Found = %v, Err = %v; want the record: %v",
+						call, f.Found, f.Err, tt.found)
 				}
 				if f.Found != nil {
-					if r := restricted(t, f.Outcome(nil)); r.Before <= earlier || r.Before >= during || r.IfDown {
-						t.Errorf("the outcome is %+v; want one for Gets from before the read, %d to %d", r, earlier, during)
+					if r := restricted(t, f.Outcome(nil)); r.Before <= earlier ||
+						r.Before >= during || r.IfDown {
+						t.Errorf("the outcome is %+v; want one for Gets from before the read, %d to %d",
+							r, earlier, during)
 					}
 				}
 				f.Close()
@@ -346,7 +355,8 @@ func TestFetchWithALeaseLooksForNothingWhileItWaitsForItsGuard(t *testing.T) {
 		time.AfterFunc(time.Second, func() { g.busy.Store(false) })
 		f := newFetch(newClient(t, s, func(cfg *Config) { cfg.Guard = g }), &owner{})
 		if !f.Acquire() || !f.Leased() || s.count("Get", "GetMany") != 0 {
-			t.Errorf("Leased() = %v, and %d reads were sent; want none", f.Leased(), s.count("Get", "GetMany"))
+			t.Errorf("Leased() = %v, and %d reads were sent; want none",
+				f.Leased(), s.count("Get", "GetMany"))
 		}
 		f.Close()
 	})
@@ -377,8 +387,10 @@ func TestGuardIsAskedForALeaseWithinTheTimeOfACommand(t *testing.T) {
 		f := newFetch(c, &owner{}, func(f *Fetch) { f.Ctx = callers })
 		var asked context.Context
 		g.asked = func(ctx context.Context, k string, p time.Duration) {
-			if end, ok := ctx.Deadline(); !ok || time.Until(end) != c.Timeout || k != key || p != c.Lease {
-				t.Errorf("TryAcquire of %q for %v until %v; want %q for %v within %v", k, p, end, key, c.Lease, c.Timeout)
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) != c.Timeout || k != key ||
+				p != c.Lease {
+				t.Errorf("TryAcquire of %q for %v until %v; want %q for %v within %v",
+					k, p, end, key, c.Lease, c.Timeout)
 			}
 			if leave(); ctx.Err() != nil {
 				t.Error("TryAcquire ends with the callers, so nobody knows what to give back")

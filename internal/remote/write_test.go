@@ -193,7 +193,8 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 		for try := 1; try < Tries; try++ {
 			start := time.Now()
 			err := Pause(t.Context(), try)
-			if d := time.Since(start); err != nil || d >= min(32*time.Millisecond, time.Millisecond<<try) {
+			if d := time.Since(start); err != nil ||
+				d >= min(32*time.Millisecond, time.Millisecond<<try) {
 				t.Errorf("Pause %d = %v after %v", try, err, d)
 			}
 			longest = max(longest, time.Since(start))
@@ -274,7 +275,8 @@ func TestWritesAreSentThoughTheBreakerIsOpen(t *testing.T) {
 				s.put(t, value("old"))
 				w := newWrite(newClient(t, s), &writeOwner{}, value("new"))
 				if err := tt.write(t, w); err != nil || s.stored(t) != tt.want {
-					t.Errorf("error = %v, the store has %q; want nil, and %q", err, s.stored(t), tt.want)
+					t.Errorf("error = %v, the store has %q; want nil, and %q",
+						err, s.stored(t), tt.want)
 				}
 				if _, slide := slideOfAny(t, s); (slide == time.Hour) != (name == "Reslide") {
 					t.Errorf("the slide is %v", slide)
@@ -321,7 +323,8 @@ func TestAddFails(t *testing.T) {
 				w := newWrite(newClient(t, s), &writeOwner{}, value("new"))
 				w.Remove = tt.remove
 				absent, err := w.Add(t.Context())
-				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != tt.want || absent || s.count("Acquire") != tt.asks {
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != tt.want || absent ||
+					s.count("Acquire") != tt.asks {
 					t.Errorf("Add = %v, %v by %d asks; want false, and a fault of %s by %d",
 						absent, err, s.count("Acquire"), tt.want, tt.asks)
 				}
@@ -345,7 +348,8 @@ func TestAddLooksAgainOnceItHasTheLease(t *testing.T) {
 		})
 		absent, err := newWrite(newClient(t, s), &writeOwner{}, value("new")).Add(t.Context())
 		if absent || err != nil || s.stored(t) != "other" {
-			t.Errorf("Add = %v, %v, the store has %q; want false and the other write", absent, err, s.stored(t))
+			t.Errorf("Add = %v, %v, the store has %q; want false and the other write",
+				absent, err, s.stored(t))
 		}
 		if synctest.Wait(); !unheld(t, s) {
 			t.Error("the lease was not given back")
@@ -379,16 +383,20 @@ func TestTurnInABareStoreLastsUntilTheKeyIsDropped(t *testing.T) {
 				c := newClient(t, s, bare(s))
 				dropped := false
 				o.drop = func() { dropped = slices.Equal(c.writing(), []string{key}) }
-				if err := write(t.Context(), newWrite(c, o, value("1"))); err != nil || !dropped || len(c.writing()) != 0 {
-					t.Errorf("error = %v, dropped within the turn: %v, turns left: %v", err, dropped, c.writing())
+				if err := write(t.Context(), newWrite(c, o, value("1"))); err != nil || !dropped ||
+					len(c.writing()) != 0 {
+					t.Errorf("error = %v, dropped within the turn: %v, turns left: %v",
+						err, dropped, c.writing())
 				}
 				leave, _ := c.exclude(t.Context(), key)
 				defer leave()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				sent := s.total()
-				if err := write(ctx, newWrite(c, o, value("2"))); !errors.Is(err, context.DeadlineExceeded) || s.total() != sent {
-					t.Errorf("without a turn: %v by %d commands; want the context's error by none", err, s.total()-sent)
+				err := write(ctx, newWrite(c, o, value("2")))
+				if !errors.Is(err, context.DeadlineExceeded) || s.total() != sent {
+					t.Errorf("without a turn: %v by %d commands; want the context's error by none",
+						err, s.total()-sent)
 				}
 			})
 		})
@@ -416,7 +424,8 @@ func TestErrorOfAWriteComesBeforeThatOfItsPublication(t *testing.T) {
 			var reported error
 			err := tt.c.published(tt.err, tt.pub, func(err error) { reported = err })
 			if !errors.Is(err, tt.want) || !errors.Is(reported, tt.wantReport) {
-				t.Errorf("published(%v, %v) = %v, reported: %v; want %v, %v", tt.err, tt.pub, err, reported, tt.want, tt.wantReport)
+				t.Errorf("published(%v, %v) = %v, reported: %v; want %v, %v",
+					tt.err, tt.pub, err, reported, tt.want, tt.wantReport)
 			}
 		}
 	})
