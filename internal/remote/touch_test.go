@@ -248,14 +248,18 @@ func TestTouchEndsWithItsContext(t *testing.T) {
 					f := fetched(t, c, &owner{}, func(f *Fetch) { f.Seen = version })
 					defer f.Close()
 				}
-				s.setBefore(func(_ context.Context, op, _ string) error {
+				s.setAfter(func(op, _ string) error {
 					if op == "Acquire" {
-						<-ctx.Done()
+						leave() // before the second attempt
 					}
 					return nil
 				})
+				sent := s.total()
 				there, err := w.Touch(ctx, &e, time.Hour, time.Hour)
-				if !errors.Is(err, context.DeadlineExceeded) || there ||
+				if _, ok := errors.AsType[*OpError](err); ok || s.total()-sent > 2 {
+					t.Errorf("Touch = %v by %d commands; want none after its context", err, s.total()-sent)
+				}
+				if !errors.Is(err, ctx.Err()) || there ||
 					s.count("Expire", "Set", "Commit") != 0 {
 					t.Errorf("Touch = %v, %v, and %d commands write; want the context's error, and none",
 						there, err, s.count("Expire", "Set", "Commit"))
