@@ -263,7 +263,7 @@ func TestTimeOfALeaseBeginsBeforeTheAsk(t *testing.T) {
 				s.fail("Renew")
 				start, f := time.Now(), f(t, s)
 				f.Acquire()
-				if end := f.lease.deadline; !end.Equal(start.Add(firstGrant)) {
+				if end := deadlineOf(&f.lease); !end.Equal(start.Add(firstGrant)) {
 					t.Errorf("the lease ends %v after the ask; want %v", end.Sub(start), firstGrant)
 				}
 				f.Close()

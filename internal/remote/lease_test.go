@@ -153,6 +153,13 @@ func free(t *testing.T, s *fakeStore) bool {
 	return claim.State == driver.Won
 }
 
+// deadlineOf returns when the store may give a lease to another.
+func deadlineOf(l *lease) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deadline
+}
+
 // unheld reports whether nobody holds the lease of key, which has a record.
 func unheld(t *testing.T, s *fakeStore) bool {
 	t.Helper()

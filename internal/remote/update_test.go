@@ -309,7 +309,7 @@ func TestLeaseOfASnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer snap.Close()
-		if end := snap.lease.deadline; !end.Equal(start.Add(firstGrant)) {
+		if end := deadlineOf(snap.lease); !end.Equal(start.Add(firstGrant)) {
 			t.Errorf("the lease ends %v after the ask; want %v", end.Sub(start), firstGrant)
 		}
 		leave()
