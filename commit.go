@@ -75,9 +75,9 @@ func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) O
 		return c.counted(j.outer, stored, OutcomeStored)
 	case fate == remote.Tombstone && (r.verdict == skip || r.verdict == noTTL):
 		return c.counted(j.outer, skipped, OutcomeSkipped)
-	case fate == remote.Revoked || r.verdict == staleTags && fate != remote.Unleased:
+	case fate == remote.Revoked || r.verdict == staleTags && fate != remote.NoLease:
 		return c.counted(j.outer, discarded, OutcomeDiscarded)
-	case fate != remote.Unleased && s.fetch.Fault != nil && r.fault == nil:
+	case fate != remote.NoLease && s.fetch.Fault != nil && r.fault == nil:
 		r.verdict, r.fault = unfit, c.storeError(s.fetch.Fault)
 	}
 	return c.counted(j.outer, uncached, OutcomeUncached)

@@ -73,7 +73,8 @@ func (c *Context) end() context.Context {
 	return c.std
 }
 
-// Limit makes the context end after d, if it has not ended before.
+// Limit makes the context end after d, if it has not ended before. A channel that Done has returned
+// earlier is closed by Cancel alone.
 func (c *Context) Limit(d time.Duration) {
 	end := c.end()
 	c.mu.Lock()

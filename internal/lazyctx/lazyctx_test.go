@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,12 @@ func newContext(t *testing.T) *Context {
 }
 
 func TestContextHasValuesAndNoEndOfTheOther(t *testing.T) {
-	outer, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
+	outer, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Hour)
 	c := &Context{Values: outer}
 	cancel()
+	if _, ok := c.Deadline(); ok {
+		t.Error("it has the deadline of the context that it has its values from")
+	}
 	if c.Value(key{}) != "value" || c.Err() != nil {
 		t.Errorf("Value = %v, Err = %v; want the value and no end", c.Value(key{}), c.Err())
 	}
@@ -26,6 +30,9 @@ func TestContextHasValuesAndNoEndOfTheOther(t *testing.T) {
 	case <-c.Done():
 		t.Error("it ended with the context that it has its values from")
 	default:
+	}
+	if _, ok := c.Deadline(); ok || c.Value(key{}) != "value" {
+		t.Errorf("after Done, Value = %v; want the value, and no deadline", c.Value(key{}))
 	}
 }
 
@@ -36,7 +43,14 @@ func TestCancelEndsTheContext(t *testing.T) {
 			c.Done()
 		}
 		c.Cancel()
-		<-c.Done()
+		if !errors.Is(c.Err(), context.Canceled) {
+			t.Errorf("Err = %v before Done; want canceled", c.Err())
+		}
+		select {
+		case <-c.Done():
+		default:
+			t.Fatalf("Done is not closed; asked before: %v", asked)
+		}
 		if !errors.Is(c.Err(), context.Canceled) {
 			t.Errorf("Err = %v; want canceled", c.Err())
 		}
@@ -60,6 +74,33 @@ func TestLimitEndsTheContext(t *testing.T) {
 		}
 		c.Cancel()
 	})
+}
+
+func TestCancelEndsWhatWasAskedForBeforeLimitAndAfter(t *testing.T) {
+	c := newContext(t)
+	before := c.Done()
+	c.Limit(time.Hour)
+	after := c.Done()
+	c.Cancel()
+	<-before
+	<-after
+	if c.Limit(time.Hour); !errors.Is(c.Err(), context.Canceled) {
+		t.Errorf("Err after a Limit after Cancel = %v; want canceled", c.Err())
+	}
+}
+
+func TestContextIsSafeForConcurrentUse(t *testing.T) {
+	c := newContext(t)
+	var wg sync.WaitGroup
+	for _, use := range []func(){
+		func() { c.Done() }, func() { _ = c.Err() }, func() { c.Deadline() },
+		func() { c.Value(key{}) }, func() { c.Limit(time.Hour) }, c.Cancel,
+	} {
+		wg.Go(use)
+		wg.Go(use)
+	}
+	wg.Wait()
+	<-c.Done()
 }
 
 func TestDerivedContextNeedsNoGoroutine(t *testing.T) {

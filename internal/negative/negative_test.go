@@ -26,7 +26,11 @@ func TestErrorIsForItsKeyUntilItsExpiry(t *testing.T) {
 		if err := negative.Find(c, other); err != nil {
 			t.Errorf("Find of another key of the same hash = %v; want nil", err)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second - 1)
+		if err := negative.Find(c, one); err != errDown {
+			t.Errorf("Find just before the expiry = %v; want the error", err)
+		}
+		time.Sleep(1)
 		if err := negative.Find(c, one); err != nil {
 			t.Errorf("Find after the expiry = %v; want nil", err)
 		}
@@ -62,6 +66,45 @@ func TestForgottenErrorsAreGone(t *testing.T) {
 		if err := negative.Find(c, key); err != nil {
 			t.Errorf("Find after a Put after Close = %v; want nil", err)
 		}
+	}
+}
+
+func TestDeleteForgetsOneKeyAndClearIsNotTheEnd(t *testing.T) {
+	c := negative.New(10, false, coarse.New())
+	defer c.Close()
+	one, other := &tier.Key[int]{K: 1, Hash: 7}, &tier.Key[int]{K: 2, Hash: 8}
+	negative.Put(c, one, errDown, coarse.Never)
+	negative.Put(c, other, errDown, coarse.Never)
+	negative.Delete(c, one)
+	if err := negative.Find(c, other); err != errDown {
+		t.Errorf("Find after Delete of another key = %v; want the error", err)
+	}
+	c.Clear()
+	negative.Put(c, one, errDown, coarse.Never)
+	if err := negative.Find(c, one); err != errDown {
+		t.Errorf("Find after a Put after Clear = %v; want the error", err)
+	}
+}
+
+func TestCapacityIsUsedAndKept(t *testing.T) {
+	const capacity = 4096
+	for _, n := range []int{capacity / 2, 2 * capacity} {
+		c, found := negative.New(capacity, false, coarse.New()), 0
+		key := func(i int) *tier.Key[int] { // hashes that are far apart, as those of a Tier
+			return &tier.Key[int]{K: i, Hash: uint64(i+1) * 0x9e3779b97f4a7c15}
+		}
+		for i := range n {
+			negative.Put(c, key(i), errDown, coarse.Never)
+		}
+		for i := range n {
+			if negative.Find(c, key(i)) != nil {
+				found++
+			}
+		}
+		if found > capacity || found < min(n, capacity)*9/10 {
+			t.Errorf("%d of %d errors are there; the capacity is %d", found, n, capacity)
+		}
+		c.Close()
 	}
 }
 

@@ -71,11 +71,11 @@ func (c *Client) receive(sub uint64, inv driver.Invalidation) {
 }
 
 // receiveKey removes a key from memory. The stripe moves first: a fill that does not see that has
-// noted the key's place before.
+// noted the key's slot before.
 func (c *Client) receiveKey(h keyHash) {
 	c.near.stripe(h).Add(1)
-	if place, known := c.near.place(h); known {
-		c.near.memory.Remove(place)
+	if slot, known := c.near.slot(h); known {
+		c.near.memory.Remove(slot)
 	}
 }
 

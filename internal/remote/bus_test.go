@@ -100,7 +100,7 @@ func tokensOf(c *Client, keys []string) map[string]FillToken {
 // cut ends the subscription.
 func (s *fakeStore) cut() { s.deliver(driver.Invalidation{Gap: true}) }
 
-func TestGapVoidsAllTokensBeforeTheNextSubscription(t *testing.T) {
+func TestGapRevokesAllTokensBeforeTheNextSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c, m := subscribed(t, s)
@@ -121,7 +121,7 @@ func TestGapVoidsAllTokensBeforeTheNextSubscription(t *testing.T) {
 	})
 }
 
-func TestNewSubscriptionVoidsAllTokensFromBefore(t *testing.T) {
+func TestNewSubscriptionRevokesAllTokensFromBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c, m := subscribed(t, s)
@@ -149,7 +149,7 @@ func TestNewSubscriptionVoidsAllTokensFromBefore(t *testing.T) {
 	})
 }
 
-func TestInvalidationThatIsReceivedVoidsTokens(t *testing.T) {
+func TestInvalidationThatIsReceivedRevokesTokens(t *testing.T) {
 	names := newNames()
 	hashed := func(letter, key string) string {
 		h := hashKey(key)
@@ -157,7 +157,7 @@ func TestInvalidationThatIsReceivedVoidsTokens(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		inv     driver.Invalidation
-		voids   bool // tokens of the key
+		revokes bool // tokens of the key
 		others  bool // tokens of other keys
 		removes []any
 		clears  int
@@ -186,11 +186,11 @@ func TestInvalidationThatIsReceivedVoidsTokens(t *testing.T) {
 				m.clears = 0
 				token, other := c.FillToken(key), c.FillToken(key+"other")
 				s.deliver(tt.inv)
-				if got := !permits(c, key, token, "place", nil); got != tt.voids {
-					t.Errorf("the token of the key is void: %v; want %v", got, tt.voids)
+				if got := !permits(c, key, token, "place", nil); got != tt.revokes {
+					t.Errorf("the token of the key is revoked: %v; want %v", got, tt.revokes)
 				}
 				if got := !permits(c, key+"other", other, "other", nil); got != tt.others {
-					t.Errorf("the token of another key is void: %v; want %v", got, tt.others)
+					t.Errorf("the token of another key is revoked: %v; want %v", got, tt.others)
 				}
 				if !slices.Equal(m.removed, tt.removes) || m.clears != tt.clears {
 					t.Errorf("removed %v, cleared %d times; want %v, %d", m.removed, m.clears, tt.removes, tt.clears)

@@ -107,7 +107,7 @@ func (c *Client) last(ctx context.Context, command func(context.Context)) {
 
 // limits makes contexts that end after a limit. Commands that can end in no other way, and are sent
 // at about the same time under the same limit, share one timer. To set and stop a timer for each
-// would be a tenth of the cost of a read.
+// would be a tenth of the cost of a read. A shared timer is never stopped, and ends by itself.
 type limits struct {
 	mu      sync.Mutex // guards writes of the field below
 	current atomic.Pointer[sharedLimit]
@@ -115,8 +115,8 @@ type limits struct {
 
 type sharedLimit struct {
 	context.Context
-	stop  context.CancelFunc
-	until time.Time // it is for commands that begin before
+	stop  context.CancelFunc // not called: it would end commands that Close does not wait for
+	until time.Time          // it is for commands that begin before
 	limit time.Duration
 }
 
@@ -150,13 +150,6 @@ func (l *limits) renew(began time.Time, limit time.Duration) *sharedLimit {
 	s := &sharedLimit{ctx, stop, began.Add(limitGrain), limit}
 	l.current.Store(s)
 	return s
-}
-
-// stop frees the current limit, once no command runs. Earlier ones end by themselves.
-func (l *limits) stop() {
-	if s := l.current.Load(); s != nil {
-		s.stop()
-	}
 }
 
 // A limitedContext has the end of a shared limit and the values of another context.

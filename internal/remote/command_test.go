@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,82 @@ func TestCallerWhoLeavesAFailingStoreReturnsAtOnce(t *testing.T) {
 	})
 }
 
+func TestCommandWhoseCallerLeavesAFailingStoreGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.fail()
+		b := c.NewBudget()
+		c.ReadLeft(t.Context(), &b, key)
+		ctx, leave := context.WithCancel(t.Context())
+		s.setBefore(func(ctx context.Context, _, _ string) error {
+			leave()
+			time.Sleep(time.Second / 2)
+			return ctx.Err()
+		})
+		if _, err := c.ReadLeft(ctx, &b, key); !errors.Is(err, context.Canceled) {
+			t.Errorf("ReadLeft = %v; want the context's error", err)
+		}
+		time.Sleep(time.Second / 2)
+		synctest.Wait()
+		if n := c.breaker.faults.Load(); n != 0 {
+			t.Errorf("the breaker has seen %d faults; want none since the answer", n)
+		}
+	})
+}
+
+func TestContextOfACommandEndsWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		var command context.Context
+		s.setBefore(func(ctx context.Context, _, _ string) error {
+			command = ctx
+			return nil
+		})
+		b := c.NewBudget()
+		if c.ReadLeft(t.Context(), &b, key); command.Err() == nil {
+			t.Error("the context has not ended, and has a timer")
+		}
+	})
+}
+
+func TestLateSuccessOfAStoreCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.put(t, value("1"))
+		s.fail()
+		b := c.NewBudget()
+		c.ReadLeft(context.Background(), &b, key)
+		s.heal()
+		s.setAfter(func(string, string) error {
+			time.Sleep(3 * c.Timeout)
+			return nil
+		})
+		if _, err := c.ReadLeft(context.Background(), &b, key); err != nil ||
+			c.breaker.faults.Load() != 0 {
+			t.Errorf("ReadLeft = %v, and the breaker has seen %d faults; want nil and none",
+				err, c.breaker.faults.Load())
+		}
+	})
+}
+
+func TestExpireLaterOutlivesItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.put(t, value("1"))
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		c.ExpireLater(ctx, key, time.Minute)
+		synctest.Wait()
+		if r, err := s.Store.Get(t.Context(), key); err != nil || r.TTL != time.Minute {
+			t.Errorf("the record has %v left, %v; want a minute", r.TTL, err)
+		}
+	})
+}
+
 func TestPanicOfAStoreIsAFault(t *testing.T) {
 	for name, ctx := range map[string]func(*testing.T) context.Context{
 		"Inline":   func(*testing.T) context.Context { return context.Background() },
@@ -159,7 +236,6 @@ func TestCommandEndsNoLaterThanItsLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l limits
-				defer l.stop()
 				parent := context.WithValue(context.Background(), valueKey{}, "v")
 				if tt.leaves {
 					var cancel context.CancelFunc
@@ -192,7 +268,6 @@ func TestCommandEndsNoLaterThanItsLimit(t *testing.T) {
 func TestCommandsOfTwoLimitsDoNotShareATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l limits
-		defer l.stop()
 		for range 20 {
 			for _, limit := range []time.Duration{time.Second, time.Hour} {
 				began := time.Now()
@@ -201,11 +276,20 @@ func TestCommandsOfTwoLimitsDoNotShareATimer(t *testing.T) {
 				if early := began.Add(limit).Sub(end); early < 0 || early > limitGrain {
 					t.Errorf("a command under %v ends %v early", limit, early)
 				}
+				if shared := cancel == nil; shared != (limit == time.Second) {
+					t.Errorf("a command under %v shares its timer: %v; want the first limit alone to",
+						limit, shared)
+				}
 				if cancel != nil {
 					cancel()
 				}
 			}
 			time.Sleep(7 * time.Millisecond)
+		}
+		time.Sleep(limitGrain)
+		if _, cancel := l.limit(context.Background(), time.Now(), time.Hour); cancel != nil {
+			t.Error("a limit is not shared though no other is in use")
+			cancel()
 		}
 	})
 }
@@ -220,4 +304,27 @@ func TestSharedLimitEndsItsCommands(t *testing.T) {
 			t.Errorf("it ended after %v with %v", d, ctx.Err())
 		}
 	})
+}
+
+func TestCommandsOfOneTimeHaveOneLimit(t *testing.T) {
+	for range 200 {
+		var (
+			l    limits
+			wg   sync.WaitGroup
+			ends [4]context.Context
+		)
+		began := time.Now()
+		for i := range ends {
+			wg.Go(func() { ends[i], _ = l.limit(context.Background(), began, 10*limitGrain) })
+		}
+		wg.Wait()
+		for _, end := range ends {
+			if end.(limitedContext).sharedLimit != l.current.Load() {
+				t.Fatal("two commands that begin at the same time have a timer each")
+			}
+		}
+		if s := l.renew(began, time.Minute); s.limit != time.Minute {
+			t.Errorf("renew for a minute = one for %v", s.limit)
+		}
+	}
 }

@@ -34,7 +34,7 @@ const (
 	Stored    Fate = iota
 	Tombstone      // the key is absent, and a tombstone says so to those who wait
 	Revoked        // an invalidation came in between: nothing was written
-	Unleased       // nothing was written, since the flight has no lease
+	NoLease        // nothing was written, since the flight has no lease
 	NotStored      // nothing was written for another reason
 )
 
@@ -45,12 +45,12 @@ const (
 // The seal comes first. A caller that begins after an invalidation has returned then never waits for
 // this result.
 func (f *Fetch) Commit(r *Result) Fate {
-	if f.down || f.unleased {
-		return Unleased
+	if f.down || f.noLease {
+		return NoLease
 	}
 	leave, err := f.Client.exclude(f.Values, f.Key)
 	if err != nil { // does not happen: Values never ends
-		return Unleased
+		return NoLease
 	}
 	defer leave()
 	if !f.Owner.Seal() {

@@ -35,7 +35,6 @@ func deleteTags(t *testing.T, s *fakeStore, names ...string) {
 	if err := c.DeleteTags(t.Context(), names, func() {}); err != nil {
 		t.Fatal(err)
 	}
-	c.limits.stop()
 }
 
 func TestTagDeletedBeforeTheSealIsNoticedAfterIt(t *testing.T) {

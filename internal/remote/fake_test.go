@@ -287,11 +287,14 @@ func (o *owner) Waits()                { o.waits++ }
 
 // A writeOwner is a WriteOwner. Its functions may be nil.
 type writeOwner struct {
+	useless      bool // no record counts as an entry
 	drop, forget func()
 	failed       []error
 }
 
-func (o *writeOwner) Usable(_ context.Context, e *Entry) bool { return e.Bad == nil && !e.Invalid }
+func (o *writeOwner) Usable(_ context.Context, e *Entry) bool {
+	return !o.useless && e.Bad == nil && !e.Invalid
+}
 
 func (o *writeOwner) Drop() {
 	if o.drop != nil {

@@ -48,14 +48,14 @@ type Fetch struct {
 	// Fault is why the result cannot be stored: the store, or the root package, sets it.
 	Fault error
 
-	lease    lease
-	leased   bool
-	unleased bool // it goes on without a lease, though the store answers
-	down     bool // it goes on without the store, which does not answer
-	called   bool
-	started  Moment // just before the function was called
-	tags     TagWatch
-	before   Moment // the outcome is for Gets that began before
+	lease   lease
+	leased  bool
+	noLease bool // it goes on without a lease, though the store answers
+	down    bool // it goes on without the store, which does not answer
+	called  bool
+	started Moment // just before the function was called
+	tags    TagWatch
+	before  Moment // the outcome is for Gets that began before
 }
 
 // An Owner is the flight of a Fetch. Its methods are called on the flight's goroutine.
@@ -91,7 +91,7 @@ func (f *Fetch) Acquire() bool {
 	f.Fill, f.Sent = f.Client.FillToken(f.Key), f.Client.Clock.Now()
 	switch {
 	case f.Aside:
-		f.unleased = true
+		f.noLease = true
 		return true
 	case f.Client.leaser != nil:
 		return f.acquire()
@@ -197,7 +197,7 @@ func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (call bool) {
 		f.before = asked
 		return false
 	}
-	f.unleased = true
+	f.noLease = true
 	return true
 }
 
@@ -235,7 +235,7 @@ func (f *Fetch) Close() { f.lease.close() }
 func (f *Fetch) ForEarlier() { f.before = f.started }
 
 // ForAll makes the outcome, which is an error, one for everyone.
-func (f *Fetch) ForAll() { f.before, f.down, f.unleased = never, false, false }
+func (f *Fetch) ForAll() { f.before, f.down, f.noLease = never, false, false }
 
 // A RestrictedError is the error of a flight whose outcome is only for callers whose Get began
 // before a Moment. Err is their error. It never reaches a user. A flight that was given up may still
@@ -254,7 +254,7 @@ func (f *Fetch) Outcome(err error) error {
 	switch {
 	case f.called && f.down:
 		return &RestrictedError{f.started, true, err}
-	case f.called && f.unleased:
+	case f.called && f.noLease:
 		return &RestrictedError{f.started, false, err}
 	case f.before != never:
 		return &RestrictedError{f.before, false, err}

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,6 +72,12 @@ func TestAcquireAnswers(t *testing.T) {
 			},
 			want: answer{true, true, "-", ""}, asks: 2,
 		},
+		"TagLost": {
+			before: func(t *testing.T, s *fakeStore, _ *Fetch) {
+				s.put(t, value("old", record.Tag{Name: "lost", Gen: "1"}))
+			},
+			want: answer{true, true, "-", ""}, asks: 2,
+		},
 		"Forced": {
 			fetch:  func(f *Fetch) { f.Force = true },
 			before: func(t *testing.T, s *fakeStore, _ *Fetch) { s.put(t, value("there")) },
@@ -79,6 +86,19 @@ func TestAcquireAnswers(t *testing.T) {
 		"SkippedElsewhere": {
 			before: func(t *testing.T, s *fakeStore, _ *Fetch) { leave(t, s, record.Skipped, "") },
 			want:   answer{true, false, "-", ""}, asks: 1,
+		},
+		"SkippedElsewhereAndErrorsRemembered": {
+			cfg:    remembers,
+			before: func(t *testing.T, s *fakeStore, _ *Fetch) { leave(t, s, record.Skipped, "") },
+			want:   answer{true, false, "-", ""}, asks: 1,
+		},
+		"TombstoneOfNoUse": {
+			cfg: remembers,
+			before: func(t *testing.T, s *fakeStore, _ *Fetch) {
+				leave(t, s, record.Failed, "boom")
+				s.setClaim(func(c *driver.Claim) { c.Record.Data[len(c.Record.Data)-1]++ })
+			},
+			want: answer{true, false, "-", ""}, asks: 1,
 		},
 		"ElsewhereError": {
 			cfg:    remembers,
@@ -129,6 +149,129 @@ func TestAcquireAnswers(t *testing.T) {
 	}
 }
 
+func TestFaultOfTheStoreAfterItHasFoundARecord(t *testing.T) {
+	for op, claim := range map[string]func(*driver.Claim){
+		"Get":     func(c *driver.Claim) { c.Whole = false },
+		"GetMany": func(*driver.Claim) {}, // of the record's tags
+	} {
+		for _, closed := range []bool{false, true} {
+			t.Run(fmt.Sprint(op, "/", closed), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, o := newStore(t), &owner{}
+					s.put(t, value("there", record.Tag{Name: "late", Gen: "1"}))
+					s.setClaim(claim)
+					s.fail(op)
+					f := newFetch(newClient(t, s, func(cfg *Config) { cfg.FailClosed = closed }), o)
+					call := f.Acquire()
+					synctest.Wait()
+					if call == closed || f.Found != nil || s.count("Acquire") != 1 ||
+						s.count("Abort") != 0 {
+						t.Errorf("Acquire = %v, Found = %v, by %d asks, and %d aborts; want %v, nil, 1, 0",
+							call, f.Found, s.count("Acquire"), s.count("Abort"), !closed)
+					}
+					if len(o.failed) != 1 || o.failed[0].(*OpError).Op != op || closed &&
+						f.Err != o.failed[0] {
+						t.Errorf("the owner was told of %v, Err = %v; want a fault of %s",
+							o.failed, f.Err, op)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A laggingStore answers the first Get with an earlier record.
+type laggingStore struct {
+	*fakeStore
+	earlier driver.Record
+}
+
+func (s *laggingStore) Get(ctx context.Context, key string) (driver.Record, error) {
+	r, err := s.fakeStore.Get(ctx, key)
+	if s.count("Get") == 1 {
+		return s.earlier, nil
+	}
+	return r, err
+}
+
+func TestRecordThatWasSeenIsNotFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &laggingStore{fakeStore: newStore(t)}
+		seen := s.put(t, value("seen"))
+		s.earlier, _ = s.Store.Get(t.Context(), key)
+		s.put(t, value("newer"))
+		s.setClaim(func(c *driver.Claim) { c.Whole = false })
+		c := newClient(t, s.fakeStore, func(cfg *Config) { cfg.Store = s })
+		f := newFetch(c, &owner{}, func(f *Fetch) { f.Seen = seen })
+		if f.Acquire() || f.Found == nil || string(f.Found.Parsed.Payload) != "newer" ||
+			s.count("Acquire") != 2 {
+			t.Errorf("Acquire has found %v by %d asks; want the newer record by 2",
+				f.Found, s.count("Acquire"))
+		}
+	})
+}
+
+func TestFetchNotesTimeAndMemoryBeforeItAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, _ := subscribed(t, s)
+		time.Sleep(time.Minute)
+		start, token := c.Clock.Now(), c.FillToken(key)
+		hold := s.hold(t, "another", time.Hour)
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Acquire" {
+				c.Invalidate(key)
+				time.Sleep(time.Second / 4)
+			}
+			return nil
+		})
+		time.AfterFunc(time.Second, func() { s.Store.Commit(t.Context(), key, hold, value("there")) })
+		f := newFetch(c, &owner{})
+		f.Acquire()
+		if f.Fill != token || f.Sent != start {
+			t.Errorf("Fill = %+v, Sent = %d; want %+v, %d", f.Fill, f.Sent, token, start)
+		}
+		asks := s.commands("Acquire")
+		sent := asks[len(asks)-1].at
+		if f.Found == nil || f.Found.Fill != token || !c.Clock.Time(f.Found.Sent).Equal(sent) {
+			t.Errorf("Found = %+v; want the token from before, and sent at %v", f.Found, sent)
+		}
+	})
+}
+
+// The deadline of a lease counts from before its ask, and what a Guard lends likewise.
+func TestTimeOfALeaseBeginsBeforeTheAsk(t *testing.T) {
+	for name, f := range map[string]func(t *testing.T, s *fakeStore) *Fetch{
+		"Lease": func(t *testing.T, s *fakeStore) *Fetch { return newFetch(newClient(t, s), &owner{}) },
+		"Guard": func(t *testing.T, s *fakeStore) *Fetch {
+			g := &guard{asked: func(context.Context, string, time.Duration) {
+				time.Sleep(600 * time.Millisecond)
+			}}
+			c := newClient(t, s, bare(s), func(cfg *Config) { cfg.Guard, cfg.Lease = g, firstGrant })
+			return newFetch(c, &owner{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				s.setAfter(func(op, _ string) error {
+					if op == "Acquire" {
+						time.Sleep(600 * time.Millisecond)
+					}
+					return nil
+				})
+				s.fail("Renew")
+				start, f := time.Now(), f(t, s)
+				f.Acquire()
+				if end := deadlineOf(&f.lease); !end.Equal(start.Add(firstGrant)) {
+					t.Errorf("the lease ends %v after the ask; want %v", end.Sub(start), firstGrant)
+				}
+				f.Close()
+			})
+		})
+	}
+}
+
 func TestRecordFoundIsOnlyForGetsThatBeganBeforeTheAsk(t *testing.T) {
 	for name, there := range map[string]func(t *testing.T, s *fakeStore){
 		"Value":  func(t *testing.T, s *fakeStore) { s.put(t, value("there")) },
@@ -172,8 +315,8 @@ func TestValueWithoutALeaseIsOnlyForGetsThatBeganBeforeTheFunction(t *testing.T)
 				earlier := c.Now()
 				f.Watch()
 				later, boom := c.Now(), errors.New("boom")
-				if fate := f.Commit(storable("mine")); fate != Unleased || s.stored(t) != "-" {
-					t.Errorf("Commit = %v; want Unleased, and nothing stored", fate)
+				if fate := f.Commit(storable("mine")); fate != NoLease || s.stored(t) != "-" {
+					t.Errorf("Commit = %v; want NoLease, and nothing stored", fate)
 				}
 				r := restricted(t, f.Outcome(boom))
 				if r.Before <= earlier || r.Before >= later || r.IfDown != down || !errors.Is(r.Err, boom) {
@@ -182,6 +325,11 @@ func TestValueWithoutALeaseIsOnlyForGetsThatBeganBeforeTheFunction(t *testing.T)
 				if down != (len(o.failed) == 1) {
 					t.Errorf("the owner was told of %v", o.failed)
 				}
+				f.ForEarlier()
+				if r := restricted(t, f.Outcome(boom)); r.IfDown != down {
+					t.Errorf("after ForEarlier the outcome is for others if the store is down: %v",
+						r.IfDown)
+				}
 				if f.ForAll(); !errors.Is(f.Outcome(boom), boom) {
 					t.Errorf("after ForAll the outcome is %v", f.Outcome(boom))
 				}
@@ -189,6 +337,116 @@ func TestValueWithoutALeaseIsOnlyForGetsThatBeganBeforeTheFunction(t *testing.T)
 			})
 		})
 	}
+}
+
+func TestFetchAfterATombstoneElsewhereStoresNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		leave(t, s, record.Skipped, "")
+		f := fetched(t, c, &owner{})
+		later := c.Now()
+		if fate := f.Commit(storable("mine")); fate != NoLease || s.count("Commit") != 0 {
+			t.Errorf("Commit = %v by %d commands; want NoLease by none", fate, s.count("Commit"))
+		}
+		if r := restricted(t, f.Outcome(nil)); r.Before != f.started || r.Before >= later ||
+			r.IfDown {
+			t.Errorf("the outcome is %+v; want one for Gets from before the function", r)
+		}
+	})
+}
+
+func TestFetchThatStoresNothingDoesNotAskForTags(t *testing.T) {
+	for name, down := range map[string]bool{"Aside": false, "StoreDown": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				if down {
+					s.fail("Acquire")
+				}
+				c := newClient(t, s, withTags(true, "own"))
+				f := newFetch(c, &owner{}, func(f *Fetch) { f.Aside = !down })
+				f.Acquire()
+				f.Watch()
+				if !down {
+					if tags := f.RecordTags([]string{"late"}); tags != nil || f.Fault != nil {
+						t.Errorf("RecordTags = %v, Fault = %v; want nothing", tags, f.Fault)
+					}
+				}
+				synctest.Wait()
+				if n := s.total() - s.count("Acquire", "Abort"); n != 0 {
+					t.Errorf("%d commands were sent about tags; want none", n)
+				}
+			})
+		})
+	}
+}
+
+func TestTagsOfTheRecordAreThoseFromBeforeTheFunction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		generation(t, s, "own", "o1")
+		c := newClient(t, s, withTags(false, "own"))
+		var during Moment
+		s.setBefore(func(context.Context, string, string) error {
+			during = c.Now()
+			return nil
+		})
+		f := fetched(t, c, &owner{})
+		if f.started < during {
+			t.Error("the function counts as called before the tags were read")
+		}
+		generation(t, s, "own", "o2")
+		if tags := f.RecordTags([]string{"own"}); len(tags) != 1 || tags[0].Gen != "o1" ||
+			f.Fault != nil {
+			t.Errorf("RecordTags = %v, Fault = %v; want the generation from before", tags, f.Fault)
+		}
+		s.fail("GetMany")
+		tags := f.RecordTags([]string{"own", "late"})
+		if bad, ok := f.Fault.(*OpError); tags != nil || !ok ||
+			!errors.Is(bad, errDown) { //nolint:errorlint // Commit looks for an OpError that is not wrapped
+			t.Errorf("RecordTags = %v, Fault = %v; want nothing and the fault", tags, f.Fault)
+		}
+		s.heal()
+		sent := s.total()
+		if tags := f.RecordTags([]string{"late"}); tags != nil || !errors.Is(f.Fault, errDown) ||
+			s.total() != sent {
+			t.Errorf("RecordTags after a fault = %v, Fault = %v by %d commands; want none",
+				tags, f.Fault, s.total()-sent)
+		}
+	})
+}
+
+func TestAskThatIsSkippedSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := newStore(t), &owner{}
+		f := newFetch(newClient(t, s), o, func(f *Fetch) { f.Budget = Budget{} })
+		call := f.Acquire()
+		synctest.Wait()
+		if !call || s.total() != 0 || len(o.failed) != 1 || !o.failed[0].(*OpError).Skipped() {
+			t.Errorf("Acquire = %v by %d commands, the owner was told of %v; want true by none, and that",
+				call, s.total(), o.failed)
+		}
+	})
+}
+
+func TestGiveUpDoesNotWaitForARenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		f := fetched(t, newClient(t, s), &owner{})
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Renew" {
+				time.Sleep(time.Second) // it does not notice the end of its context
+			}
+			return nil
+		})
+		time.Sleep(firstGrant / 2)
+		start := time.Now()
+		if f.GiveUp(); time.Since(start) != 0 || s.count("Renew") != 1 {
+			t.Errorf("GiveUp took %v, during %d renewals; want no time, during one",
+				time.Since(start), s.count("Renew"))
+		}
+	})
 }
 
 func TestAskWithoutAnAnswerIsGivenBack(t *testing.T) {
@@ -232,11 +490,14 @@ func TestFetchThatWasGivenUpAsksForNothingMore(t *testing.T) {
 				s := newStore(t)
 				ctx, cancel := context.WithCancel(t.Context())
 				f := newFetch(newClient(t, s), &owner{}, func(f *Fetch) { f.Ctx = ctx })
-				s.setBefore(func(_ context.Context, op, _ string) error {
+				s.setBefore(func(ctx context.Context, op, _ string) error {
 					if op == "Acquire" {
 						cancel()
 						f.GiveUp()
 						time.Sleep(time.Millisecond)
+						if ctx.Err() != nil {
+							t.Error("the ask ends with the callers, so nobody knows what to give back")
+						}
 						return ask
 					}
 					return nil

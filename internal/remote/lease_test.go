@@ -153,6 +153,25 @@ func free(t *testing.T, s *fakeStore) bool {
 	return claim.State == driver.Won
 }
 
+// deadlineOf returns when the store may give a lease to another.
+func deadlineOf(l *lease) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deadline
+}
+
+// unheld reports whether nobody holds the lease of key, which has a record.
+func unheld(t *testing.T, s *fakeStore) bool {
+	t.Helper()
+	r, err := s.Store.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := driver.Ask{Token: "another-process-", Lease: time.Second, Seen: r.Version}
+	claim, err := s.Store.Acquire(t.Context(), key, ask)
+	return err == nil && claim.State == driver.Won
+}
+
 func TestGiveUpAbortsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
@@ -193,10 +212,14 @@ func TestLeaseWhoseCommitHasNoAnswerIsGivenBack(t *testing.T) {
 type guard struct {
 	busy, lost        atomic.Bool
 	err               error
+	asked             func(ctx context.Context, key string, p time.Duration) // of TryAcquire; may be nil
 	extends, releases atomic.Int32
 }
 
-func (g *guard) TryAcquire(context.Context, string, time.Duration) (driver.Held, bool, error) {
+func (g *guard) TryAcquire(ctx context.Context, key string, p time.Duration) (driver.Held, bool, error) {
+	if g.asked != nil {
+		g.asked(ctx, key, p)
+	}
 	if g.err != nil || g.busy.Load() {
 		return nil, false, g.err
 	}

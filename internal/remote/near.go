@@ -31,7 +31,7 @@ const (
 )
 
 // A FillToken permits to put a value into memory if it was read by a command that was sent after
-// the token was taken. It is void once the key has been invalidated. The zero FillToken permits
+// the token was taken. It permits nothing once the key has been invalidated. The zero FillToken permits
 // nothing.
 type FillToken struct {
 	stripe uint64 // the stripe's counter, never 0
@@ -58,8 +58,8 @@ type near struct {
 	subs      atomic.Uint64 // subscriptions so far: each has a number
 
 	mu          sync.Mutex // guards the fields below
-	places      map[keyHash]any
-	sweepPlaces int // the size of places at which those that memory has nothing for are removed
+	slots       map[keyHash]any
+	sweepSlots  int // the size of slots at which those that memory has nothing for are removed
 	tags        map[keyHash]weak.Pointer[tier.Label]
 	sweepTags   int // likewise those that no entry has
 	subscribing bool
@@ -70,8 +70,8 @@ type near struct {
 }
 
 const (
-	firstPlaceSweep = 1024
-	firstTagSweep   = 64
+	firstSlotSweep = 1024
+	firstTagSweep  = 64
 )
 
 // A keyHash stands for a key of the store in messages: a part of its SHA-256.
@@ -85,7 +85,7 @@ func hashKey(key string) keyHash {
 func newNear(memory *Memory, life time.Duration, bus bool) *near {
 	n := &near{
 		memory: memory, life: life,
-		places: make(map[keyHash]any), sweepPlaces: firstPlaceSweep,
+		slots: make(map[keyHash]any), sweepSlots: firstSlotSweep,
 		tags: make(map[keyHash]weak.Pointer[tier.Label]), sweepTags: firstTagSweep,
 	}
 	for i := range n.stripes {
@@ -130,16 +130,16 @@ func (c *Client) FillToken(key string) FillToken {
 }
 
 // Fill calls put, which puts a value of key into memory, if token, which was taken before the value
-// was read, still permits it. From then on messages about key find place, and messages about tags
+// was read, still permits it. From then on messages about key find slot, and messages about tags
 // the labels. The caller holds the flights' lock of the key.
 //
-// put runs under mu. Without that, a sweep by the fill of another key could forget the place before
+// put runs under mu. Without that, a sweep by the fill of another key could forget the slot before
 // memory has the value, and an invalidation would not find the value.
-func (c *Client) Fill(key string, token FillToken, place any, tags []tier.Tag, put func()) {
+func (c *Client) Fill(key string, token FillToken, slot any, tags []tier.Tag, put func()) {
 	n, h := c.near, hashKey(key)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.notePlaceLocked(h, place)
+	n.noteSlotLocked(h, slot)
 	if len(tags) > 0 {
 		n.noteTagsLocked(&c.Names, tags)
 	}
@@ -149,7 +149,7 @@ func (c *Client) Fill(key string, token FillToken, place any, tags []tier.Tag, p
 	}
 }
 
-// Invalidate voids the FillTokens of key in this process. The caller holds the flights' lock of the
+// Invalidate revokes the FillTokens of key in this process. The caller holds the flights' lock of the
 // key, and removes afterwards what memory has.
 func (c *Client) Invalidate(key string) {
 	if c.near != nil {
@@ -157,20 +157,20 @@ func (c *Client) Invalidate(key string) {
 	}
 }
 
-// InvalidateAll voids all FillTokens in this process.
+// InvalidateAll revokes all FillTokens in this process.
 func (c *Client) InvalidateAll() {
 	if c.near != nil {
 		c.near.invalidateAll()
 	}
 }
 
-// notePlaceLocked notes the place in memory of a key. The caller holds mu.
-func (n *near) notePlaceLocked(h keyHash, place any) {
-	if len(n.places) >= n.sweepPlaces {
-		maps.DeleteFunc(n.places, func(_ keyHash, p any) bool { return n.memory.Empty(p) })
-		n.sweepPlaces = max(firstPlaceSweep, 2*len(n.places))
+// noteSlotLocked notes the key's slot in memory. The caller holds mu.
+func (n *near) noteSlotLocked(h keyHash, slot any) {
+	if len(n.slots) >= n.sweepSlots {
+		maps.DeleteFunc(n.slots, func(_ keyHash, p any) bool { return n.memory.Empty(p) })
+		n.sweepSlots = max(firstSlotSweep, 2*len(n.slots))
 	}
-	n.places[h] = place
+	n.slots[h] = slot
 }
 
 // noteTagsLocked notes the labels of tags, for as long as entries have them. The caller holds mu.
@@ -191,10 +191,10 @@ func (n *near) label(h keyHash) *tier.Label {
 	return n.tags[h].Value()
 }
 
-// place returns the place of a key.
-func (n *near) place(h keyHash) (any, bool) {
+// slot returns the slot of a key.
+func (n *near) slot(h keyHash) (any, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p, ok := n.places[h]
+	p, ok := n.slots[h]
 	return p, ok
 }

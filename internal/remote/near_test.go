@@ -38,14 +38,14 @@ func TestTagsThatNoEntryHasAreForgottenInFrontOfAStore(t *testing.T) {
 
 func TestPlacesOfKeysThatMemoryHasNotAreForgotten(t *testing.T) {
 	n := newNear(&Memory{Empty: func(place any) bool { return place != "kept" }}, time.Second, false)
-	n.notePlaceLocked(hashKey("kept"), "kept")
-	for i := range 20 * firstPlaceSweep {
-		n.notePlaceLocked(hashKey(fmt.Sprint(i)), i)
+	n.noteSlotLocked(hashKey("kept"), "kept")
+	for i := range 20 * firstSlotSweep {
+		n.noteSlotLocked(hashKey(fmt.Sprint(i)), i)
 	}
-	if len(n.places) > 2*firstPlaceSweep {
-		t.Errorf("%d places are known, though memory has but one of them", len(n.places))
+	if len(n.slots) > 2*firstSlotSweep {
+		t.Errorf("%d slots are known, though memory has but one of them", len(n.slots))
 	}
-	if place, ok := n.place(hashKey("kept")); place != "kept" || !ok {
+	if place, ok := n.slot(hashKey("kept")); place != "kept" || !ok {
 		t.Errorf("the place that memory has is %v, %v", place, ok)
 	}
 }
@@ -64,7 +64,7 @@ func TestPlaceIsNotForgottenBeforeMemoryHasTheValue(t *testing.T) {
 		c.FillToken(key)
 		synctest.Wait() // it subscribes
 		fillOthers := func() {
-			for i := range firstPlaceSweep {
+			for i := range firstSlotSweep {
 				other := fmt.Sprint(key, i)
 				permits(c, other, c.FillToken(other), i, nil)
 			}
@@ -84,7 +84,7 @@ func TestPlaceIsNotForgottenBeforeMemoryHasTheValue(t *testing.T) {
 	})
 }
 
-func TestTokenIsVoidAfterAnInvalidationHere(t *testing.T) {
+func TestTokenIsRevokedAfterAnInvalidationHere(t *testing.T) {
 	for name, tt := range map[string]struct {
 		invalidate func(c *Client)
 		here, mine bool // what the token permits; what it permits after Moved

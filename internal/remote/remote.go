@@ -139,9 +139,9 @@ type Config struct {
 
 // A Memory is the memory in front of the store. The functions are safe for concurrent use.
 type Memory struct {
-	Clear  func()               // removes everything, what a Fill that runs puts there included
-	Remove func(place any)      // removes what a place has
-	Empty  func(place any) bool // reports whether a place has nothing
+	Clear  func()              // removes everything, what a Fill that runs puts there included
+	Remove func(slot any)      // removes what a slot has
+	Empty  func(slot any) bool // reports whether a slot has nothing
 }
 
 // A Client is a cache's side of a store. Make it with New. It is safe for concurrent use.
@@ -193,7 +193,6 @@ func (c *Client) Close(ctx context.Context) error {
 	if c.near != nil {
 		c.near.unsubscribe()
 	}
-	c.limits.stop()
 	c.release()
 	return err
 }

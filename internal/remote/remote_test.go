@@ -98,6 +98,39 @@ func TestCloseWaitsForWhatRunsInTheBackground(t *testing.T) {
 	})
 }
 
+func TestCloseEndsNoCommandOfAnotherCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.setBefore(func(ctx context.Context, _, _ string) error {
+			time.Sleep(time.Second / 4)
+			return ctx.Err()
+		})
+		done := make(chan error)
+		go func() { done <- newWrite(c, &writeOwner{}, value("1")).Set(context.Background()) }()
+		synctest.Wait()
+		c.Close(t.Context())
+		if err := <-done; err != nil || s.stored(t) != "1" {
+			t.Errorf("Set during Close = %v, the store has %q; want nil and 1", err, s.stored(t))
+		}
+	})
+}
+
+func TestCommandJustAfterCloseIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		b := c.NewBudget()
+		s.put(t, value("1"))
+		c.Read(context.Background(), &b, key)
+		c.Close(t.Context())
+		if e, err := c.Read(context.Background(), &b, key); err != nil ||
+			string(e.Parsed.Payload) != "1" {
+			t.Errorf("Read after Close = %q, %v; want 1", e.Parsed.Payload, err)
+		}
+	})
+}
+
 func TestLeaseGivenUpBeforeCloseIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
@@ -123,6 +156,12 @@ func TestCommandsAfterClose(t *testing.T) {
 		newWrite(c, &writeOwner{}, value("1")).Set(t.Context())
 		if err := newWrite(c, &writeOwner{}, value("1")).Set(t.Context()); !errors.Is(err, ErrClosed) {
 			t.Errorf("a command that needs a goroutine = %v; want ErrClosed", err)
+		}
+		s.heal()
+		if err := newWrite(c, &writeOwner{}, value("2")).Set(context.Background()); err != nil ||
+			s.stored(t) != "2" {
+			t.Errorf("a command whose caller cannot leave = %v, the store has %q; want nil and 2",
+				err, s.stored(t))
 		}
 	})
 }

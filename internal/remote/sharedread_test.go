@@ -3,9 +3,14 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // A reading is one call of Read.
@@ -78,18 +83,19 @@ func TestCallerThatArrivesDuringAReadSharesTheNext(t *testing.T) {
 			t.Errorf("the first read has %+v, %d reads were sent; want 1 of 2", first, s.count("Get"))
 		}
 		s.put(t, value("3"))
-		third := read(t.Context(), c)
+		third, fourth := read(t.Context(), c), read(t.Context(), c)
 		g.open()
 		for _, r := range second {
 			if !r.over() || r.payload != "2" {
 				t.Errorf("the shared read has %q, %v; want 2", r.payload, r.err)
 			}
 		}
-		if third.over() {
+		if third.over() || fourth.over() {
 			t.Error("a caller has a read that was sent before its call")
 		}
 		g.open()
-		if !third.over() || third.payload != "3" || s.count("Get") != 3 || g.most.Load() > 2 {
+		if !third.over() || third.payload != "3" || !fourth.over() || s.count("Get") != 3 ||
+			g.most.Load() > 2 {
 			t.Errorf("the third read has %q; %d reads were sent, %d at a time", third.payload, s.count("Get"), g.most.Load())
 		}
 		alone := read(t.Context(), c)
@@ -172,5 +178,79 @@ func TestReadSharedAfterCloseIsErrClosed(t *testing.T) {
 		if errors.Is(first.err, ErrClosed) || !errors.Is(second.err, ErrClosed) {
 			t.Errorf("the first has %v, the second %v; want ErrClosed for the second", first.err, second.err)
 		}
+		if third := read(context.Background(), c); !third.over() || third.payload != "1" {
+			t.Errorf("a read after that has %+v; want 1", third)
+		}
 	})
+}
+
+func TestSharedReadFailsAllItsCallersAndCostsThemTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c, g := newClient(t, s), gateOf(s)
+		s.put(t, value("1"))
+		first := read(t.Context(), c)
+		budgets, errs := [2]Budget{c.NewBudget(), c.NewBudget()}, make(chan error, 2)
+		for i := range budgets {
+			go func() {
+				_, err := c.Read(t.Context(), &budgets[i], key)
+				errs <- err
+			}()
+		}
+		time.Sleep(c.Timeout / 4)
+		s.fail()
+		g.open()
+		for i := range budgets {
+			if err := <-errs; !errors.Is(err, errDown) {
+				t.Errorf("a caller of the shared read has %v; want the store's error", err)
+			}
+			if left := budgets[i].left; left != c.Timeout*3/4 {
+				t.Errorf("a caller has %v left of %v; want three quarters", left, c.Timeout)
+			}
+		}
+		if <-first.done; first.err != nil {
+			t.Errorf("the first read has %v", first.err)
+		}
+	})
+}
+
+func TestSharedReadHasATimeOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		s.put(t, value("1"))
+		s.setBefore(func(ctx context.Context, _, _ string) error {
+			time.Sleep(c.Timeout * 3 / 4)
+			return ctx.Err()
+		})
+		first, second := read(t.Context(), c), read(t.Context(), c)
+		<-first.done
+		<-second.done
+		if first.err != nil || second.err != nil || second.payload != "1" {
+			t.Errorf("the first has %v, the second %q, %v; want 1",
+				first.err, second.payload, second.err)
+		}
+	})
+}
+
+func TestReadsOfManyKeysAtTheSameTime(t *testing.T) {
+	c := newClient(t, newStore(t))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 500 {
+				b := c.NewBudget()
+				_, err := c.Read(t.Context(), &b, fmt.Sprint(key, n*(i%2), n%7))
+				if !errors.Is(err, driver.ErrMiss) {
+					t.Errorf("Read = %v; want ErrMiss", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range c.reads.shards {
+		if n := len(c.reads.shards[i].next); n != 0 {
+			t.Errorf("%d keys are left in shard %d", n, i)
+		}
+	}
 }

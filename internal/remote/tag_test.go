@@ -224,3 +224,117 @@ func TestReadWithTagsTakesOneCommand(t *testing.T) {
 		}
 	})
 }
+
+func TestLaterGenerationsWinAndChangeNothing(t *testing.T) {
+	known, more := Generations{"a": "1", "b": ""}, Generations{"b": "2", "c": "3"}
+	if got, want := known.with(more), (Generations{"a": "1", "b": "2", "c": "3"}); !maps.Equal(got, want) {
+		t.Errorf("with = %v; want %v", got, want)
+	}
+	if want := (Generations{"a": "1", "b": ""}); !maps.Equal(known, want) {
+		t.Errorf("with has changed its receiver to %v", known)
+	}
+}
+
+func TestFaultOfTheEpochIsOneOfTheStore(t *testing.T) {
+	for _, op := range []string{"Get", "Add"} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				c := newClient(t, s, withTags(true))
+				s.fail(op)
+				b := c.NewBudget()
+				_, err := c.watchTags(t.Context(), &b)
+				if _, ok := errors.AsType[*OpError](err); !ok || !errors.Is(err, errDown) {
+					t.Errorf("watchTags = %v; want an OpError", err)
+				}
+			})
+		})
+	}
+}
+
+func TestGenerationThatIsCreatedDuringDeleteTagsIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// A fetch that has seen the old epoch may commit until the epoch moves.
+		s, names := newStore(t), newNames()
+		s.setBefore(func(_ context.Context, op, k string) error {
+			if op == "Set" && k == names.Epoch() {
+				generation(t, s, "a", "g1")
+			}
+			return nil
+		})
+		if err := newClient(t, s).DeleteTags(t.Context(), []string{"a"}, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if g := generationOf(t, s, names.Tag("a")); g == "g1" || g == "-" {
+			t.Errorf("the generation is %q; want a new one", g)
+		}
+	})
+}
+
+func TestOnlyTagsWithoutAGenerationGetOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s, withTags(false, "a", "b", "c"))
+		generation(t, s, "a", "a1")
+		generation(t, s, "c", "c1")
+		for range 2 {
+			b := c.NewBudget()
+			w, err := c.watchTags(t.Context(), &b)
+			want := Generations{"a": "a1", "b": generationOf(t, s, names.Tag("b")), "c": "c1"}
+			if err != nil || !maps.Equal(w.gens, want) || want["b"] == "-" {
+				t.Errorf("watchTags = %v, %v; want %v", w.gens, err, want)
+			}
+		}
+		if n := s.count("Add"); n != 1 || s.total() != 3 {
+			t.Errorf("%d commands were sent, %d of them Add; want two reads, and Add once",
+				s.total(), n)
+		}
+	})
+}
+
+func TestDeleteTagsFailsIfAGenerationStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s)
+		generation(t, s, "a", "a1")
+		s.setBefore(func(_ context.Context, op, k string) error {
+			if op == "Set" && k == names.Tag("a") {
+				return errDown
+			}
+			return nil
+		})
+		err := c.DeleteTags(t.Context(), []string{"a"}, func() {})
+		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Set" {
+			t.Errorf("DeleteTags = %v; want an OpError of Set", err)
+		}
+	})
+}
+
+func TestGenerationsAndTheEpochStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s)
+		generation(t, s, "a", "a1")
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1000 * time.Hour)
+		a, epoch := generationOf(t, s, names.Tag("a")), generationOf(t, s, names.Epoch())
+		if a == "-" || epoch == "-" {
+			t.Errorf("after 1000 hours the generation is %q, the epoch %q", a, epoch)
+		}
+	})
+}
+
+func TestDeleteTagsChangesTheEpochThoughTheBreakerIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		opened(t, c)
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err == nil ||
+			s.count("Set") != 1 {
+			t.Errorf("DeleteTags = %v, and %d writes were sent; want an error, and that of the epoch",
+				err, s.count("Set"))
+		}
+	})
+}

@@ -109,7 +109,11 @@ func TestTouchTriesAgainAfterAnotherWrite(t *testing.T) {
 					}
 					return nil
 				})
+				start := time.Now()
 				_, err := touch(t, newWrite(c, &writeOwner{}, driver.Record{}), time.Hour)
+				if d := time.Since(start); d == 0 || d > Tries*32*time.Millisecond {
+					t.Errorf("it took %v; want a pause before each attempt but the first", d)
+				}
 				if !errors.Is(err, tt.want) || s.stored(t) != "other" {
 					t.Errorf("Touch = %v, the store has %q; want %v and the other write", err, s.stored(t), tt.want)
 				}
@@ -156,6 +160,219 @@ func TestTouchThatRemovesDeletes(t *testing.T) {
 		w.Remove = true
 		if there, err := touch(t, w, 0); there || err != nil || s.stored(t) != "-" {
 			t.Errorf("Touch = %v, %v, the store has %q; want false, and nothing", there, err, s.stored(t))
+		}
+	})
+}
+
+func TestTouchFails(t *testing.T) {
+	bareStore := func(cfg *Config) { cfg.Store = bareStore{cfg.Store} }
+	for name, tt := range map[string]struct {
+		cfg    func(*Config)
+		remove bool
+		slide  time.Duration
+		op     string
+		want   time.Duration // the slide then
+	}{
+		"Remove":      {func(*Config) {}, true, 0, "Delete", 0},
+		"Expire":      {func(*Config) {}, false, 0, "Expire", 0},
+		"Acquire":     {func(*Config) {}, false, time.Hour, "Acquire", 0},
+		"Commit":      {func(*Config) {}, false, time.Hour, "Commit", 0},
+		"LastExpire":  {func(*Config) {}, false, time.Hour, "Expire", time.Hour},
+		"FirstExpire": {bareStore, false, time.Hour, "Expire", 0},
+		"Set":         {bareStore, false, time.Hour, "Set", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				s.put(t, brief("old"))
+				s.fail(tt.op)
+				w := newWrite(newClient(t, s, tt.cfg), &writeOwner{}, driver.Record{})
+				w.Remove = tt.remove
+				there, err := touch(t, w, tt.slide)
+				if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != tt.op || there ||
+					s.count(tt.op) != 1 {
+					t.Errorf("Touch = %v, %v by %d commands; want false, and a fault of %s by 1",
+						there, err, s.count(tt.op), tt.op)
+				}
+				left, slide := slideOf(t, s)
+				if slide != tt.want || tt.op != "Set" && left != time.Minute {
+					t.Errorf("%v are left, slide %v; want the minute from before, and %v",
+						left, slide, tt.want)
+				}
+				if synctest.Wait(); tt.op != "Delete" && !unheld(t, s) {
+					t.Error("the lease was not given back")
+				}
+			})
+		})
+	}
+}
+
+func TestTouchThatReadsNothingAnyMoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Get" && s.count("Get") == 2 {
+				return errDown
+			}
+			return nil
+		})
+		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), time.Hour)
+		if !errors.Is(err, errDown) || there || s.count("Acquire") != 0 {
+			t.Errorf("Touch = %v, %v by %d asks; want the store's error by none",
+				there, err, s.count("Acquire"))
+		}
+	})
+}
+
+func TestTouchEndsWithItsContext(t *testing.T) {
+	for name, cfg := range map[string]func(*Config){
+		"Lease": func(*Config) {}, "Turn": func(cfg *Config) { cfg.Store = bareStore{cfg.Store} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t)
+				version := s.put(t, brief("old"))
+				c := newClient(t, s, cfg)
+				w := newWrite(c, &writeOwner{}, driver.Record{})
+				e, err := w.Read(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, leave := context.WithTimeout(t.Context(), time.Millisecond/2)
+				defer leave()
+				if name == "Turn" {
+					end, _ := c.exclude(t.Context(), key)
+					defer end()
+				} else {
+					f := fetched(t, c, &owner{}, func(f *Fetch) { f.Seen = version })
+					defer f.Close()
+				}
+				s.setAfter(func(op, _ string) error {
+					if op == "Acquire" {
+						leave() // before the second attempt
+					}
+					return nil
+				})
+				sent := s.total()
+				there, err := w.Touch(ctx, &e, time.Hour, time.Hour)
+				if _, ok := errors.AsType[*OpError](err); ok || s.total()-sent > 2 {
+					t.Errorf("Touch = %v by %d commands; want none after its context", err, s.total()-sent)
+				}
+				if !errors.Is(err, ctx.Err()) || there ||
+					s.count("Expire", "Set", "Commit") != 0 {
+					t.Errorf("Touch = %v, %v, and %d commands write; want the context's error, and none",
+						there, err, s.count("Expire", "Set", "Commit"))
+				}
+			})
+		})
+	}
+}
+
+func TestTouchInABareStoreKeepsOtherWritesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		c, done := newClient(t, s, bare(s)), make(chan error, 1)
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Expire" && s.count("Expire") == 1 {
+				go func() { done <- newWrite(c, &writeOwner{}, value("other")).Set(t.Context()) }()
+				time.Sleep(time.Second / 4)
+			}
+			return nil
+		})
+		there, err := touch(t, newWrite(c, &writeOwner{}, driver.Record{}), time.Hour)
+		if setErr := <-done; !there || err != nil || setErr != nil || s.stored(t) != "other" {
+			t.Errorf("Touch = %v, %v, Set = %v, the store has %q; want the other write",
+				there, err, setErr, s.stored(t))
+		}
+	})
+}
+
+func TestTouchGivesWayToAFetchButNotToManyWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Acquire" && s.count("Acquire") <= busyTries+1 {
+				s.put(t, brief("other")) // the answer is Hit
+			}
+			return nil
+		})
+		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), time.Hour)
+		if _, slide := slideOf(t, s); !there || err != nil || slide != time.Hour {
+			t.Errorf("Touch = %v, %v, slide %v; want an hour", there, err, slide)
+		}
+	})
+}
+
+func TestTouchEndsASlide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		rec := record.Record{
+			Kind: record.Value, Created: time.Now(), Slide: time.Hour, Payload: []byte("old"),
+		}
+		s.put(t, driver.Record{Data: rec.AppendTo(nil), TTL: time.Minute})
+		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), 0)
+		if left, slide := slideOf(t, s); !there || err != nil || left != time.Hour || slide != 0 {
+			t.Errorf("Touch = %v, %v; %v left, slide %v; want an hour, and no slide",
+				there, err, left, slide)
+		}
+	})
+}
+
+func TestTouchWaitsForAHolderThatIsSoonOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		token := s.hold(t, "another", time.Hour)
+		s.setAfter(func(op, _ string) error {
+			if op == "Acquire" && s.count("Acquire") == 3 {
+				s.Store.Abort(t.Context(), key, token)
+			}
+			return nil
+		})
+		there, err := touch(t, newWrite(newClient(t, s), &writeOwner{}, driver.Record{}), time.Hour)
+		if _, slide := slideOf(t, s); !there || err != nil || slide != time.Hour {
+			t.Errorf("Touch = %v, %v, slide %v; want an hour", there, err, slide)
+		}
+	})
+}
+
+func TestResliddenRecordKeepsItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		version := s.put(t, brief("old"))
+		w := newWrite(newClient(t, s), &writeOwner{}, driver.Record{})
+		time.Sleep(time.Minute - time.Microsecond)
+		state, err := w.tryReslide(t.Context(), time.Hour, time.Hour)
+		if state != driver.Won || err != nil || w.Record.TTL != time.Millisecond ||
+			w.Record.Version != version {
+			t.Errorf("tryReslide = %v, %v, and has sent %+v; want the old Version, and the least time there is",
+				state, err, w.Record)
+		}
+		if r, err := s.Store.Get(t.Context(), key); err != nil || r.TTL > time.Microsecond {
+			t.Errorf("the record has %v left, %v; want its old end", r.TTL, err)
+		}
+	})
+}
+
+func TestTouchInABareStoreGivesTheNewLifeBeforeItWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.put(t, brief("old"))
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Expire" && s.count("Expire") == 2 {
+				return errDown
+			}
+			return nil
+		})
+		w := newWrite(newClient(t, s, bare(s)), &writeOwner{}, driver.Record{})
+		there, err := touch(t, w, 2*time.Hour)
+		if left, slide := slideOf(t, s); there || !errors.Is(err, errDown) || left != time.Hour ||
+			slide != 2*time.Hour {
+			t.Errorf("Touch = %v, %v; %v left, slide %v; want the store's error, an hour and two",
+				there, err, left, slide)
 		}
 	})
 }

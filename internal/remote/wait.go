@@ -40,7 +40,7 @@ func (f *Fetch) await(w *waiting, claim *driver.Claim) (done, call bool) {
 	left := time.Until(w.until)
 	switch {
 	case w.holders >= maxHolders:
-		f.unleased = true
+		f.noLease = true
 		return true, true
 	case left <= 0:
 		return true, f.waitedTooLong()
@@ -75,7 +75,7 @@ func (f *Fetch) waitedTooLong() (call bool) {
 			f.Client.Name, f.Client.Wait, ErrBusy)
 		return false
 	}
-	f.unleased = true
+	f.noLease = true
 	return true
 }
 

@@ -3,6 +3,7 @@ package turnstile
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,5 +60,48 @@ func TestCallerWhoseContextEndsLeavesTheQueue(t *testing.T) {
 		if err := turns.Enter(t.Context(), 1); err != nil || len(turns.turns) != 1 {
 			t.Errorf("Enter = %v with %d turns; want the free turn", err, len(turns.turns))
 		}
+		if turns.Leave(1); len(turns.turns) != 0 {
+			t.Errorf("%d turns are left; want none", len(turns.turns))
+		}
 	})
+}
+
+func TestEnterWithAContextThatHasEndedLeavesNothingBehind(t *testing.T) {
+	var turns Turnstile[int]
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if err := turns.Enter(ctx, 1); err == nil { // either is right
+			turns.Leave(1)
+		}
+	}
+	if len(turns.turns) != 0 {
+		t.Errorf("%d turns are left; want none", len(turns.turns))
+	}
+}
+
+func TestKeysComeAndGoAtTheSameTime(t *testing.T) {
+	var (
+		turns  Turnstile[int]
+		inside [4]int // the race detector sees two callers that are inside at once
+		wg     sync.WaitGroup
+	)
+	for i := range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				key := i % len(inside)
+				if err := turns.Enter(t.Context(), key); err != nil {
+					t.Error(err)
+					return
+				}
+				inside[key]++
+				turns.Leave(key)
+				turns.Entered()
+			}
+		})
+	}
+	wg.Wait()
+	if inside != [4]int{2000, 2000, 2000, 2000} || len(turns.Entered()) != 0 {
+		t.Errorf("%v callers were inside, %v are left", inside, turns.Entered())
+	}
 }
