@@ -5,9 +5,10 @@ SHELL := bash
 # Nothing built here is shipped, and stamping fails in a checkout that belongs to another user.
 export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
-# How make test builds: most of its time goes into that if the caches are cold. Nothing but a debugger needs DWARF, vet has
-# a target of its own, and the compiler collects its garbage less often.
-TEST := GOGC=300 go test -vet=off -gcflags=all=-dwarf=false
+# How make test builds and runs. With cold caches most of its time is for building: nothing but a debugger needs DWARF, vet
+# has a target of its own, and the compiler collects its garbage less often. Some tests mostly wait, so others run beside.
+TEST := GOGC=300 GOFLAGS="$(GOFLAGS) -gcflags=all=-dwarf=false" \
+	go test -vet=off -p $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 # How long make fuzz stays on each target (30s, 100000x), and what make bench and make herd pass on.
 FUZZTIME ?= 5s
