@@ -73,7 +73,7 @@ func (t *trial) spread(keeper int) float64 {
 
 // ratio measures how often a bounded cache has the key that a trace requests.
 func (b *bench) ratio() error {
-	traces := syntheticTraces(b.rand(), b.size(1_000_000, 20_000), b.size(100_000, 2_000))
+	traces := syntheticTraces(b.rand(), b.size(1_000_000, 5_000), b.size(100_000, 1_000))
 	if b.traces != "" {
 		recorded, err := recordedTraces(b.traces)
 		if err != nil {
@@ -91,7 +91,7 @@ func (b *bench) ratio() error {
 func plan(traces []trace, quick bool) (trials []*trial) {
 	for _, t := range traces {
 		if quick {
-			t.requests = t.requests[:min(len(t.requests), 20_000)]
+			t.requests = t.requests[:min(len(t.requests), 5_000)]
 		}
 		for _, share := range shares {
 			capacity := max(1, int(math.Round(share*float64(t.distinct))))

@@ -47,7 +47,7 @@ func TestStripesShareTheCapacityEvenly(t *testing.T) {
 // A stripe that gets more keys than its share does not evict while another has room.
 func TestNothingIsEvictedBelowTheCapacity(t *testing.T) {
 	for _, capacity := range []int{1, 2, 1023, 1024, 10_000, 65_536, 1_000_000} {
-		if capacity > 100_000 && (testing.Short() || raceEnabled) {
+		if capacity > 20_000 && (testing.Short() || raceEnabled) {
 			continue
 		}
 		tier := newTier(capacity)
