@@ -42,7 +42,7 @@
 // return an expired entry until they have run.) Delete, Set, DeleteTags and Clear discard the fetches
 // that are under way: callers that wait get the result, but it is not stored, and later callers do
 // not get it. So once an invalidation has returned, no later Get returns anything older; over a store,
-// in no process.
+// in no process, but for what is said above of WithMemory and of stores that fail.
 //
 // # Absent, nil, zero, None
 //
@@ -55,8 +55,8 @@
 //
 // K may be bool, an integer, a float (but not NaN), a string, a time.Time, an encoding.TextMarshaler,
 // or an array or struct of these. A field tagged `key:"-"` is left out. For any other K give
-// [WithKey]. Integers, strings, and arrays and structs of them are looked up as they are; other keys
-// by their text, which costs an allocation for each call.
+// [WithKey]. Bools, numbers, strings, and arrays and structs of them are looked up as they are; other
+// keys by their text, which costs an allocation for each call.
 //
 // # Errors, panics, goroutines
 //
@@ -75,12 +75,14 @@
 //
 // cache.go makes a cache and closes it. A Get that finds nothing in memory goes on in get.go. A
 // flight's goroutine is in fetch.go: it calls the fetch function; then classify runs SkipIf and the
-// like, and gives the verdict. commit.go stores the result, unless the verdict, the mode or an
-// invalidation is against it; over a store commit.go of internal/remote has a say too. storejob.go is
-// a flight's part over a store, and refuses its outcome to callers who came too late.
+// like, which say whether the result is fit to be stored. commit.go stores it, unless the mode or an
+// invalidation is against it, or the flight was given up. Over a store codec.go may find that it
+// cannot be encoded or is too large, and commit.go of internal/remote that the lease is lost.
+// storejob.go has what a flight does over a store, and refuses its outcome to callers who came too
+// late.
 //
 // memory.go turns a key into its slot, a tier.Key, by the key's text where == will not do, and has
-// the entries in memory. stored.go makes keys of the store and reads records. settings.go checks options.
-// Package internal/keytext makes the texts of keys, internal/flight decides who shares a fetch,
-// internal/remote what is sent to a store.
+// the entries in memory. stored.go makes keys of the store and reads records. settings.go checks
+// options. Package internal/keytext makes the texts of keys, internal/flight decides who shares a
+// fetch, internal/remote what is sent to a store.
 package zodiac

@@ -21,12 +21,12 @@
 //  4. As its last act, the goroutine of the fetch calls [Group.Returned].
 //
 // A flight can be over while its fetch still runs: after [Group.Fail], after [Group.FailAll], or
-// when the last caller has called [Group.Leave]. Such a flight is abandoned. Its fetch cannot
-// write any more.
+// when the last caller has called [Group.Leave]. Such a flight is abandoned. It cannot
+// be sealed any more.
 //
 // An invalidation of the key ([Group.Change], [Group.DiscardAll]) discards a flight whose fetch
 // has started and that is not sealed. The callers that joined before it still get the outcome.
-// Nothing is written, and no caller joins any more, but for the exception below.
+// Nothing is written, and no caller joins any more; but see below for shared Groups.
 //
 // # The kinds of callers
 //
@@ -55,31 +55,31 @@
 // # Where a late caller is refused
 //
 // A caller that comes too late for a flight does not find it. Seal and every invalidation take
-// the flight out of its slot, under the lock of the key: Seal out of the open slot, an invalidation
-// out of the open and the aside slot. line.joinable looks
+// the flight out of the open and the aside slot, under the lock of the key. line.joinable looks
 // only there and in the waiting slot. A forced flight stays in the forced slot until it is over,
 // but no caller joins from that slot. After [Group.Close], Join refuses every caller with
 // [ErrClosed].
 //
-// The one exception is line.shareLast, for shared Groups (see [NewGroup]). The caller joins a
-// discarded flight, and the owner refuses it the outcome afterwards: storeOutcome in the root
-// package, by the limit that Fetch.Outcome of internal/remote sets.
+// That is all for invalidations that the Group is told of. A shared Group (see [NewGroup]) is not
+// told of those in other processes, and line.shareLast lets a caller join a discarded flight. There
+// the owner refuses the outcome afterwards: storeOutcome in storejob.go of the root package. The
+// limit is Fetch.before or Fetch.started of internal/remote; Fetch.Outcome chooses it.
 //
 // # How closing waits
 //
-// [Group.Close] makes Join return ErrClosed. Flights that run go on, and the fetches of waiting
-// flights still start. [Group.Drain] waits until every fetch has returned. Each shard counts the
-// fetches that have started and not returned. A waiting fetch is counted when the flight before
-// it is over, and that happens before the earlier fetch returns. So the count cannot reach zero
-// between the two, and zero after Close is final.
+// [Group.Close] makes Join return ErrClosed. Flights that run go on, but cannot be sealed unless the
+// Group is shared. The fetches of waiting flights still start. [Group.Drain] waits until every
+// fetch has returned. Each shard counts the fetches that have started and not returned. A waiting
+// fetch is counted when the flight before it is over, and that happens before the earlier fetch
+// returns. So the count cannot reach zero between the two, and zero after Close is final.
 //
 // # Invariants
 //
-//   - At most one flight of a key may write at any time: the open one.
+//   - At most one flight of a key can still be sealed at any time: the open one.
 //   - A flight never writes if its key was invalidated after its fetch had started and before its
 //     Seal.
-//   - A caller never joins a flight that is sealed, discarded or over. Shared Groups have the one
-//     exception named above.
+//   - A caller never joins a flight that is sealed, discarded or over. Shared Groups are another
+//     matter: see above.
 //   - A Forced caller never shares a fetch that started before its call.
 //   - No two fetches wait for each other. Join refuses the wait that would close a cycle, with
 //     [ErrCycle] (wait.go).

@@ -1,12 +1,16 @@
 // Package keytext turns keys of any type into text, and makes the names of keys in a store.
 //
 // [Codec] has the text of a K. It is the last segment of a key in a store, and in memory it
-// identifies a key whose == does not do (a time.Time, a TextMarshaler). [Names] has the keys of one
-// loader in a store: those of its entries, of its tags, and of its tag epoch.
+// identifies a key whose == does not do: a time.Time, a TextMarshaler, one with fields that do not
+// count, and every key with WithKey. [Names] has the keys of one loader in a store: those of its
+// entries, of its tags, and of its tag epoch (see package tag).
 //
 // Both are formats that outlive the program: keys in users' stores are made of them. They are
 // injective, and stable over processes, builds and versions of Go. The package imports nothing
 // of this module.
+//
+// New builds Codec.Text from the type K by reflection, ByHand from the function of WithKey.
+// escape.go escapes texts, and Names.Entry joins the parts of a key.
 package keytext
 
 import (

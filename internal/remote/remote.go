@@ -3,8 +3,8 @@
 //
 // The package knows nothing of K and V, of codecs, and of users' functions: the root package
 // encodes, decodes and calls. It removes entries from memory only through [Memory], and
-// invalidates tags through a tag.Space. It sees a flight only through [Owner], and a method that
-// writes only through [WriteOwner].
+// invalidates tags through a tag.Space. Flights are known to it as an [Owner] only, and
+// the root's writes as a [WriteOwner].
 //
 // Where to start:
 //
@@ -14,21 +14,22 @@
 //     that come while a key is read share the next read, never the one that runs.
 //   - fetch.go: [Fetch], what a flight does in the store: it acquires the lease and watches the
 //     tags; Outcome says who may have the result. commit.go: whether the result is stored.
-//     wait.go: how a flight waits for another process. lease.go: a lease that renews itself, and
-//     who ends it.
+//     wait.go: how a flight waits for another process. lease.go: a lease that renews itself.
+//     lease.end ends it: for Fetch.Commit, for Fetch.Close and GiveUp, which fetch.go of the root
+//     package calls, and for the writes in write.go and update.go.
 //   - write.go, delete.go, touch.go, update.go: what the methods that write send. bare.go: stores
 //     without leases.
 //   - tag.go: the generations of tags that processes share.
 //   - near.go: memory in front of the store: what it holds, and when it may be filled.
-//     bus.go: the subscription that keeps it coherent, and what happens when that is cut.
+//     bus.go: the subscription that keeps it coherent, and what happens when that is cut (Client.disconnected).
 //   - task.go: the goroutines, and how Close waits for them.
 //
 // # Invariants
 //
 // A read or write of one call ends with the budget of the call. A read that begins after an
 // invalidation has returned is never answered by a command that was sent before. Nothing is written
-// under a lease once another may hold it. Memory is filled only if nothing was invalidated since
-// before the command that read the value was sent.
+// under a lease once another may hold it. Memory is filled only if no invalidation was made or
+// received here since before the command that read the value was sent.
 //
 // # Goroutines
 //
