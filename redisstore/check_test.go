@@ -32,7 +32,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		"reader": "-set -setrange -evalsha -eval", "deaf": "resetchannels", "mute": "-publish",
 	} {
 		args := []any{"acl", "setuser", user, "on", ">p", "~*", "&*", "+@all"}
-		for _, r := range strings.Fields(rights) {
+		for r := range strings.FieldsSeq(rights) {
 			args = append(args, r)
 		}
 		must(t, admin.Do(t.Context(), args...).Err())

@@ -53,7 +53,7 @@ func TestNothingIsEvictedBelowTheCapacity(t *testing.T) {
 		tier := newTier(capacity)
 		fill(tier, 1, capacity)
 		for i := range capacity/3 + 1 { // what a key leaves, another takes
-			tier.Delete(ptr(tier.Plain(i + 1)))
+			tier.Delete(new(tier.Plain(i + 1)))
 			put(tier, capacity+i+1, 0)
 		}
 		for i := range capacity {
@@ -95,8 +95,6 @@ func TestEmptyStripeTakesTheSlotOfAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestEntryIsFoundByKeyOrByText(t *testing.T) {
 	plain, text := newTier(10), newTextTier(10)
