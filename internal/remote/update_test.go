@@ -243,9 +243,12 @@ func TestSnapshotTakesLeaseThenTagsThenValue(t *testing.T) {
 		w := newWrite(newClient(t, s, withTags(false, "own")), &writeOwner{}, value("new"))
 		w.Budget = Budget{} // that of an earlier attempt
 		snap, err := w.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer snap.Close()
-		if want := []string{"lease", "tags", "value"}; err != nil || !slices.Equal(steps, want) {
-			t.Errorf("Snapshot = %v by %v; want %v", err, steps, want)
+		if want := []string{"lease", "tags", "value"}; !slices.Equal(steps, want) {
+			t.Errorf("Snapshot by %v; want %v", steps, want)
 		}
 	})
 }
