@@ -126,4 +126,5 @@
 //	errors.go        errors, and advice for errors of the server
 //	version.go       the check that the server is new enough
 //	check.go         Check: what is wrong with the server, at start-up
+//	dial.go          why there is no connection, for the errors of commands
 package redisstore

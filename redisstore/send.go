@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync/atomic"
 
@@ -32,23 +33,41 @@ var (
 // process sends one command and returns its error. The caller must not read cmd if isAbandoned is
 // true for that error.
 func (s *Store) process(ctx context.Context, cmd redis.Cmder) error {
+	var err error
 	if s.runsInline(ctx) { // saves the closure
-		return withContextError(ctx, s.sender.Process(ctx, cmd))
+		err = withContextError(ctx, s.sender.Process(ctx, cmd))
+	} else {
+		err = s.runUnder(ctx, func() error { return s.sender.Process(ctx, cmd) })
 	}
-	return s.runUnder(ctx, func() error { return s.sender.Process(ctx, cmd) })
+	return s.dials.explain(err)
 }
 
 // pipeline sends commands in one pipeline. If it returns an error, the caller must not read cmds.
 // If not, each command has its own error.
 func (s *Store) pipeline(ctx context.Context, cmds []redis.Cmder) error {
+	var err error
 	if s.runsInline(ctx) {
-		_ = send(ctx, s.sender, cmds)
-		return nil
+		err = send(ctx, s.sender, cmds)
+	} else if err = s.runUnder(ctx, func() error { return send(ctx, s.sender, cmds) }); isAbandoned(err) {
+		return s.dials.explain(err)
 	}
-	if err := s.runUnder(ctx, func() error { return send(ctx, s.sender, cmds) }); isAbandoned(err) {
-		return err
+	if isTimeout(err) {
+		for _, cmd := range cmds {
+			cmd.SetErr(s.dials.explain(cmd.Err()))
+		}
 	}
 	return nil
+}
+
+// isTimeout reports whether err says that the time of a command was over, or that no connection was
+// free in time.
+func isTimeout(err error) bool {
+	if err == nil {
+		return false
+	}
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) ||
+		errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // send sends commands in one pipeline, and returns the error of the first command that has one,

@@ -21,6 +21,8 @@ type Store struct {
 	client redis.UniversalClient
 	sender sender // sends the commands: client, or a copy of it that obeys deadlines
 
+	dials *dials // why the client may have no connection; nil if that is not known
+
 	ownsClient     bool // Open made client, so Close closes it
 	obeysDeadlines bool // sender ends a command at the deadline of its context
 
@@ -64,7 +66,7 @@ func WithChannel(name string) Option { return func(s *Store) { s.channel = name 
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
 // New returns a Store on client. The caller closes client, after the Store. New sends nothing to
-// the server; the first command does. It panics with the error that TryNew would return.
+// the server; the first command does. New adds a hook to client, once, that notes failed dials. It panics with the error that TryNew would return.
 func New(client redis.UniversalClient, opts ...Option) *Store {
 	s, err := TryNew(client, opts...)
 	if err != nil {
@@ -87,11 +89,19 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 		s.forEachMaster = client.(interface {
 			ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 		}).ForEachMaster
+		if own, ok := client.(*redis.ClusterClient); ok && err == nil {
+			s.dials = dialsOf(own, own.Options().TLSConfig != nil, func(h redis.Hook) {
+				own.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
+			})
+		}
 	case interface{ Options() *redis.Options }:
 		err = s.useSingle(c.Options())
-		if own, ok := client.(*redis.Client); ok && err == nil && !s.obeysDeadlines {
-			if d := withDeadlines(own); d != nil {
-				s.sender, s.obeysDeadlines = d, true
+		if own, ok := client.(*redis.Client); ok && err == nil {
+			s.dials = dialsOf(own, own.Options().TLSConfig != nil, own.AddHook)
+			if !s.obeysDeadlines {
+				if d := withDeadlines(own); d != nil {
+					s.sender, s.obeysDeadlines = d, true
+				}
 			}
 		}
 	default:
