@@ -7,7 +7,7 @@ export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
 
 # How make test builds and runs. With cold caches most of its time is for building: nothing but a debugger needs DWARF, vet
 # has a target of its own, and the compiler collects its garbage less often. Some tests mostly wait, so others run beside.
-TEST := GOGC=300 GOFLAGS="$(GOFLAGS) -gcflags=all=-dwarf=false" \
+TEST := GOGC=800 GOFLAGS="$(GOFLAGS) -gcflags=all=-dwarf=false" \
 	go test -vet=off -parallel 8 -p $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 # How long make fuzz stays on each target (30s, 100000x), and what make bench and make herd pass on.

@@ -37,7 +37,7 @@ var unflagged = os.Getenv("ZODIAC_PROPERTIES_UNFLAGGED") != ""
 // times as long, and races show in a few runs; make models runs all, without it.
 var checks = func() int {
 	if raceEnabled {
-		return 20
+		return 12
 	}
 	return 100
 }()
