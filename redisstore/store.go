@@ -66,7 +66,8 @@ func WithChannel(name string) Option { return func(s *Store) { s.channel = name 
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
 // New returns a Store on client. The caller closes client, after the Store. New sends nothing to
-// the server; the first command does. New adds a hook to client, once, that notes failed dials. It panics with the error that TryNew would return.
+// the server; the first command does. New adds a hook to client, once, that notes failed dials. It
+// panics with the error that TryNew would return.
 func New(client redis.UniversalClient, opts ...Option) *Store {
 	s, err := TryNew(client, opts...)
 	if err != nil {
