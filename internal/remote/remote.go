@@ -8,7 +8,8 @@
 //
 // Where to start:
 //
-//   - remote.go: [Client], one for each cache over a store, and how Close ends it.
+//   - remote.go: [Client], one for each cache over a store, and how Close ends it. backend.go: what
+//     all Clients over one store share.
 //   - command.go: how a command is sent: budget, time limit, breaker (breaker.go).
 //   - read.go: reads, and what is known of a record that was read. sharedread.go: callers
 //     that come while a key is read share the next read, never the one that runs.
@@ -154,6 +155,7 @@ type Client struct {
 	waker  driver.Waker
 	bus    driver.Bus
 
+	backend *backend
 	near    *near // nil without memory in front
 	breaker breaker
 	limits  limits
@@ -161,7 +163,7 @@ type Client struct {
 	bare    bareWrites
 	tasks   tasks
 	moments atomic.Uint64
-	release func() // of the name; only the first call does it, since another Client may have it later
+	release func() // of the prefix; only the first call does it, since another Client may have it later
 }
 
 // New returns a Client. It sends nothing and starts nothing. The keys were reserved: see Reserve.
@@ -174,7 +176,8 @@ func New(cfg Config) *Client {
 	if !cfg.NeedsLeft {
 		c.data, _ = cfg.Store.(driver.DataReader)
 	}
-	c.release = sync.OnceFunc(func() { release(c.Store, c.Names.Prefix()) })
+	c.backend = backendOf(cfg.Store)
+	c.release = sync.OnceFunc(func() { c.backend.release(c.Names.Prefix()) })
 	c.reads.init()
 	c.breaker.init(c.probe, c.breakerChanged)
 	if cfg.Memory != nil {
@@ -207,37 +210,6 @@ const never Moment = math.MaxUint64
 
 // Now returns a new Moment, after all that were returned before.
 func (c *Client) Now() Moment { return Moment(c.moments.Add(1)) }
-
-// openNames are the names of open loaders over each store. Two loaders of one name would serve each
-// other's values.
-var openNames = struct {
-	sync.Mutex // guards the field below
-	taken      map[openName]bool
-}{taken: make(map[openName]bool)}
-
-type openName struct {
-	store  driver.Store
-	prefix string
-}
-
-// Reserve takes the keys that begin with prefix for one loader over a store, until the Client is
-// closed. It returns false if an open loader has them. The store's type is comparable.
-func Reserve(store driver.Store, prefix string) bool {
-	openNames.Lock()
-	defer openNames.Unlock()
-	name := openName{store, prefix}
-	if openNames.taken[name] {
-		return false
-	}
-	openNames.taken[name] = true
-	return true
-}
-
-func release(store driver.Store, prefix string) {
-	openNames.Lock()
-	defer openNames.Unlock()
-	delete(openNames.taken, openName{store, prefix})
-}
 
 // ExpireLater gives the record of key a new time to live in the background. It is for a sliding
 // record that is used.
