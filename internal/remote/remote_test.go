@@ -13,7 +13,7 @@ import (
 func TestNameIsReservedUntilTheClientIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, other := newStore(t), newStore(t)
-		c, prefix := newClient(t, s), "zodiac::test:"
+		const prefix = "zodiac::test:"
 		for i, want := range []bool{true, false, false} {
 			if got := Reserve(s, prefix); got != want {
 				t.Errorf("Reserve %d = %v; want %v", i, got, want)
@@ -22,17 +22,22 @@ func TestNameIsReservedUntilTheClientIsClosed(t *testing.T) {
 		if !Reserve(other, prefix) || !Reserve(s, prefix+"other:") {
 			t.Error("Reserve in another store, or of another name, = false")
 		}
+		c := newClient(t, s)
 		c.Close(t.Context())
 		if !Reserve(s, prefix) || Reserve(other, prefix) || Reserve(s, prefix+"other:") {
-			t.Error("Close has not released its name, or has released another")
+			t.Error("Close has not released its prefix, or has released another")
 		}
 		c.Close(t.Context())
 		if Reserve(s, prefix) {
-			t.Error("a second Close has released the name, which another Client has by now")
+			t.Error("a second Close has released the prefix, which another Client has by now")
 		}
-		release(s, prefix)
-		release(other, prefix)
-		release(s, prefix+"other:")
+		b := backendOf(s)
+		b.release(prefix)
+		b.release(prefix + "other:")
+		backendOf(other).release(prefix)
+		if len(backends.of) != 0 {
+			t.Errorf("%d backends are left", len(backends.of))
+		}
 	})
 }
 
