@@ -59,6 +59,9 @@ func (b *breaker) allows() bool {
 	return false
 }
 
+// saw notes how a command about a key ended.
+func (c *Client) saw(_ string, err error) { c.breaker.saw(err) }
+
 // saw notes how a command ended. That a caller has left says nothing about the store, and neither
 // does a fault that another command reports.
 func (b *breaker) saw(err error) {

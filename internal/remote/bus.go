@@ -44,7 +44,7 @@ func (c *Client) publish(ctx context.Context, b *Budget, inv driver.Invalidation
 	if c.bus == nil {
 		return nil
 	}
-	return fault("Publish", do(ctx, c, b, func(ctx context.Context) error { return c.bus.Publish(ctx, inv) }))
+	return fault("Publish", do(ctx, c, b, noKey, func(ctx context.Context) error { return c.bus.Publish(ctx, inv) }))
 }
 
 // receive does what an invalidation says. It is called by the subscription of number sub.

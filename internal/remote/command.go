@@ -19,14 +19,17 @@ type Budget struct{ left time.Duration }
 // NewBudget returns the budget of one call.
 func (c *Client) NewBudget() Budget { return Budget{c.Timeout} }
 
-// ask sends one command to the store. It returns errSkipped if the budget is spent or the breaker
+// noKey is the key of a command that is about no key.
+const noKey = ""
+
+// ask sends one command about a key to the store. It returns errSkipped if the budget is spent or the breaker
 // is open.
-func ask[T any](ctx context.Context, c *Client, b *Budget, command func(context.Context) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, c *Client, b *Budget, key string, command func(context.Context) (T, error)) (T, error) {
 	if b.left <= 0 || !c.breaker.allows() {
 		var zero T
 		return zero, errSkipped
 	}
-	return send(ctx, c, b, command)
+	return send(ctx, c, b, key, command)
 }
 
 // send is ask that sends the command even if the breaker is open. It is for writes: nobody else
@@ -36,24 +39,24 @@ func ask[T any](ctx context.Context, c *Client, b *Budget, command func(context.
 // While the store is well, the command runs on the caller's goroutine: handing it over would cost
 // a quarter of a round trip. A client may notice the end of a context no sooner than its deadline.
 // So after a fault of the store a command whose caller can leave gets a goroutine of its own.
-func send[T any](ctx context.Context, c *Client, b *Budget, command func(context.Context) (T, error)) (v T, err error) {
+func send[T any](ctx context.Context, c *Client, b *Budget, key string, command func(context.Context) (T, error)) (v T, err error) {
 	began := time.Now()
 	if ctx.Done() == nil || c.breaker.faults.Load() == 0 {
-		v, err = timed(ctx, c, began, b.left, command)
+		v, err = timed(ctx, c, began, b.left, key, command)
 	} else {
-		v, err = detached(ctx, c, began, b.left, command)
+		v, err = detached(ctx, c, began, b.left, key, command)
 	}
 	b.left -= time.Since(began)
 	return v, err
 }
 
 // do is send for a command without a result.
-func do(ctx context.Context, c *Client, b *Budget, command func(context.Context) error) error {
-	_, err := send(ctx, c, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, command(ctx) })
+func do(ctx context.Context, c *Client, b *Budget, key string, command func(context.Context) error) error {
+	_, err := send(ctx, c, b, key, func(ctx context.Context) (struct{}, error) { return struct{}{}, command(ctx) })
 	return err
 }
 
-func detached[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (T, error) {
+func detached[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, key string, command func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -61,7 +64,7 @@ func detached[T any](ctx context.Context, c *Client, began time.Time, limit time
 	var zero T
 	done := make(chan result, 1)
 	if !c.tasks.run(func() {
-		v, err := timed(context.WithoutCancel(ctx), c, began, limit, command)
+		v, err := timed(context.WithoutCancel(ctx), c, began, limit, key, command)
 		done <- result{v, err}
 	}) {
 		return zero, ErrClosed
@@ -74,7 +77,7 @@ func detached[T any](ctx context.Context, c *Client, began time.Time, limit time
 	}
 }
 
-func timed[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, command func(context.Context) (T, error)) (v T, err error) {
+func timed[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, key string, command func(context.Context) (T, error)) (v T, err error) {
 	ctx, cancel := c.limits.limit(ctx, began, limit)
 	defer func() {
 		if p := recover(); p != nil {
@@ -86,7 +89,7 @@ func timed[T any](ctx context.Context, c *Client, began time.Time, limit time.Du
 		// A command that took much longer than its limit was held up by a stop of this process,
 		// which says nothing about the store.
 		if err == nil || time.Since(began) < 2*limit {
-			c.breaker.saw(err)
+			c.saw(key, err)
 		}
 	}()
 	return command(ctx)

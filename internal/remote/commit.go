@@ -151,7 +151,7 @@ func (f *Fetch) commit(rec driver.Record) (bool, error) {
 // commitBare stores a record in a store that lends no leases.
 func (f *Fetch) commitBare(rec driver.Record) (bool, error) {
 	store, replaces := f.Client.Store, f.Force || f.Seen != ""
-	return ask(f.Values, f.Client, &f.Budget, func(ctx context.Context) (bool, error) {
+	return ask(f.Values, f.Client, &f.Budget, f.Key, func(ctx context.Context) (bool, error) {
 		switch {
 		case rec.Tombstone && !replaces:
 			return true, nil

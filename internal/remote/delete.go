@@ -20,7 +20,7 @@ func (c *Client) Delete(ctx context.Context, keys []string, drop func()) (int, e
 	}
 	defer leave()
 	b := c.NewBudget()
-	n, err := send(ctx, c, &b, func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, keys...) })
+	n, err := send(ctx, c, &b, keys[0], func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, keys...) })
 	drop()
 	return n, c.publishedAll(ctx, fault("Delete", err), c.publishKeys(ctx, &b, keys...))
 }

@@ -137,7 +137,7 @@ func (f *Fetch) acquire() bool {
 
 // send sends an ask. It does not end when the callers leave: the answer says what to give back.
 func (f *Fetch) send(a driver.Ask) (driver.Claim, error) {
-	return ask(f.Values, f.Client, &f.Budget, func(ctx context.Context) (driver.Claim, error) {
+	return ask(f.Values, f.Client, &f.Budget, f.Key, func(ctx context.Context) (driver.Claim, error) {
 		return f.Client.leaser.Acquire(ctx, f.Key, a)
 	})
 }

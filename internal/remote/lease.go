@@ -173,7 +173,7 @@ func (l *lease) commit(ctx context.Context, b *Budget, r driver.Record, send sen
 	if !live {
 		return false, nil
 	}
-	ok, err := send(ctx, l.c, b, func(ctx context.Context) (bool, error) {
+	ok, err := send(ctx, l.c, b, l.key, func(ctx context.Context) (bool, error) {
 		return l.c.leaser.Commit(ctx, l.key, token, r)
 	})
 	if err != nil {
@@ -183,7 +183,7 @@ func (l *lease) commit(ctx context.Context, b *Budget, r driver.Record, send sen
 }
 
 // A sender is ask or send.
-type sender = func(context.Context, *Client, *Budget, func(context.Context) (bool, error)) (bool, error)
+type sender = func(context.Context, *Client, *Budget, string, func(context.Context) (bool, error)) (bool, error)
 
 // giveUp is close in the background. Its commands run within one task: Close might refuse a second
 // task once it waits for the first.
@@ -229,6 +229,6 @@ func (l *lease) abort(token string) { l.give(l.values, l.aborting(token)) }
 func (l *lease) aborting(token string) func(context.Context) {
 	return func(ctx context.Context) {
 		_, err := l.c.leaser.Abort(ctx, l.key, token)
-		l.c.breaker.saw(err)
+		l.c.saw(l.key, err)
 	}
 }

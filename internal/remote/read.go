@@ -39,7 +39,7 @@ func (c *Client) Read(ctx context.Context, b *Budget, key string) (Entry, error)
 // ReadLeft is Read for a caller that needs the time left. It shares nothing.
 func (c *Client) ReadLeft(ctx context.Context, b *Budget, key string) (e Entry, err error) {
 	e = c.newEntry(key)
-	e.Record, err = ask(ctx, c, b, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, key) })
+	e.Record, err = ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, key) })
 	if err == nil {
 		err = c.readTagsOf(ctx, b, &e)
 	}
@@ -50,7 +50,7 @@ func (c *Client) ReadLeft(ctx context.Context, b *Budget, key string) (e Entry, 
 func (c *Client) readAlone(ctx context.Context, b *Budget, key string) (e Entry, err error) {
 	e = c.newEntry(key)
 	if len(c.Tags) == 0 {
-		e.Record, err = ask(ctx, c, b, func(ctx context.Context) (driver.Record, error) { return c.get(ctx, key) })
+		e.Record, err = ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return c.get(ctx, key) })
 	} else {
 		err = c.readWithTags(ctx, b, key, &e)
 	}
@@ -137,7 +137,7 @@ func (c *Client) getMany(ctx context.Context, keys []string) ([]driver.Record, [
 
 // readKeys reads many records by one command. One that is absent is zero.
 func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string) ([]driver.Record, error) {
-	return ask(ctx, c, b, func(ctx context.Context) ([]driver.Record, error) {
+	return ask(ctx, c, b, keys[0], func(ctx context.Context) ([]driver.Record, error) {
 		records, errs := c.getMany(ctx, keys)
 		for i, err := range errs {
 			if errors.Is(err, driver.ErrMiss) {

@@ -216,7 +216,7 @@ func (c *Client) Now() Moment { return Moment(c.moments.Add(1)) }
 func (c *Client) ExpireLater(ctx context.Context, key string, life time.Duration) {
 	c.later(ctx, func(ctx context.Context) {
 		_, err := c.Store.Expire(ctx, key, life)
-		c.breaker.saw(err)
+		c.saw(key, err)
 	})
 }
 

@@ -74,13 +74,13 @@ func (c *Client) ensureGenerations(ctx context.Context, b *Budget, names []strin
 // ensure returns the generation kept under a key, a new one if there is none.
 func (c *Client) ensure(ctx context.Context, b *Budget, key string) (string, error) {
 	gen := newGeneration()
-	added, err := ask(ctx, c, b, func(ctx context.Context) (bool, error) {
+	added, err := ask(ctx, c, b, key, func(ctx context.Context) (bool, error) {
 		return c.Store.Add(ctx, key, driver.Record{Data: []byte(gen), TTL: driver.Forever})
 	})
 	if err != nil || added {
 		return gen, err
 	}
-	rec, err := ask(ctx, c, b, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, key) })
+	rec, err := ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, key) })
 	if errors.Is(err, driver.ErrMiss) {
 		err = errLost
 	}
@@ -89,7 +89,7 @@ func (c *Client) ensure(ctx context.Context, b *Budget, key string) (string, err
 
 // epoch returns the tag epoch, a new one if there is none.
 func (c *Client) epoch(ctx context.Context, b *Budget) (string, error) {
-	rec, err := ask(ctx, c, b, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, c.Names.Epoch()) })
+	rec, err := ask(ctx, c, b, c.Names.Epoch(), func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, c.Names.Epoch()) })
 	if errors.Is(err, driver.ErrMiss) {
 		return c.ensure(ctx, b, c.Names.Epoch())
 	}
@@ -180,7 +180,7 @@ func (c *Client) stillCurrent(ctx context.Context, b *Budget, read Generations, 
 // and not removed: a copy of an Add that arrives late must find the key taken.
 func (c *Client) renewTags(ctx context.Context, b *Budget, names []string) error {
 	renew := func(key string) error {
-		return do(ctx, c, b, func(ctx context.Context) error {
+		return do(ctx, c, b, key, func(ctx context.Context) error {
 			return c.Store.Set(ctx, key, driver.Record{Data: []byte(newGeneration()), TTL: driver.Forever})
 		})
 	}

@@ -75,7 +75,7 @@ func (s *Snapshot) Replace(ctx context.Context) (committed bool, err error) {
 // lends no leases. The caller keeps other writes in this process away.
 func (s *Snapshot) unchanged(ctx context.Context) (bool, error) {
 	w := s.w
-	now, err := ask(ctx, w.Client, &w.Budget, func(ctx context.Context) (driver.Record, error) { return w.Client.Store.Get(ctx, w.Key) })
+	now, err := ask(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) (driver.Record, error) { return w.Client.Store.Get(ctx, w.Key) })
 	return now.Version == s.Entry.Record.Version, fault("Get", noMiss(err))
 }
 
@@ -98,7 +98,7 @@ func (w *Write) lock(ctx context.Context) (*lease, error) {
 func (w *Write) ask(ctx context.Context, seen string, force bool) (*lease, driver.ClaimState, error) {
 	l := &lease{c: w.Client, key: w.Key, values: context.WithoutCancel(ctx)}
 	a, sent := l.ask(seen, force), time.Now()
-	claim, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (driver.Claim, error) {
+	claim, err := send(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) (driver.Claim, error) {
 		return w.Client.leaser.Acquire(ctx, w.Key, a)
 	})
 	if err != nil {

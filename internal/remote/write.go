@@ -123,24 +123,24 @@ func (c *Client) published(err, publishErr error, report func(error)) error {
 }
 
 func (w *Write) set(ctx context.Context) error {
-	return fault("Set", do(ctx, w.Client, &w.Budget, func(ctx context.Context) error { return w.Client.Store.Set(ctx, w.Key, w.Record) }))
+	return fault("Set", do(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) error { return w.Client.Store.Set(ctx, w.Key, w.Record) }))
 }
 
 func (w *Write) delete(ctx context.Context) error {
-	return fault("Delete", do(ctx, w.Client, &w.Budget, func(ctx context.Context) error {
+	return fault("Delete", do(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) error {
 		_, err := w.Client.Store.Delete(ctx, w.Key)
 		return err
 	}))
 }
 
 func (w *Write) expire(ctx context.Context, life time.Duration) (bool, error) {
-	there, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (bool, error) { return w.Client.Store.Expire(ctx, w.Key, life) })
+	there, err := send(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) (bool, error) { return w.Client.Store.Expire(ctx, w.Key, life) })
 	return there, fault("Expire", err)
 }
 
 // addAlone stores the record if the store has none. The caller keeps other writes away.
 func (w *Write) addAlone(ctx context.Context) (bool, error) {
-	added, err := send(ctx, w.Client, &w.Budget, func(ctx context.Context) (bool, error) { return w.Client.Store.Add(ctx, w.Key, w.Record) })
+	added, err := send(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) (bool, error) { return w.Client.Store.Add(ctx, w.Key, w.Record) })
 	if err == nil && !added {
 		return false, nil
 	}
