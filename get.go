@@ -199,14 +199,18 @@ func (c *engine[K, V]) remembered(l *lookup[K, V]) error {
 	return nil
 }
 
-// running joins a flight that others began, if there is one.
+// running joins a flight that others began for a key without a record, if there is one. A flight that
+// is to replace a record is not joined before the store was read: the record may be all this caller
+// needs. If it is not, join finds that flight.
 func (c *engine[K, V]) running(l *lookup[K, V]) (*flight.Flight[tier.Key[K], job[K, V]], error) {
 	kind, joins := l.kind()
 	if kind == flight.Forced || l.mode.NoFetch || l.spare != nil {
 		return nil, nil
 	}
 	l.within = linkOf(l.ctx)
-	return c.flights.Share(l.slot, l.slot.Hash, kind, joins, l.within)
+	return c.flights.Share(l.slot, l.slot.Hash, kind, func(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
+		return !f.Job.stored.replaces && (joins == nil || joins(f))
+	}, l.within)
 }
 
 // join finds or begins the flight for a lookup. It returns nil if memory has something by now.

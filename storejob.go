@@ -12,10 +12,13 @@ import (
 
 // A storeJob is the part of a job over a store. It is the Owner of the flight's remote.Fetch.
 type storeJob[K comparable, V any] struct {
-	fetch  remote.Fetch
-	c      *engine[K, V]
-	f      *flight.Flight[tier.Key[K], job[K, V]]
-	full   string // see lookup
+	fetch remote.Fetch
+	c     *engine[K, V]
+	f     *flight.Flight[tier.Key[K], job[K, V]]
+	full  string // see lookup
+	// replaces says that the flight is to replace a record that may be there. It never changes.
+	replaces bool
+
 	sinks  []*counters
 	waits  func()
 	rec    record.Record  // of the result
@@ -33,6 +36,7 @@ func (c *engine[K, V]) newStoreJob(l *lookup[K, V], f *flight.Flight[tier.Key[K]
 			Force: f.Kind == flight.Forced, Aside: f.Kind == flight.Aside,
 		},
 		c: c, f: f, full: l.full, sinks: l.sinks, waits: l.waits,
+		replaces: f.Kind == flight.Forced || l.seen != "",
 	}
 	s.fetch.Owner = s
 	s.fetch.Init()

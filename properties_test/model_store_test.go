@@ -9,8 +9,8 @@ import (
 
 // The differences of the model over a store, each in one place:
 //
-//   - A Get reads memory in front of the store, then joins a running flight, then reads the store:
-//     see getOverStore. GetMany first reads all keys.
+//   - A Get reads memory in front of the store, then joins a running flight that replaces no record,
+//     then reads the store: see getOverStore. GetMany first reads all keys.
 //   - A fetch has the key's lease, or waits for it. Its result is stored only if it still has the
 //     lease: see acquire and endFetchOverStore.
 //   - A result that was not stored is only for callers whose Get began before the function. The
@@ -82,6 +82,7 @@ type storeFlight struct {
 	began    int           // when the function was called
 	before   int           // callers whose Get began before that may have the outcome
 	seen     *entry        // a useless record in the store
+	replaces bool          // it is forced, or seen was set when it began
 	stale    bool          // memory in front of the store must not keep its result
 	maybe    []*part       // the parts one of which has begun it, if it is not known which
 }
@@ -103,7 +104,7 @@ func (m *model) getOverStore(p *part, batched bool) {
 			p.done, p.got = true, o
 			return
 		}
-		if f := m.joinable(p.key, p.kind()); f != nil && !batched && !p.mode.NoFetch && p.kind() != forced && p.fits(f) {
+		if f := m.joinable(p.key, p.kind()); f != nil && !f.replaces && !batched && !p.mode.NoFetch && p.kind() != forced && p.fits(f) {
 			m.enter(p, f)
 			return
 		}

@@ -299,7 +299,7 @@ func (m *model) join(p *part) {
 	}
 	if f == nil {
 		f = &flight{key: p.key, kind: p.kind(), via: p.via, leader: p}
-		f.seen = p.seen
+		f.seen, f.replaces = p.seen, p.seen != nil || f.kind == forced
 		m.enter(p, f)
 		m.begin(f)
 		return
