@@ -59,7 +59,9 @@ type core struct {
 
 	counts counters
 	closed atomic.Bool
-	remote *remote.Client // nil without a store
+
+	saidTooManyTags atomic.Bool    // in the log
+	remote          *remote.Client // nil without a store
 }
 
 // NewCache returns an empty Cache. It panics with a [*SettingError] that lists every wrong setting.

@@ -292,7 +292,7 @@ func TestRefreshWhoseResultIsSkippedDropsTheOldEntry(t *testing.T) {
 	for name, opt := range map[string]zodiac.Option{
 		"SkipIf":      zodiac.SkipIf(func(v int) bool { return v < 7 }),
 		"WithTTLFunc": zodiac.WithTTLFunc(func(_ string, v int) time.Duration { return time.Duration(v-6) * time.Hour }),
-		"TooManyTags": zodiac.WithTagsFunc(func(_ string, v int) []string { return tagNames(20 - v) }),
+		"TooManyTags": zodiac.WithTagsFunc(func(_ string, v int) []string { return tagNames(68 - v) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := zodiac.NewLoader(fetch, opt)

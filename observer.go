@@ -96,9 +96,12 @@ func (c *core) observe(ctx context.Context, e Event) {
 	_ = c.guard("WithObserver", func() { c.observer.Observe(context.WithoutCancel(ctx), e) }) // there is nobody else to tell
 }
 
-// fault reports an error that callers do not, or not only, get.
+// fault reports an error that callers do not, or not only, get. That values have too many tags is
+// logged once: it is a fault of the program, which every fetch repeats.
 func (c *core) fault(ctx context.Context, key any, err error) {
-	c.log(slog.LevelWarn, "zodiac: fault", "error", err)
+	if _, tooMany := errors.AsType[tooManyTags](err); !tooMany || !c.saidTooManyTags.Swap(true) {
+		c.log(slog.LevelWarn, "zodiac: fault", "error", err)
+	}
 	c.observe(ctx, Event{Kind: EventFault, Key: key, Err: err})
 }
 

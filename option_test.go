@@ -107,8 +107,8 @@ func TestWrongValuesOfOptionsAreRefused(t *testing.T) {
 		{"SkipIf", zodiac.SkipIf[int](nil), "nil"},
 		{"ValidIf", zodiac.ValidIf[string, int](nil), "nil"},
 		{"WithClone", zodiac.WithClone[int](nil), "nil"},
-		{"WithTags", zodiac.WithTags(tagNames(17)...), "17 tags"},
-		{"WithTags", zodiac.Options{zodiac.WithTags(tagNames(16)...), zodiac.WithTags("one more")}, "17 tags"},
+		{"WithTags", zodiac.WithTags(tagNames(65)...), "65 tags"},
+		{"WithTags", zodiac.Options{zodiac.WithTags(tagNames(64)...), zodiac.WithTags("one more")}, "65 tags"},
 	} {
 		wantFault[int](t, w)
 	}
@@ -178,7 +178,7 @@ func TestAllFaultsAreListedAtOnce(t *testing.T) {
 		zodiac.ValidIf(func(int, zodiac.Entry[string]) bool { return false }),
 		zodiac.WithSliding(),
 		zodiac.WithNoneTTL(1),
-		zodiac.WithTags(tagNames(17)...),
+		zodiac.WithTags(tagNames(65)...),
 	}
 	_, err := zodiac.TryNewLoader[string, int](nil, opts)
 	e, ok := errors.AsType[*zodiac.SettingError](err)

@@ -508,7 +508,7 @@ func TestNothingIsLoggedOfWhatGoesWell(t *testing.T) {
 func TestFaultsAreLoggedAsWarnings(t *testing.T) {
 	var log logbook
 	l := zodiac.NewLoader(func(context.Context, float64) (int, error) { return 1, nil },
-		zodiac.WithLogger(slog.New(&log)), zodiac.WithName("bad"), zodiac.WithTags(tagNames(16)...),
+		zodiac.WithLogger(slog.New(&log)), zodiac.WithName("bad"), zodiac.WithTags(tagNames(64)...),
 		zodiac.WithTagsFunc(func(float64, int) []string { return []string{"one more"} }))
 	for _, key := range []float64{nan(), 1} {
 		wantGet(t, l, key, 1)
@@ -518,10 +518,33 @@ func TestFaultsAreLoggedAsWarnings(t *testing.T) {
 	if len(records) != 2 {
 		t.Fatalf("%d records; want 2", len(records))
 	}
-	for i, want := range []string{"NaN", "17 tags"} {
+	for i, want := range []string{"NaN", "65 tags"} {
 		a := attrs(records[i])
 		if records[i].Level != slog.LevelWarn || a["loader"] != "bad" || !strings.Contains(a["error"], want) {
 			t.Errorf("record %d is %v %v; want a warning that says %q", i, records[i].Level, a, want)
 		}
+	}
+}
+
+func TestTooManyTagsAreLoggedOnceAndObservedEachTime(t *testing.T) {
+	var log logbook
+	var seen recorder
+	l := zodiac.NewLoader(func(context.Context, float64) (int, error) { return 1, nil }, zodiac.WithObserver(&seen),
+		zodiac.WithLogger(slog.New(&log)), zodiac.WithTagsFunc(func(float64, int) []string { return tagNames(65) }))
+	for range 3 {
+		wantGet(t, l, 1, 1)
+	}
+	must(t, l.Close(t.Context()))
+	if records := log.take(); len(records) != 1 || !strings.Contains(attrs(records[0])["error"], "65 tags") {
+		t.Errorf("the log has %v; want the fault once", records)
+	}
+	faults := 0
+	for _, e := range seen.all() {
+		if e.Kind == zodiac.EventFault {
+			faults++
+		}
+	}
+	if faults != 3 {
+		t.Errorf("the Observer was told %d faults; want 3", faults)
 	}
 }

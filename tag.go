@@ -7,10 +7,14 @@ import (
 )
 
 // maxTags is how many tags an entry may have.
-const maxTags = 16
+const maxTags = 64
 
-// tooManyTags returns the error for an entry with n tags.
-func tooManyTags(n int) error { return fmt.Errorf("%d tags; an entry has at most %d", n, maxTags) }
+// tooManyTags is the error for an entry with so many tags.
+type tooManyTags int
+
+func (n tooManyTags) Error() string {
+	return fmt.Sprintf("%d tags; an entry has at most %d", int(n), maxTags)
+}
 
 // checkTags returns what is wrong with the names of tags, or nil.
 func checkTags(names []string) error {
@@ -40,12 +44,16 @@ func (o tagsOption) applySet(s *setting) {
 
 // WithTags puts entries into groups that [Cache.DeleteTags] deletes together. As a SetOption the
 // tags are for the entries of that call, besides those of the loader. Several WithTags add up. An
-// entry has at most 16 tags, and their names are not empty. By default entries have no tags.
+// entry has at most 64 tags, and their names are not empty. By default entries have no tags.
 func WithTags(names ...string) SetOption { return tagsOption(slices.Clone(names)) }
 
-// WithTagsFunc adds tags that depend on the value. A fetched value with more than 16 tags in all,
-// or with one whose name is empty, is returned but not stored, and the [Observer] is told. tags
-// runs where the function of [WithTTLFunc] does. By default there are none.
+// WithTagsFunc adds tags that depend on the value. A fetched value with more than 64 tags in all,
+// or with one whose name is empty, is returned but not stored, and the [Observer] is told. Too many
+// tags are logged once for a loader. tags runs where the function of [WithTTLFunc] does. By default
+// there are none.
+//
+// Which tags a value has shows only once it was fetched. So a fetch during which any tags are
+// deleted is discarded, whatever its own tags are; [Stats] counts it in Discarded.
 func WithTagsFunc[K comparable, V any](tags func(K, V) []string) Option {
 	return function("WithTagsFunc", tags, func(c *config) *any { return &c.tagsFunc })
 }

@@ -227,31 +227,31 @@ func TestEntryHasAtMostSixteenTags(t *testing.T) {
 		l := zodiac.NewLoader(func(context.Context, int) (int, error) { return 1, nil }, zodiac.WithTags("static"),
 			zodiac.WithObserver(&seen), zodiac.WithName("tagged"),
 			zodiac.WithTagsFunc(func(n, _ int) []string { return append(tagNames(n), "static", "tag0") }))
-		wantGet(t, l, 15, 1)
-		wantPeek(t, l.Cache, 15, 1)
+		wantGet(t, l, 63, 1)
+		wantPeek(t, l.Cache, 63, 1)
 		synctest.Wait() // the Observer is told after the caller
-		wantGet(t, l, 16, 1)
-		wantAbsent(t, l.Cache, 16)
+		wantGet(t, l, 64, 1)
+		wantAbsent(t, l.Cache, 64)
 		if s := l.Stats(); s.Uncached != 1 || s.Stored != 1 {
 			t.Errorf("%d uncached, %d stored; want 1 and 1", s.Uncached, s.Stored)
 		}
 		synctest.Wait()
 		events := seen.all()
-		if len(events) != 3 || events[1].Kind != zodiac.EventFault || events[1].Key != 16 || events[2].Outcome != zodiac.OutcomeUncached {
-			t.Fatalf("the Observer was told %+v; want of the fetch of 15, a fault, and the fetch of 16", events)
+		if len(events) != 3 || events[1].Kind != zodiac.EventFault || events[1].Key != 64 || events[2].Outcome != zodiac.OutcomeUncached {
+			t.Fatalf("the Observer was told %+v; want of the fetch of 63, a fault, and the fetch of 64", events)
 		}
-		wantText(t, "Observer", events[1].Err, "17 tags", `"tagged"`)
+		wantText(t, "Observer", events[1].Err, "65 tags", `"tagged"`)
 	})
 }
 
 func TestSetWithTooManyTagsIsAnErrorAndChangesNothing(t *testing.T) {
 	c := zodiac.NewCache[string, int](zodiac.WithTags("a", "b"))
-	mustSet(t, c, "k", 7, zodiac.WithTags(tagNames(14)...))
-	err := c.Set(t.Context(), "k", 8, zodiac.WithTags(tagNames(15)...))
+	mustSet(t, c, "k", 7, zodiac.WithTags(tagNames(62)...))
+	err := c.Set(t.Context(), "k", 8, zodiac.WithTags(tagNames(63)...))
 	if _, ok := errors.AsType[*zodiac.SettingError](err); !ok {
 		t.Errorf("Set: error %v; want a *SettingError", err)
 	}
-	wantText(t, "Set", err, "WithTags", "17 tags")
+	wantText(t, "Set", err, "WithTags", "65 tags")
 	wantPeek(t, c, "k", 7)
 }
 

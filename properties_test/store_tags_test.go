@@ -181,12 +181,12 @@ func TestSetWhoseTagsCannotBeStoredFails(t *testing.T) {
 	seen := observer(func(e zodiac.Event) { told = append(told, e.Err) })
 	onTapped(t, 1, config{more: []zodiac.Option{zodiac.WithObserver(seen)}}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
-		many := make([]string, 17)
+		many := make([]string, 65)
 		for i := range many {
 			many[i] = fmt.Sprint(i)
 		}
 		if _, ok := errors.AsType[*zodiac.SettingError](s.Set(bg, key, value{id: 1}, zodiac.WithTags(many...))); !ok {
-			t.Error("Set with 17 tags returned no SettingError")
+			t.Error("Set with 65 tags returned no SettingError")
 		}
 		p.faults[0].Fail(errGone, chaos.GetMany)
 		err := s.Set(bg, key, value{id: 1}, zodiac.WithTags("a"))
