@@ -13,9 +13,12 @@ import (
 // returned, no Get that begins later returns an older value.
 //
 // For keys without text the error has a [*KeyError] each; the others are deleted. On a closed cache
-// the error is [ErrClosed]. In memory Delete does not block and does not look at ctx. Over a store
-// the error may be a [*StoreError]. Then call Delete again until it returns nil: only then the
-// promise holds for all processes.
+// the error is [ErrClosed]. In memory Delete does not block. Over a store it blocks for as long as
+// [WithStoreTimeout] says at most, and the error may be a [*StoreError]. Then call Delete again until
+// it returns nil: only then the promise holds for all processes.
+//
+// The end of ctx does not stop Delete, even if ctx has ended before: a request whose client has hung
+// up still deletes. Only the values of ctx are used.
 func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 	e := c.made()
 	slots := make([]tier.Key[K], 0, 1)
@@ -59,7 +62,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 //
 // Tags are compared as they are; no character has a special meaning. An empty name is a
 // [*SettingError], and nothing is deleted. The other errors are [ErrClosed], and a [*StoreError]
-// as of [Cache.Delete].
+// as of [Cache.Delete]. As there, the end of ctx stops nothing.
 func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	e := c.made()
 	if e.closed.Load() {
@@ -91,7 +94,8 @@ func (c *engine[K, V]) dropTags(tags []string) {
 
 // Clear removes all entries and returns how many were alive: in the store, if there is one. Fetches
 // that are under way are discarded. The error is [ErrClosed], or a [*StoreError] as of
-// [Cache.Delete]. Over a store with many entries Clear takes as long as ctx allows.
+// [Cache.Delete]. As there, the end of ctx stops nothing. Over a store with many entries Clear takes
+// as long as it needs; it gives up after [WithStoreTimeout] without progress.
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	e := c.made()
 	if e.closed.Load() {

@@ -121,8 +121,9 @@ func WithGuard(g Guard) Option {
 }
 
 // WithStoreTimeout limits the time that one call spends on the store. Fetching and waiting for
-// others do not count. Once the time is spent, what remains to be read or written is left out. By
-// default it is a second.
+// others' fetches do not count. Once the time is spent, what remains to be read or written is left
+// out. It is all that limits a write such as Set or Delete, which the end of its context does not
+// stop. [Cache.Clear] may take this long without progress. By default it is a second.
 func WithStoreTimeout[P Period](p P) Option {
 	return periodOption("WithStoreTimeout", p, func(c *config) *time.Duration { return &c.store.timeout })
 }

@@ -13,7 +13,7 @@ import (
 // give to its value. It reports whether there is an entry that lives on. An entry that has expired
 // stays expired. If [WithTTLFunc] no longer gives the value a lifetime, the entry is removed, and
 // Touch returns false. Fetches that are under way are not discarded. WithTags is an error here. The
-// other errors are those of Set.
+// other errors are those of Set, and as there the end of ctx stops nothing.
 //
 // Over a store, under [WithSliding], a lifetime other than the entry had is written with the value.
 // Then the error may also be [ErrBusy], after sixteen writes that came in between. A store that
@@ -27,6 +27,7 @@ func (c *Cache[K, V]) Touch(ctx context.Context, key K, opts ...SetOption) (bool
 	if len(w.given.tags) > 0 {
 		return false, &SettingError{Of: e.of("Touch"), Faults: []error{errors.New("WithTags: Touch keeps an entry's tags; use Set")}}
 	}
+	ctx = e.unending(ctx)
 	for {
 		entry, got, err := e.readForTouch(ctx, &w)
 		if entry == nil {

@@ -18,7 +18,8 @@ import (
 // lifetime that Set would give it, and is returned. Tags that an earlier Set was given are gone, as
 // after a Set.
 //
-// Updates and Adds of a key take turns. Waiting for the turn ends with ctx. If another write comes
+// Updates and Adds of a key take turns. Update ends with ctx until it has sent its result to the
+// store; from then on the end of ctx does not stop it. If another write comes
 // in between, fn is called again with the newer value; after sixteen attempts Update returns
 // [ErrBusy]. fn runs on the caller's goroutine and under no lock. If it returns an error, Update
 // returns that error and changes nothing. A panic of fn passes through. fn must not Update the same

@@ -18,10 +18,12 @@ import (
 // the key that are under way are discarded: their callers get the result, but it is not stored. If
 // [WithTTLFunc] gives the value no lifetime, the key is absent afterwards.
 //
-// In memory Set does not block and does not look at ctx. The error is [ErrClosed], a [*KeyError], a
-// [*SettingError], or a [*PanicError] of an option's function; over a store also a [*CodecError], or
-// one that matches [ErrTooLarge]. Then nothing was changed. After a [*StoreError] the value may be
-// stored, now or later.
+// In memory Set does not block. Over a store it blocks for as long as [WithStoreTimeout] says at
+// most. The end of ctx does not stop it, even if ctx has ended before: only its values are used.
+//
+// The error is [ErrClosed], a [*KeyError], a [*SettingError], or a [*PanicError] of an option's
+// function; over a store also a [*CodecError], or one that matches [ErrTooLarge]. Then nothing was
+// changed. After a [*StoreError] the value may be stored, now or later.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, value V, opts ...SetOption) error {
 	return c.made().set(ctx, "Set", key, value, nil, opts)
 }
@@ -55,7 +57,8 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 
 // SetIfAbsent stores value if key has no entry, and reports whether it was absent. Only then are
 // fetches of the key discarded. A None is an entry. If WithTTLFunc gives the value no lifetime, an
-// absent key stays absent. Otherwise it is like [Cache.Set].
+// absent key stays absent. Over a store, if ctx ends before anything was written, nothing is, and
+// the error is that of ctx. Otherwise SetIfAbsent is like [Cache.Set].
 func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...SetOption) (bool, error) {
 	e := c.made()
 	w, err := e.newWrite("SetIfAbsent", key, opts)
@@ -70,6 +73,7 @@ func (c *Cache[K, V]) SetIfAbsent(ctx context.Context, key K, value V, opts ...S
 
 // set stores a value, or a None if none is not nil.
 func (c *engine[K, V]) set(ctx context.Context, op string, key K, value V, none error, opts []SetOption) error {
+	ctx = c.unending(ctx)
 	w, err := c.newWrite(op, key, opts)
 	if err == nil {
 		err = c.draft(ctx, &w, &value, none)
@@ -81,6 +85,14 @@ func (c *engine[K, V]) set(ctx context.Context, op string, key K, value V, none 
 		w.now = w.created // no function of users lies between
 	}
 	return c.store(ctx, &w)
+}
+
+// unending returns ctx without its end, over a store: see remote.Unending.
+func (c *core) unending(ctx context.Context) context.Context {
+	if c.remote == nil {
+		return ctx
+	}
+	return remote.Unending(ctx)
 }
 
 // A write is one call that stores an entry. draft makes the entry, in memory, or the record, over a

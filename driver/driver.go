@@ -5,7 +5,7 @@
 // package storetest. Begin with Store, the only interface that every store implements. Package
 // memstore is the reference implementation.
 //
-// The package holds interfaces and the values that pass through them, and runs no code of its own.
+// The package holds interfaces and the values that pass through them, and next to no code.
 // A store sees keys as text and values as bytes. It knows nothing of the types, the codec and the
 // settings of the loaders that use it.
 //
@@ -96,7 +96,8 @@ type Store interface {
 	// Leases taken before Clear are revoked but stay, so that others go on waiting for their
 	// holders. Leases on other keys and leases taken after Clear are not revoked.
 	//
-	// Clear need not be atomic. A record that is written while it runs may go or stay.
+	// Clear need not be atomic. A record that is written while it runs may go or stay. A Clear
+	// that removes records in parts calls [Progress] after each part.
 	Clear(ctx context.Context, prefix string) (int, error)
 
 	// Close frees what the Store itself has made, such as connections and goroutines. After

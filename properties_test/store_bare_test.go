@@ -88,8 +88,8 @@ func TestDeletesOfSeveralKeysOverABareStoreDoNotWaitForEachOther(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 		defer cancel()
-		if _, err := l.Delete(ctx, 0, 2); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Delete under a canceled context = %v", err)
+		if _, err := l.SetIfAbsent(ctx, 2, 2); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("SetIfAbsent whose context ends = %v", err)
 		}
 		for _, c := range append(all, holder) {
 			if r := <-c; r.err != nil {

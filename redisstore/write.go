@@ -123,6 +123,7 @@ func (s *Store) clearNode(ctx context.Context, node sender, prefix string) (n in
 		keys, cursor = scan.Val()
 		cleared, err := s.clearKeys(ctx, keys, prefix)
 		n += cleared
+		driver.Progress(ctx)
 		if err != nil || cursor == 0 {
 			return n, err
 		}

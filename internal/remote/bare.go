@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/zodiac-go/zodiac/internal/turnstile"
 )
@@ -35,12 +36,23 @@ func (w *bareWrites) leave(keys []string) {
 }
 
 // exclude keeps other writes of keys in this process away until leave is called, if the store
-// itself does not order them by leases. The error is that of ctx.
-func (c *Client) exclude(ctx context.Context, keys ...string) (leave func(), err error) {
+// itself does not order them by leases. The wait is a part of the budget, or callers would queue up
+// behind a store that hangs. The error is that of ctx, or an OpError of op that was not sent.
+func (c *Client) exclude(ctx context.Context, b *Budget, op string, keys ...string) (leave func(), err error) {
 	if c.leaser != nil {
 		return func() {}, nil
 	}
-	return c.bare.enter(ctx, keys...)
+	began := time.Now()
+	limited, cancel := c.limits.limit(ctx, began, b.left)
+	if cancel != nil {
+		defer cancel()
+	}
+	leave, err = c.bare.enter(limited, keys...)
+	b.left -= time.Since(began)
+	if err != nil && ctx.Err() == nil {
+		err = &OpError{op, errSkipped}
+	}
+	return leave, err
 }
 
 // writing returns the keys that are written at this moment in a store that lends no leases.
@@ -51,10 +63,15 @@ func (c *Client) writing() []string {
 	return c.bare.turns.Entered()
 }
 
-// awaitWrites waits until the writes of keys that ran when it was called are over.
+// awaitWrites waits until the writes of keys that ran when it was called are over. Each ends with
+// its budget, which began before. So nothing of a key is left after twice that time, unless the
+// store holds a command up longer than its context allows.
 func (c *Client) awaitWrites(ctx context.Context, keys []string) error {
 	for _, key := range keys {
-		if err := c.bare.turns.Enter(ctx, key); err != nil {
+		limited, cancel := context.WithTimeout(ctx, 2*c.Timeout)
+		err := c.bare.turns.Enter(limited, key)
+		cancel()
+		if err != nil {
 			return err
 		}
 		c.bare.turns.Leave(key)

@@ -93,16 +93,29 @@ func TestTurnsOfManyKeysDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-func TestCallerThatLeavesHasNoTurn(t *testing.T) {
+// occupy takes the turn of a key until leave is called.
+func occupy(t *testing.T, c *Client, key string) (leave func()) {
+	t.Helper()
+	b := c.NewBudget()
+	leave, err := c.exclude(t.Context(), &b, "Set", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leave
+}
+
+func TestCallerThatGetsNoTurnIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s, bare(s))
-		leave, _ := c.exclude(t.Context(), key+"2")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := c.Delete(ctx, []string{key + "1", key + "2"}, func() { t.Error("a Delete that was not sent has invalidated") })
-		if !errors.Is(err, context.DeadlineExceeded) || s.total() != 0 {
-			t.Errorf("Delete = %v by %d commands; want the context's error and none", err, s.total())
+		leave := occupy(t, c, key+"2")
+		start := time.Now()
+		_, err := c.Delete(t.Context(), []string{key + "1", key + "2"}, func() { t.Error("a Delete that was not sent has invalidated") })
+		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Delete" || !bad.Skipped() || s.total() != 0 {
+			t.Errorf("Delete = %v by %d commands; want one that was not sent", err, s.total())
+		}
+		if d := time.Since(start); d > c.Timeout || d < c.Timeout-limitGrain {
+			t.Errorf("it waited %v for its turn; want %v", d, c.Timeout)
 		}
 		leave()
 		if got := c.writing(); len(got) != 0 {
@@ -136,16 +149,18 @@ func TestClearOfABareStoreRemovesWritesThatWereUnderWay(t *testing.T) {
 	})
 }
 
-func TestClearOfABareStoreWaitsNoLongerThanItsContext(t *testing.T) {
+func TestClearOfABareStoreWaitsForNoWriteForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s, bare(s))
-		leave, _ := c.exclude(t.Context(), key)
-		defer leave()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := c.Clear(ctx, func() {}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Clear = %v; want the context's error", err)
+		defer occupy(t, c, key)()
+		start, drops := time.Now(), 0
+		_, err := c.Clear(t.Context(), func() { drops++ })
+		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Clear" || time.Since(start) != 2*c.Timeout {
+			t.Errorf("Clear = %v after %v; want an OpError after %v", err, time.Since(start), 2*c.Timeout)
+		}
+		if drops != 2 {
+			t.Errorf("it dropped what memory has %d times; want 2", drops)
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/zodiac-go/zodiac/driver"
 )
 
 // errSkipped is the error of a command that was not sent.
@@ -21,6 +23,25 @@ func (c *Client) NewBudget() Budget { return Budget{c.Timeout} }
 
 // noKey is the key of a command that is about no key.
 const noKey = ""
+
+// Unending returns a context with the values of ctx that does not end. A write, once called, is
+// carried out: a caller whose client has hung up still wants the old value gone. Only the Budget
+// limits it.
+func Unending(ctx context.Context) context.Context {
+	if ctx.Done() == nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
+// begin begins a write, which end ends. Close waits for it: whoever closes the store after the cache
+// cuts no write off. The error is ErrClosed.
+func (c *Client) begin() (end func(), err error) {
+	if !c.tasks.enter() {
+		return nil, ErrClosed
+	}
+	return c.tasks.done, nil
+}
 
 // ask sends one command about a key to the store. It returns errSkipped if the budget is spent or the breaker
 // is open.
@@ -79,17 +100,23 @@ func detached[T any](ctx context.Context, c *Client, began time.Time, limit time
 
 func timed[T any](ctx context.Context, c *Client, began time.Time, limit time.Duration, key string, command func(context.Context) (T, error)) (v T, err error) {
 	ctx, cancel := c.limits.limit(ctx, began, limit)
+	v, err = guarded(ctx, command)
+	if cancel != nil {
+		cancel()
+	}
+	// A command that took much longer than its limit was held up by a stop of this process, which
+	// says nothing about the store.
+	if err == nil || time.Since(began) < 2*limit {
+		c.saw(key, err)
+	}
+	return v, err
+}
+
+// guarded calls a command. A panic of the store is its error.
+func guarded[T any](ctx context.Context, command func(context.Context) (T, error)) (v T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it panicked: %v\n\n%s", p, debug.Stack())
-		}
-		if cancel != nil {
-			cancel()
-		}
-		// A command that took much longer than its limit was held up by a stop of this process,
-		// which says nothing about the store.
-		if err == nil || time.Since(began) < 2*limit {
-			c.saw(key, err)
 		}
 	}()
 	return command(ctx)
@@ -106,6 +133,28 @@ func (c *Client) last(ctx context.Context, command func(context.Context)) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
 	defer cancel()
 	command(ctx)
+}
+
+// patient returns a context for one command that may have much to do: it ends when the command has
+// made no progress for as long as a call may spend on the store. See [driver.Progress]. stop frees it.
+func (c *Client) patient(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(Unending(ctx))
+	t := time.AfterFunc(c.Timeout, cancel)
+	ctx = driver.WithProgress(ctx, func() { t.Reset(c.Timeout) })
+	return patientContext{ctx}, func() {
+		t.Stop()
+		cancel()
+	}
+}
+
+// A patientContext ends because time is over. It has no deadline, since that moves.
+type patientContext struct{ context.Context }
+
+func (c patientContext) Err() error {
+	if c.Context.Err() == nil {
+		return nil
+	}
+	return context.DeadlineExceeded
 }
 
 // limits makes contexts that end after a limit. Commands that can end in no other way, and are sent

@@ -48,9 +48,11 @@ func (f *Fetch) Commit(r *Result) Fate {
 	if f.down || f.noLease {
 		return NoLease
 	}
-	leave, err := f.Client.exclude(f.Values, f.Key)
-	if err != nil { // does not happen: Values never ends
-		return NoLease
+	leave, err := f.Client.exclude(f.Values, &f.Budget, "Set", f.Key)
+	if err != nil {
+		f.Fault = err
+		f.ForEarlier()
+		return NotStored
 	}
 	defer leave()
 	if !f.Owner.Seal() {

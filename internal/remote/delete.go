@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 
 	"github.com/zodiac-go/zodiac/driver"
 )
@@ -14,12 +15,18 @@ func (c *Client) Delete(ctx context.Context, keys []string, drop func()) (int, e
 	if len(keys) == 0 {
 		return 0, nil
 	}
-	leave, err := c.exclude(ctx, keys...)
+	ctx = Unending(ctx)
+	end, err := c.begin()
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	b := c.NewBudget()
+	leave, err := c.exclude(ctx, &b, "Delete", keys...)
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	b := c.NewBudget()
 	n, err := send(ctx, c, &b, keys[0], func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, keys...) })
 	drop()
 	return n, c.publishedAll(ctx, fault("Delete", err), c.publishKeys(ctx, &b, keys...))
@@ -27,29 +34,51 @@ func (c *Client) Delete(ctx context.Context, keys []string, drop func()) (int, e
 
 // DeleteTags makes all records that have one of the tags invalid.
 func (c *Client) DeleteTags(ctx context.Context, names []string, drop func()) error {
+	ctx = Unending(ctx)
+	end, err := c.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
 	b := c.NewBudget()
-	err := c.renewTags(ctx, &b, names)
+	err = c.renewTags(ctx, &b, names)
 	drop()
 	return c.publishedAll(ctx, err, c.publishTags(ctx, &b, names))
 }
 
 // Clear removes all entries of the loader and returns how many there were. There may be many, so
-// its time is limited by ctx alone.
+// its time is limited only while it makes no progress.
 func (c *Client) Clear(ctx context.Context, drop func()) (int, error) {
-	n, err := c.Store.Clear(ctx, c.Names.Prefix())
+	ctx = Unending(ctx)
+	end, err := c.begin()
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	n, err := c.clearStore(ctx)
 	drop()
 	if late := c.writing(); err == nil && len(late) > 0 {
 		// In a store without leases, writes that were under way are stored after all.
-		if err := c.awaitWrites(ctx, late); err != nil {
-			return n, err
-		}
 		var more int
-		more, err = c.Store.Clear(ctx, c.Names.Prefix())
+		if err = c.awaitWrites(ctx, late); err == nil {
+			more, err = c.clearStore(ctx)
+		}
 		drop()
 		n += more
 	}
 	b := c.NewBudget()
+	if errors.Is(err, context.DeadlineExceeded) {
+		b = Budget{} // the store has not answered for that long
+	}
 	return n, c.publishedAll(ctx, fault("Clear", err), c.publish(ctx, &b, driver.Invalidation{Prefix: c.Names.Prefix()}))
+}
+
+func (c *Client) clearStore(ctx context.Context) (int, error) {
+	ctx, stop := c.patient(ctx)
+	defer stop()
+	n, err := guarded(ctx, func(ctx context.Context) (int, error) { return c.Store.Clear(ctx, c.Names.Prefix()) })
+	c.saw(noKey, err)
+	return n, err
 }
 
 func (c *Client) publishedAll(ctx context.Context, err, publishErr error) error {

@@ -27,7 +27,8 @@
 //
 // # Invariants
 //
-// A read or write of one call ends with the budget of the call. A read that begins after an
+// A read or write of one call ends with the budget of the call, and a write does not end with the
+// context of its caller. A read that begins after an
 // invalidation has returned is never answered by a command that was sent before. Nothing is written
 // under a lease once another may hold it. Memory is filled only if no invalidation was made or
 // received here since before the command that read the value was sent.
@@ -187,8 +188,8 @@ func New(cfg Config) *Client {
 }
 
 // Close ends what the Client has started, and waits for it or until ctx ends. The flights of the
-// cache are over. Later commands may still be sent; those that need a goroutine get ErrClosed. A
-// second Close waits too.
+// cache are over. Later reads may still be sent; those that need a goroutine, and all writes, get
+// ErrClosed. A second Close waits too.
 func (c *Client) Close(ctx context.Context) error {
 	if c.near != nil {
 		c.near.close()

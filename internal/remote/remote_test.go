@@ -103,7 +103,7 @@ func TestCloseWaitsForWhatRunsInTheBackground(t *testing.T) {
 	})
 }
 
-func TestCloseEndsNoCommandOfAnotherCaller(t *testing.T) {
+func TestCloseWaitsForAWriteThatRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s)
@@ -111,10 +111,14 @@ func TestCloseEndsNoCommandOfAnotherCaller(t *testing.T) {
 			time.Sleep(time.Second / 4)
 			return ctx.Err()
 		})
-		done := make(chan error)
+		done := make(chan error, 1)
 		go func() { done <- newWrite(c, &writeOwner{}, value("1")).Set(context.Background()) }()
 		synctest.Wait()
+		start := time.Now()
 		c.Close(t.Context())
+		if d := time.Since(start); d != time.Second/2 { // Set and Publish
+			t.Errorf("Close took %v; want that it waits for the write", d)
+		}
 		if err := <-done; err != nil || s.stored(t) != "1" {
 			t.Errorf("Set during Close = %v, the store has %q; want nil and 1", err, s.stored(t))
 		}
@@ -149,24 +153,32 @@ func TestLeaseGivenUpBeforeCloseIsGivenBack(t *testing.T) {
 	})
 }
 
-func TestCommandsAfterClose(t *testing.T) {
+func second[T any](_ T, err error) error { return err }
+
+func TestWriteAfterCloseSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s)
+		s.put(t, value("old"))
 		c.Close(t.Context())
-		if err := newWrite(c, &writeOwner{}, value("1")).Set(t.Context()); err != nil {
-			t.Errorf("Set after Close = %v; want nil", err)
+		w := newWrite(c, &writeOwner{}, value("1"))
+		for name, err := range map[string]error{
+			"Set":        w.Set(t.Context()),
+			"Add":        second(w.Add(t.Context())),
+			"Touch":      second(w.Touch(t.Context(), &Entry{}, time.Hour, 0)),
+			"Snapshot":   second(w.Snapshot(t.Context())),
+			"Replace":    second((&Snapshot{w: w}).Replace(t.Context())),
+			"RecordTags": second(c.RecordTags(t.Context(), &w.Budget, nil, []string{"tag"})),
+			"Delete":     second(c.Delete(t.Context(), []string{key}, func() {})),
+			"DeleteTags": c.DeleteTags(t.Context(), []string{"tag"}, func() {}),
+			"Clear":      second(c.Clear(t.Context(), func() {})),
+		} {
+			if !errors.Is(err, ErrClosed) {
+				t.Errorf("%s after Close = %v; want ErrClosed", name, err)
+			}
 		}
-		s.fail()
-		newWrite(c, &writeOwner{}, value("1")).Set(t.Context())
-		if err := newWrite(c, &writeOwner{}, value("1")).Set(t.Context()); !errors.Is(err, ErrClosed) {
-			t.Errorf("a command that needs a goroutine = %v; want ErrClosed", err)
-		}
-		s.heal()
-		if err := newWrite(c, &writeOwner{}, value("2")).Set(context.Background()); err != nil ||
-			s.stored(t) != "2" {
-			t.Errorf("a command whose caller cannot leave = %v, the store has %q; want nil and 2",
-				err, s.stored(t))
+		if s.total() != 0 || s.stored(t) != "old" {
+			t.Errorf("%d commands after Close, the store has %q; want none, and old", s.total(), s.stored(t))
 		}
 	})
 }

@@ -118,6 +118,11 @@ func (c *Client) watchTags(ctx context.Context, b *Budget) (w TagWatch, err erro
 // RecordTags returns the tags called names for a record. Their generations are those known from
 // before, else the current ones.
 func (c *Client) RecordTags(ctx context.Context, b *Budget, known Generations, names []string) (tags []record.Tag, err error) {
+	end, err := c.begin() // tags get generations
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	late := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return known[n] != "" })
 	if len(late) > 0 {
 		more, err := c.ensureGenerations(ctx, b, late)

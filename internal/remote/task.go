@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// tasks are the goroutines that a Client starts. The zero tasks is ready.
+// tasks are what Close waits for: the goroutines that a Client starts, and the writes that run on
+// their callers' goroutines. The zero tasks is ready.
 type tasks struct {
 	mu     sync.Mutex // guards the fields below
 	n      int
@@ -15,16 +16,24 @@ type tasks struct {
 
 // run calls f on a new goroutine. It returns false if the tasks are closed.
 func (t *tasks) run(f func()) bool {
+	if !t.enter() {
+		return false
+	}
+	go func() {
+		defer t.done()
+		f()
+	}()
+	return true
+}
+
+// enter begins a task that ends with done. It returns false if the tasks are closed.
+func (t *tasks) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return false
 	}
 	t.n++
-	go func() {
-		defer t.done()
-		f()
-	}()
 	return true
 }
 

@@ -14,8 +14,14 @@ const busyTries = 5
 // Touch gives the record of the key, which Read has returned as e, a new life. A use extends the
 // record's life to slide from now on. Touch reports whether there is a record that lives on.
 func (w *Write) Touch(ctx context.Context, e *Entry, life, slide time.Duration) (bool, error) {
+	ctx = Unending(ctx)
+	end, err := w.Client.begin()
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	if w.Remove {
-		return false, w.Set(ctx)
+		return false, w.setInTurn(ctx)
 	}
 	if slide != e.Parsed.Slide {
 		if err := w.reslide(ctx, life, slide); err != nil {
@@ -53,7 +59,7 @@ func (w *Write) reslide(ctx context.Context, life, slide time.Duration) error {
 // tryReslide writes the record once more. If the answer is not Won, another holds the lease, or
 // another write came in between.
 func (w *Write) tryReslide(ctx context.Context, life, slide time.Duration) (driver.ClaimState, error) {
-	leave, err := w.Client.exclude(ctx, w.Key)
+	leave, err := w.Client.exclude(ctx, &w.Budget, "Set", w.Key)
 	if err != nil {
 		return 0, err
 	}

@@ -225,50 +225,6 @@ func TestTouchThatReadsNothingAnyMoreFails(t *testing.T) {
 	})
 }
 
-func TestTouchEndsWithItsContext(t *testing.T) {
-	for name, cfg := range map[string]func(*Config){
-		"Lease": func(*Config) {}, "Turn": func(cfg *Config) { cfg.Store = bareStore{cfg.Store} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newStore(t)
-				version := s.put(t, brief("old"))
-				c := newClient(t, s, cfg)
-				w := newWrite(c, &writeOwner{}, driver.Record{})
-				e, err := w.Read(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				ctx, leave := context.WithTimeout(t.Context(), time.Millisecond/2)
-				defer leave()
-				if name == "Turn" {
-					end, _ := c.exclude(t.Context(), key)
-					defer end()
-				} else {
-					f := fetched(t, c, &owner{}, func(f *Fetch) { f.Seen = version })
-					defer f.Close()
-				}
-				s.setAfter(func(op, _ string) error {
-					if op == "Acquire" {
-						leave() // before the second attempt
-					}
-					return nil
-				})
-				sent := s.total()
-				there, err := w.Touch(ctx, &e, time.Hour, time.Hour)
-				if _, ok := errors.AsType[*OpError](err); ok || s.total()-sent > 2 {
-					t.Errorf("Touch = %v by %d commands; want none after its context", err, s.total()-sent)
-				}
-				if !errors.Is(err, ctx.Err()) || there ||
-					s.count("Expire", "Set", "Commit") != 0 {
-					t.Errorf("Touch = %v, %v, and %d commands write; want the context's error, and none",
-						there, err, s.count("Expire", "Set", "Commit"))
-				}
-			})
-		})
-	}
-}
-
 func TestTouchInABareStoreKeepsOtherWritesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)

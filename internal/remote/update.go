@@ -25,6 +25,11 @@ type Snapshot struct {
 func (w *Write) Snapshot(ctx context.Context) (s *Snapshot, err error) {
 	w.Budget = w.Client.NewBudget()
 	s = &Snapshot{w: w}
+	end, err := w.Client.begin()
+	if err != nil {
+		return s, err
+	}
+	defer end()
 	if s.lease, err = w.lock(ctx); err != nil {
 		return s, err
 	}
@@ -55,10 +60,15 @@ func (s *Snapshot) KeepLeft(now int64) {
 // Replace commits the Write if nothing was written and no tag deleted since the Snapshot.
 func (s *Snapshot) Replace(ctx context.Context) (committed bool, err error) {
 	w := s.w
+	end, err := w.Client.begin()
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	if current, err := w.Client.stillCurrent(ctx, &w.Budget, s.late, &s.watch); err != nil || !current {
 		return false, err
 	}
-	leave, err := w.Client.exclude(ctx, w.Key)
+	leave, err := w.Client.exclude(ctx, &w.Budget, "Set", w.Key)
 	if err != nil {
 		return false, err
 	}

@@ -12,6 +12,9 @@ import (
 // A Write is what a method such as Set or Update does in the store about one key. The commands that
 // write are sent even if the breaker is open.
 //
+// Set and Touch do not end with their context: see Unending. The others may, until they have sent a
+// command that stores or removes something.
+//
 // Whatever invalidates the key is done in one order: the store, this process, other processes. The
 // later steps are taken even if the store fails: the command may have been carried out, or may be
 // later. But nothing is published once the budget is spent. The methods return driver.ErrMiss,
@@ -42,7 +45,17 @@ type WriteOwner interface {
 
 // Set stores or removes the record, whatever the key holds.
 func (w *Write) Set(ctx context.Context) error {
-	leave, err := w.Client.exclude(ctx, w.Key)
+	ctx = Unending(ctx)
+	end, err := w.Client.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	return w.setInTurn(ctx)
+}
+
+func (w *Write) setInTurn(ctx context.Context) error {
+	leave, err := w.Client.exclude(ctx, &w.Budget, "Set", w.Key)
 	if err != nil {
 		return err
 	}
@@ -53,11 +66,16 @@ func (w *Write) Set(ctx context.Context) error {
 // Add stores the record if the key is absent, and reports whether it was. A record that does not
 // count as an entry is replaced.
 func (w *Write) Add(ctx context.Context) (absent bool, err error) {
+	end, err := w.Client.begin()
+	if err != nil {
+		return false, err
+	}
+	defer end()
 	if w.Remove {
 		_, err := w.Read(ctx)
 		return errors.Is(err, driver.ErrMiss), noMiss(err)
 	}
-	leave, err := w.Client.exclude(ctx, w.Key)
+	leave, err := w.Client.exclude(ctx, &w.Budget, "Add", w.Key)
 	if err != nil {
 		return false, err
 	}
@@ -140,6 +158,10 @@ func (w *Write) expire(ctx context.Context, life time.Duration) (bool, error) {
 
 // addAlone stores the record if the store has none. The caller keeps other writes away.
 func (w *Write) addAlone(ctx context.Context) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	ctx = Unending(ctx)
 	added, err := send(ctx, w.Client, &w.Budget, w.Key, func(ctx context.Context) (bool, error) { return w.Client.Store.Add(ctx, w.Key, w.Record) })
 	if err == nil && !added {
 		return false, nil
@@ -151,6 +173,10 @@ func (w *Write) addAlone(ctx context.Context) (bool, error) {
 // none, there says whether the key has a record. The caller keeps other writes away. committed is
 // false if another write came in between.
 func (w *Write) replace(ctx context.Context, l *lease, there bool) (committed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	ctx = Unending(ctx)
 	switch {
 	case w.Remove && l != nil && !l.endLive():
 		return false, nil
