@@ -102,6 +102,9 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 		capacity = 1 // nothing is ever put there
 	}
 	c.mem = tier.New[K, V](capacity, byText, long, c.clock)
+	if s.store.memory != 0 {
+		c.mem.HoldsCopies()
+	}
 	if s.life.failed != 0 {
 		c.failures = negative.New(s.capacity, byText, c.clock)
 	}

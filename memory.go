@@ -112,11 +112,17 @@ func (c *engine[K, V]) valid(l *lookup[K, V], d *Entry[V]) (valid bool, err erro
 	return valid, err
 }
 
-// describe returns the snapshot of an entry, with the value as memory has it.
+// describe returns the snapshot of an entry, with the value as memory has it. It speaks of the entry
+// in the store if that is there and this one is a copy.
 func (c *engine[K, V]) describe(e *tier.Entry[K, V]) Entry[V] {
-	now := c.clock.Now()
+	t := time.Now()
+	now := c.clock.At(t)
 	d := Entry[V]{Value: e.Value, Created: c.clock.Time(e.Created), Age: time.Duration(max(0, now-e.Created)), Left: Forever}
-	if end := e.Expiry(); end != coarse.Never {
+	if c.remote != nil { // another process may have made it: by the wall clock, as a read of the store has it
+		d.Created = d.Created.Round(0)
+		d.Age = max(0, t.Round(0).Sub(d.Created))
+	}
+	if end := e.End(); end != coarse.Never {
 		d.Left = time.Duration(max(0, end-now))
 	}
 	if t := e.Detail(); t != nil {
@@ -252,7 +258,7 @@ func (c *engine[K, V]) fill(slot *tier.Key[K], storeKey string, e *tier.Entry[K,
 	if got.Fill == (remote.FillToken{}) || life <= 0 {
 		return
 	}
-	e.ExpireAt(expiry(got.Sent, c.remote.NearLife(life)))
+	c.expireCopy(e, got.Sent, life)
 	c.flights.Change(*slot, slot.Hash, func() bool {
 		c.insert(slot, storeKey, e, got.Fill)
 		return false
@@ -272,11 +278,18 @@ func (c *engine[K, V]) fillResult(f *flight.Flight[tier.Key[K], job[K, V]], gone
 			token = token.Moved()
 		}
 		if !gone && !s.Force && token != (remote.FillToken{}) {
-			r.entry.ExpireAt(expiry(s.Sent, c.remote.NearLife(r.life)))
+			c.expireCopy(r.entry, s.Sent, r.life)
 			c.insert(&f.Key, s.Key, r.entry, token)
 		}
 		return false
 	})
+}
+
+// expireCopy sets when an entry in front of the store expires whose record lives for life from sent
+// on.
+func (c *engine[K, V]) expireCopy(e *tier.Entry[K, V], sent int64, life time.Duration) {
+	e.ExpireAt(expiry(sent, c.remote.NearLife(life)))
+	e.SetEnd(expiry(sent, life))
 }
 
 // insert is the end of fill. The caller holds the key's lock of flights.

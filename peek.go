@@ -7,7 +7,8 @@ import (
 	"github.com/zodiac-go/zodiac/internal/callstate"
 )
 
-// An Entry describes the entry that a cache holds for a key. It is a snapshot.
+// An Entry describes the entry that a cache holds for a key. It is a snapshot. Over a store it
+// describes the entry there, also if memory in front of it had a copy that will be gone before.
 type Entry[V any] struct {
 	Value   V
 	Created time.Time     // when its fetch began, or when it was set

@@ -161,7 +161,7 @@ func (c *engine[K, V]) entryOf(slot *tier.Key[K], got *remote.Entry) *tier.Entry
 	rec, near := &got.Parsed, c.remote.HasMemory()
 	var created int64
 	if near {
-		created = c.clock.Now() - int64(max(0, got.Read.Sub(rec.Created)))
+		created = c.clock.At(rec.Created)
 	}
 	e := c.mem.NewEntry(slot, created, rec.Kind == record.None || near && (rec.Kind == record.Nil || len(rec.Tags) > 0))
 	if d := e.Detail(); d != nil {

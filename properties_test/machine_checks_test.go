@@ -183,14 +183,9 @@ func (o outcome) agrees(r result) bool {
 	return false
 }
 
-// endOf returns when the entry of key ends, as a read finds it. In memory in front of a store it
-// may end sooner than in the store.
+// endOf returns when the entry of key ends. A copy in memory in front of a store may be gone before,
+// but it is described as the entry in the store.
 func (m *machine) endOf(key int) time.Duration {
-	if m.over != nil {
-		if e := m.over.near[key]; e != nil && m.now < e.until && !e.gone && !m.refuses(e.entry) {
-			return e.until
-		}
-	}
 	if e := m.entries[key]; e != nil {
 		return e.expiry
 	}

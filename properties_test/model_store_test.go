@@ -420,7 +420,7 @@ func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *
 	m.put(f.key, kept)
 	// a forced flight has published an invalidation: its own memory forgets the key too
 	if f.kind != forced && !stale {
-		m.fill(f.key, kept, f.since+min(kept.life, m.over.front))
+		m.fill(f.key, kept, m.now+min(kept.life, m.over.front))
 	}
 	return stored
 }

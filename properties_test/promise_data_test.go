@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zodiac-go/zodiac"
+	"github.com/zodiac-go/zodiac/memstore"
 	"pgregory.net/rapid"
 )
 
@@ -208,14 +209,15 @@ func TestP22_NoneMatchesItsError(t *testing.T) {
 	}
 }
 
-// P23: the time left of an entry shrinks exactly as time passes, in every way of reading it. Only a
-// write, Touch, and use of a sliding entry lengthen it. Jitter only shortens it, and never by more
-// than its part.
+// P23: the time left of an entry shrinks exactly as time passes, in every way of reading it and
+// wherever it is read: in memory, in a store, or as a copy in front of one. Only a write, Touch, and
+// use of a sliding entry lengthen it. Jitter only shortens it, and never by more than its part.
 func TestP23_TimeLeftNeverGrows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl := time.Duration(rapid.IntRange(1, 10_000).Draw(t, "ttl ms")) * time.Millisecond
 		jitter := rapid.SampledFrom([]float64{0, 0.1, 0.5, 0.99}).Draw(t, "jitter")
 		opts := []zodiac.Option{zodiac.WithTTL(ttl), zodiac.WithJitter(jitter)}
+		place := rapid.SampledFrom([]string{"memory", "store", "both"}).Draw(t, "place")
 		ops := rapid.SliceOfN(rapid.SampledFrom([]string{
 			"Get", "Peek", "Entry", "ReadOnly", "NoWrite", "GetMany", "Add", "failed Update", "failed SetIfAbsent", "failed Refresh",
 			"advance", "advance", "advance", "Set", "Touch", "Refresh",
@@ -225,7 +227,18 @@ func TestP23_TimeLeftNeverGrows(t *testing.T) {
 		}
 		rapid.SyncTest(t, func(t *rapid.T) {
 			a := &aging{t: t, ttl: ttl, least: time.Duration(float64(ttl) * (1 - jitter))}
+			if place != "memory" {
+				under := memstore.New()
+				defer under.Close()
+				opts = append(opts, zodiac.WithName("aging"), zodiac.WithStore(under))
+			}
+			if place == "both" {
+				opts = append(opts, zodiac.WithMemory(max(time.Millisecond, ttl/3)))
+			}
 			a.l = zodiac.NewLoader(a.fetch, opts...)
+			defer a.l.Close(bg)
+			a.l.Peek(bg, key) // it begins to receive invalidations
+			synctest.Wait()
 			for _, op := range append([]string{"Set"}, ops...) {
 				a.step(op)
 			}

@@ -69,6 +69,7 @@ type config struct {
 	errorTTL   time.Duration
 	timeout    time.Duration // of fetches
 	validIf    bool
+	validFor   time.Duration // ValidIf refuses entries with less time left, and those eight times as old
 	tags       []string
 	tagsFunc   bool
 	cacheNil   bool
@@ -157,6 +158,7 @@ type subject interface {
 	DeleteTags(ctx context.Context, tags ...string) error
 	Clear(ctx context.Context) (int, error)
 	Len() int
+	Name() string
 	Stats() zodiac.Stats
 	Close(ctx context.Context) error
 	Target() zodiac.Target
@@ -292,6 +294,9 @@ func options[K comparable, V any](c config, numbers map[K]int, ts types[K, V]) [
 	add(c.validIf, func() zodiac.Option {
 		return zodiac.ValidIf(func(k K, e zodiac.Entry[V]) bool {
 			_, known := numbers[k]
+			if c.validFor > 0 && (e.Left < c.validFor || e.Age > 8*c.validFor) {
+				return false
+			}
 			return known && (e.Kind == zodiac.KindNone || peek(e.Value).valid())
 		})
 	})
@@ -594,6 +599,7 @@ func (w *world[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 }
 func (w *world[K, V]) Clear(ctx context.Context) (int, error) { return w.l.Clear(ctx) }
 func (w *world[K, V]) Len() int                               { return w.l.Len() }
+func (w *world[K, V]) Name() string                           { return w.l.Name() }
 func (w *world[K, V]) Stats() zodiac.Stats                    { return w.l.Stats() }
 func (w *world[K, V]) Close(ctx context.Context) error        { return w.l.Close(ctx) }
 func (w *world[K, V]) Target() zodiac.Target                  { return w.l }

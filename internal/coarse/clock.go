@@ -112,6 +112,10 @@ func (c *Clock) Exact() int64 {
 	return c.Now()
 }
 
+// At returns the time at t. It is the inverse of [Clock.Time], also for a t that is only a
+// wall-clock time and was read in another process.
+func (c *Clock) At(t time.Time) int64 { return int64(t.Sub(c.base)) }
+
 // Time returns the wall-clock time of t: that when the clock was made, plus t. So later changes
 // of the wall clock do not count.
 func (c *Clock) Time(t int64) time.Time { return c.base.Add(time.Duration(t)) }

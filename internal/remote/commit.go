@@ -73,6 +73,7 @@ func (f *Fetch) commitSealed(r *Result) Fate {
 		f.ForEarlier()
 		return NotStored
 	}
+	f.Sent = f.Client.Clock.Now()
 	ok, err := f.commit(rec)
 	if err != nil {
 		f.Owner.StoreFailed(fault("Commit", err)) // the callers have the value

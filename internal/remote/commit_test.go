@@ -139,6 +139,27 @@ func TestCommitOutcomes(t *testing.T) {
 	}
 }
 
+// What is put into memory lives from then on. That is before the life of the record begins, and
+// not before the fetch.
+func TestCommitNotesTheTimeBeforeItIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		f := fetched(t, c, &owner{})
+		time.Sleep(time.Second)
+		start := c.Clock.Now()
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Commit" {
+				time.Sleep(time.Second / 4)
+			}
+			return nil
+		})
+		if fate := f.Commit(storable("new")); fate != Stored || f.Sent != start {
+			t.Errorf("Commit = %v, Sent = %d; want Stored, %d", fate, f.Sent, start)
+		}
+	})
+}
+
 func TestSkippedResultTellsOthersNotToWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)

@@ -43,7 +43,7 @@ type Fetch struct {
 	Found *Entry // the record that the store has after all, or nil
 	Err   error  // why the function is not called, if Found is nil
 	Fill  FillToken
-	Sent  int64 // when Acquire began, by the clock of memory
+	Sent  int64 // when the commit was sent, by the clock of memory: the record's life begins after it
 
 	// Fault is why the result cannot be stored: the store, or the root package, sets it.
 	Fault error
@@ -88,7 +88,7 @@ func (e *ElsewhereError) Error() string { return e.Text }
 // function need not or must not be called: then Found or Err is set. It blocks while another
 // process fetches the key, for as long as the Config says or until Ctx ends.
 func (f *Fetch) Acquire() bool {
-	f.Fill, f.Sent = f.Client.FillToken(f.Key), f.Client.Clock.Now()
+	f.Fill = f.Client.FillToken(f.Key)
 	switch {
 	case f.Aside:
 		f.noLease = true

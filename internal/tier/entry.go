@@ -35,6 +35,7 @@ const (
 	seen    uint32 = 1 << iota // read since the policy last cleared the bit
 	checked                    // a hit must look at the Detail: Hit and HitAt leave e alone
 	tailed                     // e was allocated with a Detail behind it; never changes
+	ended                      // e was allocated with an end behind it; never changes
 	inWindow
 	inMain
 	slotShift = iota
@@ -55,6 +56,7 @@ type Detail struct {
 	None error        // if not nil, the key is known not to exist, and readers get this error
 	Nil  bool         // the value is a nil pointer or a nil interface
 	Tags []Tag
+	end  int64 // see Entry.End; 0 = the expiry
 }
 
 // A Tag is the generation that a label had when an entry was stored under it.
@@ -93,17 +95,28 @@ type tailedEntry[K comparable, V any] struct {
 	Detail
 }
 
+// An endedEntry is an entry without a Detail in a Tier of copies, as it is allocated. An end costs
+// it 8 bytes; in every Entry it would cost those that are no copies as much.
+type endedEntry[K comparable, V any] struct {
+	Entry[K, V]
+	end int64 // as in Detail
+}
+
 // NewEntry returns an entry for key, which is not in the Tier yet. It has a Detail if detailed is
 // set or the Tier is keyed by text. Before the entry is put, the caller sets its Value, the
 // fields of the Detail and the expiry.
 func (t *Tier[K, V]) NewEntry(key *Key[K], created int64, detailed bool) *Entry[K, V] {
 	var e *Entry[K, V]
-	if detailed || t.text {
+	switch {
+	case detailed || t.text:
 		x := new(tailedEntry[K, V])
 		x.Text = key.Text
 		e = &x.Entry
 		e.state.Store(tailed)
-	} else {
+	case t.copies:
+		e = &new(endedEntry[K, V]).Entry
+		e.state.Store(ended)
+	default:
 		e = new(Entry[K, V])
 	}
 	e.Key, e.Created, e.hash = key.K, created, uint32(key.Hash)
@@ -135,6 +148,36 @@ func (e *Entry[K, V]) Detail() *Detail {
 // Expiry returns the expiry, in nanoseconds of the Tier's clock, or coarse.Never. The entry is
 // not alive at its expiry.
 func (e *Entry[K, V]) Expiry() int64 { return coarse.Expiry(e.sure.Load()) }
+
+// SetEnd sets the End of a copy. Nobody else may have the entry yet. It does nothing to an entry
+// that has no Detail and whose Tier is not one of copies.
+func (e *Entry[K, V]) SetEnd(end int64) {
+	if at := e.end(); at != nil {
+		*at = end
+	}
+}
+
+// End returns when the entry expires of which this one is a copy, in nanoseconds of the Tier's
+// clock, or coarse.Never. The copy itself may expire before that. The End of an entry that is no
+// copy is its expiry.
+func (e *Entry[K, V]) End() int64 {
+	if at := e.end(); at != nil && *at != 0 {
+		return *at
+	}
+	return e.Expiry()
+}
+
+// end returns where the end lies, or nil if the entry has no place for one.
+func (e *Entry[K, V]) end() *int64 {
+	switch s := e.state.Load(); {
+	case s&tailed != 0:
+		return &e.Detail().end
+	case s&ended != 0: // safe for the reason that Detail gives
+		return &(*endedEntry[K, V])(unsafe.Pointer(e)).end
+	default:
+		return nil
+	}
+}
 
 // Current reports whether no tag of the entry has advanced since the entry was stored.
 func (e *Entry[K, V]) Current() bool {

@@ -71,6 +71,42 @@ func detailOf[V comparable](t *testing.T, value V) {
 	}
 }
 
+// In a Tier of copies an entry has an End of its own, with a Detail and without. It takes no more
+// than the 8 bytes that it needs.
+func TestCopiesHaveAnEndBeyondTheirExpiry(t *testing.T) {
+	for _, detailed := range []bool{false, true} {
+		tier := newTier(1)
+		tier.HoldsCopies()
+		key := tier.Plain(7)
+		e := tier.NewEntry(&key, 42, detailed)
+		e.Value = 5
+		e.ExpireAt(1000)
+		if e.End() != 1000 || (e.Detail() != nil) != detailed {
+			t.Errorf("without an end: End() = %d, Detail() = %v; want its expiry, %v", e.End(), e.Detail(), detailed)
+		}
+		for _, end := range []int64{2000, coarse.Never} {
+			e.SetEnd(end)
+			tier.Put(&key, e, 0)
+			if e.End() != end || e.Expiry() != 1000 || e.Value != 5 || e.Key != 7 || tier.Find(&key) != e {
+				t.Errorf("SetEnd(%d): End() = %d of %+v", end, e.End(), e)
+			}
+		}
+	}
+	if e, copied := unsafe.Sizeof(intEntry{}), unsafe.Sizeof(endedEntry[int, int]{}); copied != e+8 {
+		t.Errorf("a copy takes %d bytes; want the %d of an entry and 8", copied, e)
+	}
+}
+
+// An entry that is no copy ends at its expiry. SetEnd leaves a plain one alone.
+func TestEntryThatIsNoCopyEndsAtItsExpiry(t *testing.T) {
+	tier := newTier(1)
+	e := putFor(tier, 7, 5, time.Second)
+	e.SetEnd(coarse.Never)
+	if e.End() != e.Expiry() || e.Value != 5 {
+		t.Errorf("End() = %d of %+v; want its expiry", e.End(), e)
+	}
+}
+
 func TestFlagsAndSlotDoNotOverlap(t *testing.T) {
 	e := new(intEntry)
 	for _, slot := range []int{0, 1, 12345, maxSlots - 1} {

@@ -33,6 +33,7 @@ type Tier[K comparable, V any] struct {
 	noHit  bool // Hit finds nothing; = slow || text
 	slow   bool // HitAt finds nothing
 	text   bool // keyed by text
+	copies bool // see HoldsCopies
 	clock  *coarse.Clock
 
 	stripes  []*stripe[K, V]
@@ -67,6 +68,10 @@ func New[K comparable, V any](capacity int, text, slow bool, clock *coarse.Clock
 	t.janitor.init(t)
 	return t
 }
+
+// HoldsCopies says that the entries are copies of those in a store, which may expire later: see
+// [Entry.End]. It is called before the first entry is made.
+func (t *Tier[K, V]) HoldsCopies() { t.copies = true }
 
 // stripesFor returns the number of stripes, a power of two. It is 1 for a small capacity, else
 // the largest that leaves every stripe enough entries. Up to 16 stripes, 512 entries are enough:
