@@ -1,13 +1,15 @@
 // Package record has the binary form of what a loader keeps in a store under a key.
 //
 // A [Record] is a value, a nil, a None, or a tombstone, together with what readers have to know of
-// it: when it was made, its codec, its tags with their generations. docs/record.md has the form
-// byte by byte. It is in users' stores and is read by other languages, so a change to it needs a
-// new version.
+// it: when it was made, its codec, what the type of the value looked like, its tags with their
+// generations. docs/record.md has the form byte by byte. It is in users' stores and is read by other
+// languages, so a change to it needs a new version, or a new flag if readers that do not know it
+// had better miss the record.
 //
 // A record has exactly one binary form, and bytes that are anything else are refused with an
-// [Error]. Parse never panics. The package knows nothing of stores and leases, and encodes no values. When a
-// record expires is not part of it: that is the store's time to live.
+// [Error]. So are counts and lengths that no writer of zodiac's makes, before anything is done for
+// them. Parse never panics. The package knows nothing of stores and leases, and encodes no values.
+// When a record expires is not part of it: that is the store's time to live.
 package record
 
 import (
@@ -15,6 +17,8 @@ import (
 	"hash/crc32"
 	"math/bits"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/release"
 )
 
 // A Kind says what a record holds.
@@ -41,6 +45,9 @@ type Record struct {
 	Tags    []Tag
 	Text    string // the text of a key that is too long for the store's key; else empty
 	Payload []byte
+
+	Shape   uint64          // the fingerprint of the value's type: see package shape; 0 = not told
+	Release release.Release // of the writer; it is told only with a Shape
 }
 
 // A Tag is the name of a tag and the generation it had before the value was fetched.
@@ -55,6 +62,7 @@ const (
 	errForeign   Error = "written by something else"
 	errVersion   Error = "of a version this zodiac does not know"
 	errKind      Error = "of a kind this zodiac does not know"
+	errFlags     Error = "with a flag this zodiac does not know"
 	errTruncated Error = "cut short"
 	errChecksum  Error = "the checksum is wrong"
 	errMalformed Error = "malformed"
@@ -76,10 +84,24 @@ const (
 	hasText  = 0x80
 )
 
+// The fourth byte has flags. A reader that does not know one of them must not use the record.
 const (
-	headSize = 3 + 8 // magic, version, kind and fields; created
-	sumSize  = 4
-	minSize  = headSize + 1 + sumSize
+	hasShape   = 0x01
+	knownFlags = hasShape
+)
+
+const (
+	headSize  = 4 + 8 // magic, version, kind and fields, flags; created
+	sumSize   = 4
+	shapeSize = 8
+	minSize   = headSize + 1 + sumSize
+)
+
+// The most that a record of zodiac's has. Parse refuses more.
+const (
+	MaxTags  = 64
+	maxCodec = 32 // bytes of a codec's name
+	maxGen   = 64 // bytes of a tag's generation
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -95,6 +117,9 @@ func (r *Record) TagNames() (names []string) {
 // Size returns the length of the binary form.
 func (r *Record) Size() int {
 	n := headSize + stringSize(r.Codec) + len(r.Payload) + sumSize
+	if r.Shape != 0 {
+		n += shapeSize + uvarintSize(r.Release.Built) + uvarintSize(r.Release.Started)
+	}
 	for _, d := range [...]time.Duration{r.Stale, r.Cost, r.Slide} {
 		if d > 0 {
 			n += uvarintSize(uint64(d))
@@ -118,9 +143,13 @@ func (r *Record) AppendTo(dst []byte) []byte {
 		dst = make([]byte, 0, r.Size())
 	}
 	start := len(dst)
-	dst = append(dst, magic, version, r.fields())
+	dst = append(dst, magic, version, r.fields(), r.flags())
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(unixNano(r.Created)))
 	dst = appendString(dst, r.Codec)
+	if r.Shape != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, r.Shape)
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, r.Release.Built), r.Release.Started)
+	}
 	for _, d := range [...]time.Duration{r.Stale, r.Cost, r.Slide} {
 		if d > 0 {
 			dst = binary.AppendUvarint(dst, uint64(d))
@@ -158,6 +187,14 @@ func (r *Record) fields() byte {
 		b |= hasText
 	}
 	return b
+}
+
+// flags returns the fourth byte.
+func (r *Record) flags() byte {
+	if r.Shape != 0 {
+		return hasShape
+	}
+	return 0
 }
 
 func appendString(dst []byte, s string) []byte {
