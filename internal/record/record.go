@@ -13,6 +13,7 @@
 package record
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"math/bits"
@@ -46,8 +47,25 @@ type Record struct {
 	Text    string // the text of a key that is too long for the store's key; else empty
 	Payload []byte
 
-	Shape   uint64          // the fingerprint of the value's type: see package shape; 0 = not told
-	Release release.Release // of the writer; it is told only with a Shape
+	Origin
+}
+
+// An Origin says what a loader's values look like, and how new the loader is.
+type Origin struct {
+	Shape   uint64          // the fingerprint of the type of the values: see package shape; 0 = not told
+	Release release.Release // a record has it only with a Shape
+}
+
+// protected is for how long a record of a newer release keeps its place. Later that release may be
+// gone.
+const protected = time.Minute
+
+// Stays reports whether a loader of another release, to which a record of o and of that age is of no
+// use, leaves it in its place. Of two releases only one replaces the other's young records. So they
+// do not write a key in turn.
+func (o Origin) Stays(age time.Duration, other Origin) bool {
+	newer := cmp.Or(o.Release.Compare(other.Release), cmp.Compare(o.Shape, other.Shape)) > 0
+	return o.Shape != 0 && newer && age.Abs() < protected // one from far in the future lies
 }
 
 // A Tag is the name of a tag and the generation it had before the value was fetched.

@@ -34,23 +34,23 @@ var goldenRelease = release.Release{Built: 1714478400, Started: 1714564800123}
 var goldenRecords = map[string]Record{
 	"plain": {
 		Codec: "json", Created: goldenCreated, Payload: []byte(`{"id":42,"name":"Ann"}`),
-		Shape: 0x0123456789abcdef, Release: goldenRelease,
+		Origin: Origin{0x0123456789abcdef, goldenRelease},
 	},
 	"no-shape": {Codec: "json", Created: goldenCreated, Payload: []byte(`{"id":42,"name":"Ann"}`)},
 	"no-build": {
 		Codec: "json", Created: goldenCreated, Payload: []byte(`1`),
-		Shape: math.MaxUint64, Release: release.Release{Started: goldenRelease.Started},
+		Origin: Origin{math.MaxUint64, release.Release{Started: goldenRelease.Started}},
 	},
 	"empty": {Codec: "raw", Created: goldenCreated},
 	"example": {
 		Codec: "json", Created: goldenCreated, Stale: 10 * time.Second, Cost: 25 * time.Millisecond,
 		Tags: []Tag{{"users", "g7"}}, Payload: []byte(`{"id":42}`),
-		Shape: 0x8877665544332211, Release: goldenRelease,
+		Origin: Origin{0x8877665544332211, goldenRelease},
 	},
 	"all": {
 		Codec: "msgpack+zstd", Created: goldenCreated, Stale: math.MaxInt64, Cost: 1, Slide: time.Minute,
 		Tags: []Tag{{"t", ""}, {"größe:1", strings.Repeat("g", maxGen)}}, Text: strings.Repeat("k", 513), Payload: []byte{0, 0xFF},
-		Shape: 1, Release: release.Release{Built: math.MaxUint64, Started: math.MaxUint64},
+		Origin: Origin{1, release.Release{Built: math.MaxUint64, Started: math.MaxUint64}},
 	},
 	"nil":             {Kind: Nil, Codec: "json", Created: goldenCreated, Cost: time.Millisecond},
 	"none":            {Kind: None, Created: goldenCreated, Payload: []byte("sql: no rows in result set")},
@@ -263,6 +263,32 @@ func refuseRecord(t *testing.T, data []byte) {
 // sum returns body with the checksum that makes it a record.
 func sum(body ...byte) []byte {
 	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func TestYoungRecordOfTheNewerReleaseStays(t *testing.T) {
+	origin := func(shape, started uint64) Origin { return Origin{shape, release.Release{Started: started}} }
+	for _, tt := range []struct {
+		name          string
+		writer, other Origin
+		age           time.Duration
+		want          bool
+	}{
+		{"newer", origin(1, 2000), origin(2, 1000), 0, true},
+		{"older", origin(2, 1000), origin(1, 2000), 0, false},
+		{"as-new-of-the-greater-shape", origin(2, 1000), origin(1, 1000), 0, true},
+		{"as-new-of-the-lesser-shape", origin(1, 1000), origin(2, 1000), 0, false},
+		{"the-same", origin(1, 1000), origin(1, 1000), 0, false},
+		{"nearly-a-minute-old", origin(1, 2000), origin(2, 1000), time.Minute - 1, true},
+		{"a-minute-old", origin(1, 2000), origin(2, 1000), time.Minute, false},
+		{"by-a-clock-that-is-ahead", origin(1, 2000), origin(2, 1000), -time.Second, true},
+		{"from-the-future", origin(1, 2000), origin(2, 1000), -time.Hour, false},
+		{"from-the-far-future", origin(1, 2000), origin(2, 1000), math.MinInt64, false},
+		{"of-no-shape", origin(0, 2000), origin(2, 1000), 0, false},
+	} {
+		if got := tt.writer.Stays(tt.age, tt.other); got != tt.want {
+			t.Errorf("%s: Stays = %v; want %v", tt.name, got, tt.want)
+		}
+	}
 }
 
 func TestRecordErrorSaysWhy(t *testing.T) {
