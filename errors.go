@@ -21,7 +21,8 @@ var (
 
 	// ErrCycle is returned to a fetch that asks for the key it is fetching, directly or through
 	// the fetches of other keys and loaders. It would wait for itself for ever. Ask for another
-	// key, or use [Bypass].
+	// key, or use [Bypass]. The function of an Update gets it if it updates its own key, and one of
+	// two Updates if each waits for the other's key.
 	ErrCycle = flight.ErrCycle
 
 	// ErrBusy is returned by Update and Add if other writes of the key came in between sixteen

@@ -21,7 +21,7 @@ type lookup[K comparable, V any] struct {
 	sinks   []*counters
 	mode    callstate.Mode
 	refused *tier.Entry[K, V] // the entry that ValidIf has refused
-	within  *flight.Link      // the flight in whose function the caller runs
+	within  *flight.Link      // what the caller runs within: see surroundings
 	waits   func()            // called when it waits for another's fetch, perhaps more than once; or nil
 
 	// Over a store.
@@ -208,10 +208,17 @@ func (c *engine[K, V]) running(l *lookup[K, V]) (*flight.Flight[tier.Key[K], job
 	if kind == flight.Forced || l.mode.NoFetch || l.spare != nil {
 		return nil, nil
 	}
-	l.within = linkOf(l.ctx)
+	l.surround()
 	return c.flights.Share(l.slot, l.slot.Hash, kind, func(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
 		return !f.Job.stored.replaces && (joins == nil || joins(f))
 	}, l.within)
+}
+
+// surround notes what the caller runs within.
+func (l *lookup[K, V]) surround() {
+	if l.within == nil {
+		l.within = surroundings(linkOf(l.ctx))
+	}
 }
 
 // join finds or begins the flight for a lookup. It returns nil if memory has something by now.
@@ -224,7 +231,7 @@ func (c *engine[K, V]) join(l *lookup[K, V], fetch func(context.Context, K) (V, 
 			return e != l.refused && c.mem.Alive(e) || negative.Find(c.failures, &l.slot) != nil
 		}
 	}
-	l.within = linkOf(l.ctx)
+	l.surround()
 	f, role, err = c.flights.Join(l.slot, l.slot.Hash, kind, joins, l.within, look,
 		func(f *flight.Flight[tier.Key[K], job[K, V]]) {
 			f.Job.begin(l, fetch, flight.Link{Flight: f, Up: l.within})

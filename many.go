@@ -210,6 +210,7 @@ func (m *batch[K, V]) load(missing []missingKey[K, V]) {
 		m.loadOne(&missing[0])
 		return
 	}
+	m.base.surround() // on the caller's goroutine
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, manyAtOnce)
 	for i := range missing {
@@ -217,7 +218,7 @@ func (m *batch[K, V]) load(missing []missingKey[K, V]) {
 		wg.Go(func() {
 			leave := sync.OnceFunc(func() { <-turns })
 			defer leave()
-			missing[i].lookup.waits = leave
+			missing[i].lookup.waits, missing[i].lookup.within = leave, m.base.within
 			m.loadOne(&missing[i])
 		})
 	}

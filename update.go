@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/inside"
 	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/tag"
@@ -22,8 +23,11 @@ import (
 // store; from then on the end of ctx does not stop it. If another write comes
 // in between, fn is called again with the newer value; after sixteen attempts Update returns
 // [ErrBusy]. fn runs on the caller's goroutine and under no lock. If it returns an error, Update
-// returns that error and changes nothing. A panic of fn passes through. fn must not Update the same
-// key, nor wait for a fetch that does: that is not recognized as a cycle.
+// returns that error and changes nothing. A panic of fn passes through.
+//
+// fn may Get its own key: that fetches if there is no value, and does not wait for this Update. fn
+// must not Update its own key, nor wait for a call that does. On fn's own goroutine, and in fetches
+// that it waits for, that is [ErrCycle].
 //
 // Over a store every attempt takes the lease of the key from its holder. A store that lends no
 // leases cannot keep other processes from writing in between.
@@ -31,7 +35,14 @@ import (
 // The other errors are that of ctx, a [*StoreError], [ErrClosed], a [*KeyError], a [*SettingError]
 // for too many tags, and a [*PanicError] of an option's function.
 func (c *Cache[K, V]) Update(ctx context.Context, key K, fn func(old V, ok bool) (V, error)) (V, error) {
-	return c.made().update(ctx, "Update", key, false, fn)
+	if fn == nil {
+		var zero V
+		return zero, fmt.Errorf("zodiac: loader %q: Update: the function is nil", c.made().name)
+	}
+	return c.made().update(ctx, "Update", key, false, func(turn *flight.Turn, old V, ok bool) (v V, err error) {
+		inside.Run(turn, func() { v, err = fn(old, ok) })
+		return v, err
+	})
 }
 
 // Add adds delta to the number of key and returns the sum. An entry that is absent, expired or a
@@ -39,7 +50,7 @@ func (c *Cache[K, V]) Update(ctx context.Context, key K, fn func(old V, ok bool)
 // its tags. A sum that overflows, or is infinite or NaN, is [ErrOverflow] and changes nothing. Of a
 // Loader l, pass l.Cache. Otherwise Add is like [Cache.Update].
 func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K, N], key K, delta N) (N, error) {
-	return c.made().update(ctx, "Add", key, true, func(old N, _ bool) (N, error) {
+	return c.made().update(ctx, "Add", key, true, func(_ *flight.Turn, old N, _ bool) (N, error) {
 		sum := old + delta
 		if delta > 0 && sum < old || delta < 0 && sum > old || math.IsNaN(float64(sum)) || math.IsInf(float64(sum), 0) {
 			return old, ErrOverflow
@@ -48,17 +59,24 @@ func Add[K comparable, N int | int64 | float64](ctx context.Context, c *Cache[K,
 	})
 }
 
-func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bool, fn func(V, bool) (V, error)) (V, error) {
-	var zero V
-	if fn == nil {
-		return zero, fmt.Errorf("zodiac: loader %q: %s: the function is nil", c.name, op)
+// surroundings returns what a caller that is about to wait runs within: the functions of Updates on
+// its goroutine, which have no context to tell, and fetch, which its context tells.
+func surroundings(fetch *flight.Link) *flight.Link {
+	for _, turn := range slices.Backward(inside.Values()) { // the innermost is to come first
+		fetch = &flight.Link{Flight: turn.(*flight.Turn), Up: fetch}
 	}
+	return fetch
+}
+
+func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bool, fn func(*flight.Turn, V, bool) (V, error)) (V, error) {
+	var zero V
 	w, err := c.newWrite(op, key, nil)
 	if err != nil {
 		return zero, err
 	}
-	id := w.slot
-	if err := c.updates.Enter(ctx, id); err != nil {
+	id, fetch := w.slot, linkOf(ctx)
+	turn, err := c.updates.EnterWithin(ctx, id, fetch, func() *flight.Link { return surroundings(fetch) })
+	if err != nil {
 		return zero, err
 	}
 	defer c.updates.Leave(id)
@@ -66,7 +84,7 @@ func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bo
 		if err := remote.Pause(ctx, try); err != nil {
 			return zero, err
 		}
-		value, committed, err := c.tryUpdate(ctx, &w, keepLeft, fn)
+		value, committed, err := c.tryUpdate(ctx, &w, keepLeft, func(old V, ok bool) (V, error) { return fn(turn, old, ok) })
 		if err != nil {
 			return zero, err
 		}

@@ -2,17 +2,56 @@ package flight
 
 import "sync"
 
-// A Link says that a caller runs within a fetch. The context that the fetch function gets carries
-// it. A nil Link stands for a caller that runs within none.
+// A Link says that a caller runs within a fetch, or within a function that runs while a Turn is
+// held. The context that the fetch function gets carries it. A nil Link stands for a caller that
+// runs within neither.
 type Link struct {
-	Flight Node  // the flight of that fetch: a *Flight, of any Group
-	Up     *Link // the fetch within which that one was begun, or nil
+	Flight Node  // the flight of that fetch: a *Flight, of any Group; or the *Turn
+	Up     *Link // what that one was begun within, or nil; of a Turn, what the caller runs within too
 }
 
-// A Node is a *Flight of any types.
+// also returns what the caller runs within besides l.Flight, and nobody has noted that l.Flight
+// waits for. Of a fetch that is nothing: the fetch within which it was begun waits for it.
+func (l *Link) also() *Link {
+	if _, ok := l.Flight.(*Turn); ok {
+		return l.Up
+	}
+	return nil
+}
+
+// A Node is a *Flight of any types, or a *Turn.
 type Node interface {
 	isOver() bool
 	isFor(shard, key any) bool
+}
+
+// A Turn is a right that one caller at a time holds and others wait for.
+type Turn struct {
+	_ byte // Turns differ by their addresses
+}
+
+func (*Turn) isOver() bool        { return false }
+func (*Turn) isFor(_, _ any) bool { return false }
+
+// Wait notes that the caller waits for a Turn, until [Link.Waited]. It notes nothing and returns
+// false if whoever holds the Turn waits for this caller, directly or through others. l may be nil.
+func (l *Link) Wait(t *Turn) bool { return l.wait(t) }
+
+// Hold notes that the caller holds a Turn, until [Link.Release]: nobody else gets it before what the
+// caller runs within goes on. l may be nil.
+func (l *Link) Hold(t *Turn) {
+	if l != nil {
+		graph.Lock()
+		defer graph.Unlock()
+		graph.on[t] = append(graph.on[t], l.Flight)
+	}
+}
+
+// Release takes back Hold. l may be nil.
+func (l *Link) Release(t *Turn) {
+	if l != nil {
+		forget(t, l.Flight)
+	}
 }
 
 // isFor reports whether f is a flight of key in that shard.
@@ -32,7 +71,8 @@ func (f *Flight[K, J]) isOver() bool {
 }
 
 // graph says which flights cannot end before which others. A fetch waits for the flights that its
-// function asks for. A waiting flight waits for the forced one before it. The graph spans all
+// function asks for. A waiting flight waits for the forced one before it. A Turn waits for what its
+// holder waits for. The graph spans all
 // Groups of the process, because a fetch function may ask other loaders. Only callers within a
 // fetch and waiting flights use it, so most misses never lock it.
 var graph = struct {
@@ -49,10 +89,19 @@ func (l *Link) wait(f Node) bool {
 	}
 	graph.Lock()
 	defer graph.Unlock()
-	if leads(f, l.Flight, nil) {
-		return false
+	return l.note(f, f)
+}
+
+// note notes that the caller waits for f, unless to leads to the caller. The caller holds the lock.
+func (l *Link) note(f, to Node) bool {
+	for m := l; m != nil; m = m.also() {
+		if leads(to, m.Flight, nil) {
+			return false
+		}
 	}
-	graph.on[l.Flight] = append(graph.on[l.Flight], f)
+	for m := l; m != nil; m = m.also() {
+		graph.on[m.Flight] = append(graph.on[m.Flight], f)
+	}
 	return true
 }
 
@@ -71,11 +120,8 @@ func (l *Link) isFor(shard, key any) bool {
 func (l *Link) waitBehind(f, forced Node) bool {
 	graph.Lock()
 	defer graph.Unlock()
-	if l != nil {
-		if leads(forced, l.Flight, nil) {
-			return false
-		}
-		graph.on[l.Flight] = append(graph.on[l.Flight], f)
+	if !l.note(f, forced) {
+		return false
 	}
 	graph.on[f] = append(graph.on[f], forced)
 	return true
@@ -83,7 +129,7 @@ func (l *Link) waitBehind(f, forced Node) bool {
 
 // Waited takes back the wait for f that Join or Share noted for this caller. l may be nil.
 func (l *Link) Waited(f Node) {
-	if l != nil {
+	for ; l != nil; l = l.also() {
 		forget(l.Flight, f)
 	}
 }

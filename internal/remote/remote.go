@@ -164,6 +164,9 @@ type Client struct {
 	bare    bareWrites
 	tasks   tasks
 	moments atomic.Uint64
+
+	updating sync.Map // the keys of open Snapshots
+
 	release func() // of the prefix; only the first call does it, since another Client may have it later
 }
 

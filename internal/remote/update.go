@@ -21,7 +21,8 @@ type Snapshot struct {
 }
 
 // Snapshot takes the lease of the key from its holder, and reads the key. A store that lends no
-// leases cannot keep other processes from writing. The caller closes the Snapshot.
+// leases cannot keep other processes from writing. The caller closes the Snapshot, and there is one
+// of a key at a time.
 func (w *Write) Snapshot(ctx context.Context) (s *Snapshot, err error) {
 	w.Budget = w.Client.NewBudget()
 	s = &Snapshot{w: w}
@@ -33,6 +34,7 @@ func (w *Write) Snapshot(ctx context.Context) (s *Snapshot, err error) {
 	if s.lease, err = w.lock(ctx); err != nil {
 		return s, err
 	}
+	w.Client.updating.Store(w.Key, nil)
 	// The tags before the value: what is written has their generations, and so is as invalid as what
 	// it was made of.
 	if s.watch, err = w.Client.watchTags(ctx, &w.Budget); err != nil {
@@ -90,7 +92,10 @@ func (s *Snapshot) unchanged(ctx context.Context) (bool, error) {
 }
 
 // Close gives the lease back if it has not ended.
-func (s *Snapshot) Close() { s.lease.close() }
+func (s *Snapshot) Close() {
+	s.lease.close()
+	s.w.Client.updating.Delete(s.w.Key)
+}
 
 // lock takes the lease of the key from its holder. It returns nil if the store lends none.
 func (w *Write) lock(ctx context.Context) (*lease, error) {

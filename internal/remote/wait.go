@@ -32,14 +32,18 @@ const maxHolders = 3
 
 // await waits until the lease may be free. done is true if the flight is not to ask again: it has
 // waited enough, or nobody waits for it.
+//
+// A lease that an Update of this process holds is not waited for. The function of the Update may be
+// what asks for the key, and would wait for itself. It has no context that could tell.
 func (f *Fetch) await(w *waiting, claim *driver.Claim) (done, call bool) {
 	if claim.Holder != w.holder {
 		w.holder = claim.Holder
 		w.holders++
 	}
 	left := time.Until(w.until)
+	_, updating := f.Client.updating.Load(f.Key)
 	switch {
-	case w.holders >= maxHolders:
+	case w.holders >= maxHolders, updating:
 		f.noLease = true
 		return true, true
 	case left <= 0:

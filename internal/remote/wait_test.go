@@ -414,3 +414,28 @@ func TestGuardThatFailsKeepsNobodyFromFetching(t *testing.T) {
 		f.Close()
 	})
 }
+
+// The function of an Update may ask for its own key.
+func TestLeaseOfAnUpdateOfThisProcessIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, began := newStore(t), time.Now()
+		c := newClient(t, s)
+		snap, err := newWrite(c, &writeOwner{}, driver.Record{}).Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := newFetch(c, &owner{}); !f.Acquire() || f.leased || !f.noLease {
+			t.Errorf("Acquire: leased = %v, Err = %v; want a call without a lease", f.leased, f.Err)
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it has waited %v", d)
+		}
+		snap.Close()
+		synctest.Wait()
+		if f := newFetch(c, &owner{}); !f.Acquire() || !f.leased {
+			t.Errorf("Acquire after the Update: leased = %v, Err = %v; want a lease", f.leased, f.Err)
+		} else {
+			f.Close()
+		}
+	})
+}

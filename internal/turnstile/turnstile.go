@@ -4,6 +4,8 @@ package turnstile
 import (
 	"context"
 	"sync"
+
+	"github.com/zodiac-go/zodiac/internal/flight"
 )
 
 // A Turnstile lets one caller at a time pass for each key. The zero Turnstile is ready. It is safe
@@ -14,19 +16,48 @@ type Turnstile[K comparable] struct {
 }
 
 type turn struct {
+	flight.Turn
 	free    chan struct{} // holds one element while nobody is inside
 	callers int           // inside or waiting
+	fetch   *flight.Link  // within which the caller inside runs
 }
 
 // Enter waits for the caller's turn, which ends with Leave. If ctx ends first, Enter returns its
-// error, and there is no turn to end. It may do so even if the turn was free.
+// error, and there is no turn to end.
 func (t *Turnstile[K]) Enter(ctx context.Context, key K) error {
+	_, err := t.EnterWithin(ctx, key, nil, func() *flight.Link { return nil })
+	return err
+}
+
+// EnterWithin is Enter that returns the turn, or [flight.ErrCycle] if the turn cannot come before
+// this caller goes on. fetch is the fetch that the caller runs in, or nil. where, which is called if
+// the caller has to wait, returns all that it runs within.
+func (t *Turnstile[K]) EnterWithin(
+	ctx context.Context, key K, fetch *flight.Link, where func() *flight.Link,
+) (*flight.Turn, error) {
 	mine := t.register(key)
 	select {
 	case <-mine.free:
+	default:
+		if err := mine.wait(ctx, where()); err != nil {
+			t.forget(key, mine)
+			return nil, err
+		}
+	}
+	mine.fetch = fetch
+	fetch.Hold(&mine.Turn)
+	return &mine.Turn, nil
+}
+
+func (t *turn) wait(ctx context.Context, within *flight.Link) error {
+	if !within.Wait(&t.Turn) {
+		return flight.ErrCycle
+	}
+	defer within.Waited(&t.Turn)
+	select {
+	case <-t.free:
 		return nil
 	case <-ctx.Done():
-		t.forget(key, mine)
 		return ctx.Err()
 	}
 }
@@ -36,6 +67,8 @@ func (t *Turnstile[K]) Leave(key K) {
 	t.mu.Lock()
 	mine := t.turns[key]
 	t.mu.Unlock()
+	mine.fetch.Release(&mine.Turn)
+	mine.fetch = nil
 	mine.free <- struct{}{}
 	t.forget(key, mine)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/flight"
 )
 
 func TestCallersOfOneKeyTakeTurns(t *testing.T) {
@@ -104,4 +106,40 @@ func TestKeysComeAndGoAtTheSameTime(t *testing.T) {
 	if inside != [4]int{2000, 2000, 2000, 2000} || len(turns.Entered()) != 0 {
 		t.Errorf("%v callers were inside, %v are left", inside, turns.Entered())
 	}
+}
+
+func TestCallerThatHoldsWhatItWaitsForIsRefused(t *testing.T) {
+	var turns Turnstile[string]
+	enter := func(key string, fetch *flight.Link, inside ...*flight.Turn) (*flight.Turn, error) {
+		return turns.EnterWithin(t.Context(), key, fetch, func() *flight.Link {
+			at := fetch
+			for _, turn := range inside {
+				at = &flight.Link{Flight: turn, Up: at}
+			}
+			return at
+		})
+	}
+	a, _ := enter("a", nil)
+	if _, err := enter("a", nil, a); !errors.Is(err, flight.ErrCycle) {
+		t.Errorf("a within a: %v; want ErrCycle", err)
+	}
+	b, _ := enter("b", nil, a)
+	if _, err := enter("a", nil, a, b); !errors.Is(err, flight.ErrCycle) {
+		t.Errorf("a within b within a: %v; want ErrCycle", err)
+	}
+	turns.Leave("b")
+	turns.Leave("a")
+
+	fetch := &flight.Link{Flight: new(flight.Turn)} // as good as a flight
+	if _, err := enter("a", fetch); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := enter("a", fetch); !errors.Is(err, flight.ErrCycle) {
+		t.Errorf("a within the fetch that holds it: %v; want ErrCycle", err)
+	}
+	turns.Leave("a")
+	if _, err := enter("a", fetch); err != nil {
+		t.Errorf("a once it is free: %v; want nil", err)
+	}
+	turns.Leave("a")
 }
