@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"sync/atomic"
 
 	"github.com/zodiac-go/zodiac/internal/callstate"
 	"github.com/zodiac-go/zodiac/internal/coarse"
+	"github.com/zodiac-go/zodiac/internal/faultlog"
 	"github.com/zodiac-go/zodiac/internal/flat"
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/negative"
-	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/striped"
 	"github.com/zodiac-go/zodiac/internal/tag"
@@ -51,14 +50,12 @@ type engine[K comparable, V any] struct {
 type core struct {
 	name     string
 	observer Observer
-	logger   *slog.Logger
+	reporter *faultlog.Reporter
 	clock    *coarse.Clock
 	tags     *tag.Space
 	labels   []*tier.Label // of the loader's own tags
 	codec    Codec         // nil without a store
 	maxBytes int           // of a record; 0 = no limit
-	origin   record.Origin // of the records; zero without a store
-	anyShape bool          // see IgnoreShape
 
 	counts counters
 	closed atomic.Bool
@@ -90,7 +87,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	onlyStore := overStore && s.store.memory == 0
 	made := &Cache[K, V]{engine[K, V]{
 		core: core{
-			name: s.name, observer: s.observer, logger: s.logger, clock: coarse.New(), tags: tag.NewSpace(),
+			name: s.name, observer: s.observer, reporter: faultlog.NewReporter(s.logger, "loader", s.name), clock: coarse.New(), tags: tag.NewSpace(),
 			codec: s.store.codec, maxBytes: s.store.maxBytes,
 		},
 		hits:    striped.NewCounter(),
@@ -116,7 +113,6 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	}
 	if overStore {
 		c.flat = flat.Is(reflect.TypeFor[V]())
-		c.origin, c.anyShape = originOf(s.store.codec, reflect.TypeFor[V]()), s.store.anyShape
 		c.remote = remote.New(c.remoteConfig())
 	}
 	return made
@@ -131,7 +127,7 @@ func (c *engine[K, V]) remoteConfig() remote.Config {
 		Remembers: c.opts.life.failed != 0,
 		NeedsLeft: s.memory != 0 || c.opts.validIf != nil || c.opts.life.sliding,
 		Tags:      c.opts.tags, LateTags: c.opts.tagsFunc != nil, Space: c.tags,
-		Clock: c.clock, Log: c.log,
+		Clock: c.clock, Log: c.reporter.Log, LogFault: func(msg string, err error) { c.logFault(msg, c.storeError(err)) },
 		Report: func(ctx context.Context, err error) { _ = c.storeFault(ctx, nil, err) },
 	}
 	if s.memory != 0 {
@@ -195,13 +191,14 @@ func (c *Cache[K, V]) Stats() Stats {
 	s.Evicted, s.Expired, dropped = e.mem.Stats()
 	s.Invalid += dropped
 	s.Size = e.mem.Len()
+	s.Unreported = e.reporter.Dropped()
 	return s
 }
 
 // Close ends the cache. From now on every method that reads or writes returns [ErrClosed]; only
 // Fetch, and Get under [Bypass], still call the fetch function. Callers that wait for a fetch get
-// its result. Close waits until all fetches have returned, and stops the timers. It does not close
-// the [Store].
+// its result. Close waits until all fetches have returned and the [Observer] and the log have been told
+// all, and stops the timers. It does not close the [Store].
 //
 // If ctx ends first, callers that wait get ErrClosed, the contexts of the fetches are canceled, and
 // the error of Close names the loader that was busy. A second Close waits too. A fetch or an
@@ -219,6 +216,7 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	if e.remote != nil {
 		err = errors.Join(err, e.remote.Close(ctx))
 	}
+	err = errors.Join(err, e.reporter.Close(ctx))
 	e.clock.Stop()
 	if err != nil {
 		return fmt.Errorf("zodiac: Close: %w; still busy: loader %q", err, e.name)

@@ -463,42 +463,45 @@ func TestCloseDuringAnUpdateIsErrClosed(t *testing.T) {
 }
 
 func TestNaNKeysAreFetchedUncachedAndReported(t *testing.T) {
-	var seen recorder
-	calls := 0
-	fetch := func(_ context.Context, k float64) (int, error) {
-		if k == k {
-			t.Errorf("the function got %v", k)
+	synctest.Test(t, func(t *testing.T) {
+		var seen recorder
+		calls := 0
+		fetch := func(_ context.Context, k float64) (int, error) {
+			if k == k {
+				t.Errorf("the function got %v", k)
+			}
+			calls++
+			return calls, nil
 		}
-		calls++
-		return calls, nil
-	}
-	l := zodiac.NewLoader(fetch, zodiac.WithObserver(&seen), zodiac.WithName("floats"))
-	nan := nan()
-	for i, get := range []func() (int, error){
-		func() (int, error) { return l.Get(t.Context(), nan) },
-		func() (int, error) { return l.GetOrFetch(t.Context(), nan, fetch) },
-		func() (int, error) { return l.Refresh(t.Context(), nan) },
-		func() (int, error) { return l.Get(zodiac.NoWrite(t.Context()), nan) },
-	} {
-		if v, err := get(); v != i+1 || err != nil {
-			t.Errorf("call %d = %v, %v; want %v, nil", i, v, err, i+1)
+		l := zodiac.NewLoader(fetch, zodiac.WithObserver(&seen), zodiac.WithName("floats"))
+		nan := nan()
+		for i, get := range []func() (int, error){
+			func() (int, error) { return l.Get(t.Context(), nan) },
+			func() (int, error) { return l.GetOrFetch(t.Context(), nan, fetch) },
+			func() (int, error) { return l.Refresh(t.Context(), nan) },
+			func() (int, error) { return l.Get(zodiac.NoWrite(t.Context()), nan) },
+		} {
+			if v, err := get(); v != i+1 || err != nil {
+				t.Errorf("call %d = %v, %v; want %v, nil", i, v, err, i+1)
+			}
+			synctest.Wait()
+			events := seen.all()
+			if len(events) != i+1 {
+				t.Fatalf("the Observer was told %d times; want %d", len(events), i+1)
+			}
+			e := events[i]
+			key, isKey := errors.AsType[*zodiac.KeyError](e.Err)
+			if e.Kind != zodiac.EventFault || e.Loader != "floats" || !isKey || key.Loader != "floats" {
+				t.Errorf("the Observer was told %+v; want a fault of \"floats\" with a *KeyError", e)
+			}
 		}
-		events := seen.all()
-		if len(events) != i+1 {
-			t.Fatalf("the Observer was told %d times; want %d", len(events), i+1)
+		if s := l.Stats(); l.Len() != 0 || s.Gets != 0 || s.Fetches != 0 {
+			t.Errorf("%d entries, %d Gets, %d Fetches; want none", l.Len(), s.Gets, s.Fetches)
 		}
-		e := events[i]
-		key, isKey := errors.AsType[*zodiac.KeyError](e.Err)
-		if e.Kind != zodiac.EventFault || e.Loader != "floats" || !isKey || key.Loader != "floats" {
-			t.Errorf("the Observer was told %+v; want a fault of \"floats\" with a *KeyError", e)
+		if _, err := l.Get(zodiac.ReadOnly(t.Context()), nan); !errors.Is(err, zodiac.ErrMiss) || calls != 4 {
+			t.Errorf("Get under ReadOnly = %v; want ErrMiss", err)
 		}
-	}
-	if s := l.Stats(); l.Len() != 0 || s.Gets != 0 || s.Fetches != 0 {
-		t.Errorf("%d entries, %d Gets, %d Fetches; want none", l.Len(), s.Gets, s.Fetches)
-	}
-	if _, err := l.Get(zodiac.ReadOnly(t.Context()), nan); !errors.Is(err, zodiac.ErrMiss) || calls != 4 {
-		t.Errorf("Get under ReadOnly = %v; want ErrMiss", err)
-	}
+	})
 }
 
 func TestNaNKeysAreErrorsOfEveryOtherMethod(t *testing.T) {

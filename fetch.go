@@ -273,7 +273,7 @@ func (c *engine[K, V]) finish(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		go c.run(next)
 	}
 	f.Job.ctx.Cancel()
-	if outcome == "" && f.Job.result.stage == finished || c.observer == nil && c.logger == nil {
+	if r := &f.Job.result; r.stage == finished && (outcome == "" || c.observer == nil && r.verdict != unfit) {
 		c.flights.Returned(f)
 		return
 	}
@@ -306,7 +306,9 @@ func (c *engine[K, V]) report(f *flight.Flight[tier.Key[K], job[K, V]], outcome 
 		c.logPanic(r.err)
 	}
 	if r.verdict == unfit {
-		c.fault(&j.ctx, j.key, fmt.Errorf("zodiac: loader %q: result not stored: %w", c.name, r.fault))
+		err := fmt.Errorf("zodiac: loader %q: result not stored: %w", c.name, r.fault)
+		c.logFault("zodiac: fault", err)
+		c.observe(&j.ctx, Event{Kind: EventFault, Key: j.key, Err: err})
 	}
 	if outcome != "" { // else the function was not called
 		c.observe(&j.ctx, Event{Kind: EventFetch, Key: j.key, Outcome: outcome, Took: r.took, Err: r.err})

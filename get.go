@@ -29,7 +29,6 @@ type lookup[K comparable, V any] struct {
 	began          remote.Moment
 	budget         remote.Budget
 	seen           string // the Version of the record that was of no use
-	stays          bool   // that record is not to be replaced
 	wantsEntry     bool
 	entry          *Entry[V] // the record that was read, if it is wanted
 	spare          *spare[K, V]
@@ -114,7 +113,7 @@ func (c *engine[K, V]) uncached(l *lookup[K, V], fetch func(context.Context, K) 
 		return zero, errors.Join(ErrMiss, err)
 	}
 	if _, logged := errors.AsType[*PanicError](err); logged {
-		c.observe(l.ctx, Event{Kind: EventFault, Key: l.key, Err: err})
+		c.observeFault(l.ctx, l.key, err)
 	} else {
 		c.fault(l.ctx, l.key, err)
 	}

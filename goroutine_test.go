@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"regexp"
 	"runtime"
@@ -16,8 +17,10 @@ import (
 	"github.com/zodiac-go/zodiac"
 )
 
-// TestMain fails the run if it leaves goroutines behind.
+// TestMain fails the run if it leaves goroutines behind. Loaders without a logger of their own log
+// nothing.
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	code := m.Run()
 	if code == 0 && !fuzzing() && leaked() {
 		fmt.Fprintln(os.Stderr, "goroutines are left behind:")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/zodiac-go/zodiac/internal/faultlog"
 	"github.com/zodiac-go/zodiac/internal/remote"
 )
 
@@ -56,11 +57,14 @@ type Event struct {
 
 // An Observer is told about fetches and faults, never about a hit in memory.
 //
-// Observe is called under no lock, by many goroutines at once. An event of a fetch comes on the
-// fetch's goroutine after all callers have their outcome, so that only Close waits for it. An event
-// about a key without text, or about a store that fails to answer a caller, comes on the caller's
-// goroutine, which waits. The context has the values of the caller's context and does not end. If
-// Observe panics, the panic is logged, if there is a logger, and goes no further.
+// Observe is called under no lock, and by several goroutines at once. No call but Close waits for it.
+// Events about a fetch and its result come on the fetch's goroutine after all callers have their
+// outcome. Those about the store and about keys without text come one after the other on a goroutine
+// of the loader, soon after the fault. While the Observer or the log's handler is slow, 1,024 of them
+// wait. Further ones are dropped and counted in [Stats].Unreported.
+//
+// The context has the values of the caller's context and does not end. If Observe panics, the panic
+// is logged and goes no further.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
@@ -76,7 +80,14 @@ func WithObserver(o Observer) Option {
 	})
 }
 
-// WithLogger sets where panics (as errors) and faults (as warnings) are logged. By default nowhere.
+// WithLogger sets where a loader logs that a function of the user panicked (as an error), what kept a
+// value out of the cache (as a warning), and that the store is left alone or used again. The first
+// fault of a cause is logged at once. While it goes on, one line a minute has the count and the last
+// error. A log has no keys, unless a user's error has one in its text.
+//
+// The handler runs on a goroutine of the loader, under no lock, and nobody but Close waits for it. By
+// default the logger is slog.Default(), as it is when a line is written. A logger of
+// slog.DiscardHandler silences the loader.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) {
 		if l == nil {
@@ -87,7 +98,7 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// observe tells the Observer.
+// observe tells the Observer, on the caller's goroutine.
 func (c *core) observe(ctx context.Context, e Event) {
 	if c.observer == nil {
 		return
@@ -96,13 +107,29 @@ func (c *core) observe(ctx context.Context, e Event) {
 	_ = c.guard("WithObserver", func() { c.observer.Observe(context.WithoutCancel(ctx), e) }) // there is nobody else to tell
 }
 
-// fault reports an error that callers do not, or not only, get. That values have too many tags is
-// logged once: it is a fault of the program, which every fetch repeats.
+// fault reports an error that callers do not, or not only, get, off the caller's way.
 func (c *core) fault(ctx context.Context, key any, err error) {
-	if _, tooMany := errors.AsType[tooManyTags](err); !tooMany || !c.saidTooManyTags.Swap(true) {
-		c.log(slog.LevelWarn, "zodiac: fault", "error", err)
+	c.logFault("zodiac: fault", err)
+	c.observeFault(ctx, key, err)
+}
+
+// observeFault tells the Observer of a fault, off the caller's way.
+func (c *core) observeFault(ctx context.Context, key any, err error) {
+	if c.observer != nil {
+		c.reporter.Do(func() { c.observe(ctx, Event{Kind: EventFault, Key: key, Err: err}) })
 	}
-	c.observe(ctx, Event{Kind: EventFault, Key: key, Err: err})
+}
+
+// causeOf returns what tells the faults of one cause from others in the log. A store that is out of
+// reach is one cause, whatever was asked of it.
+func causeOf(err error) string {
+	if bad, ok := errors.AsType[*StoreError](err); ok {
+		if remote.IsFault(bad.Err) {
+			return "store"
+		}
+		return bad.Op + ": " + faultlog.Kind(bad.Err)
+	}
+	return faultlog.Kind(err)
 }
 
 // storeFault reports that the store has failed, and returns the error for a caller who may see it.
@@ -134,12 +161,11 @@ func (c *core) writeError(ctx context.Context, key any, err error) error {
 	return c.storeError(err)
 }
 
-// log writes to the logger, if there is one. A handler that panics harms nobody.
-func (c *core) log(level slog.Level, msg string, args ...any) {
-	if c.logger == nil {
+// logFault logs a fault. It may be called under a lock. That values have too many tags is logged once:
+// it is a fault of the program, which every fetch repeats.
+func (c *core) logFault(msg string, err error) {
+	if _, tooMany := errors.AsType[tooManyTags](err); tooMany && c.saidTooManyTags.Swap(true) {
 		return
 	}
-	_ = c.guarded("WithLogger", func() {
-		c.logger.Log(context.Background(), level, msg, append([]any{"loader", c.name}, args...)...)
-	})
+	c.reporter.Fault(slog.LevelWarn, func() string { return msg + ": " + causeOf(err) }, msg, "error", err)
 }

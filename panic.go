@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+
+	"github.com/zodiac-go/zodiac/internal/faultlog"
 )
 
 // A PanicError is returned to every caller of a fetch that panicked or called runtime.Goexit, and
@@ -79,6 +81,7 @@ func (c *core) panicked(in string, value any) error {
 // logPanic logs err if it is a *PanicError.
 func (c *core) logPanic(err error) {
 	if p, ok := err.(*PanicError); ok { //nolint:errorlint // a wrapped one was logged by another loader
-		c.log(slog.LevelError, "zodiac: panic", "in", p.In, "value", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
+		c.reporter.Fault(slog.LevelError, func() string { return "panic: " + faultlog.Kind(err) },
+			"zodiac: panic", "in", p.In, "value", p.Value, "goexit", p.Goexit, "stack", string(p.Stack))
 	}
 }

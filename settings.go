@@ -47,7 +47,6 @@ type storeSettings struct {
 	guard                        Guard
 	memory, lease, wait, timeout time.Duration // 0 = not given
 	waitGiven, fail, failClosed  bool
-	anyShape                     bool
 	maxBytes                     int
 
 	name, version string // for keys, apart from each other
@@ -242,7 +241,6 @@ func (c *config) checkNoStore() {
 		{"WithGuard", s.guard != nil},
 		{"WithStoreTimeout", s.timeout != 0},
 		{"FailClosed", s.failClosed},
-		{"IgnoreShape", s.anyShape},
 		{"WithMaxBytes", s.maxBytes != 0},
 	} {
 		if o.given {

@@ -834,6 +834,7 @@ func TestStoreThatPanicsIsOneThatFails(t *testing.T) {
 		if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
 			t.Errorf("Get = %q, %v", v, err)
 		}
+		synctest.Wait()
 		if all := seen.faults(); len(all) == 0 || !strings.Contains(all[0].Error(), "boom") {
 			t.Errorf("the Observer was told %v", all)
 		}
@@ -932,6 +933,7 @@ func TestCommitThatFailsIsReported(t *testing.T) {
 				if _, err := l.Get(t.Context(), "k"); !errors.Is(err, fetched) {
 					t.Errorf("Get = %v; want %v", err, fetched)
 				}
+				synctest.Wait()
 				all := seen.faults()
 				if len(all) != 1 {
 					t.Fatalf("the Observer was told %v; want one fault", all)

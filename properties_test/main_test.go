@@ -17,6 +17,7 @@ package properties_test
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -112,6 +113,7 @@ func TestHitsBeforeAnyModeIsUsed(t *testing.T) {
 
 // TestMain fails a run that leaves goroutines behind.
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // faults are what most tests are about
 	setChecks()
 	code := m.Run()
 	if code == 0 {

@@ -31,24 +31,32 @@ var dialing struct {
 
 // dialsOf returns the dials of a client, which is hooked the first time. hook adds the hook.
 func dialsOf[C any](client *C, tls bool, hook func(redis.Hook)) *dials {
+	d, known := noteClient(client, tls)
+	if !known {
+		hook(d) // under no lock: it calls the hooks of others
+	}
+	return d
+}
+
+// noteClient is dialsOf without the hook.
+func noteClient[C any](client *C, tls bool) (d *dials, known bool) {
 	dialing.mu.Lock()
 	defer dialing.mu.Unlock()
 	key := weak.Make(client)
 	if d, ok := dialing.of[key]; ok {
-		return d
+		return d, true
 	}
 	if dialing.of == nil {
 		dialing.of = map[any]*dials{}
 	}
-	d := &dials{tls: tls, running: map[string]int{}}
+	d = &dials{tls: tls, running: map[string]int{}}
 	dialing.of[key] = d
 	runtime.AddCleanup(client, func(key weak.Pointer[C]) {
 		dialing.mu.Lock()
 		defer dialing.mu.Unlock()
 		delete(dialing.of, key)
 	}, key)
-	hook(d)
-	return d
+	return d, false
 }
 
 // DialHook notes each dial. The TLS handshake is a part of it.

@@ -83,6 +83,12 @@
 // ends one second after its last waiter and subscriber have gone. [Store.Close] ends it and waits
 // for its goroutines.
 //
+// # The log
+//
+// A Store logs that the server refuses to publish wake-ups: see [WithLogger]. All other errors are
+// for the caller, and a Loader logs them. go-redis itself writes to stderr, for example when it has
+// to dial again. The Store leaves that alone, since the setting is global: see redis.SetLogger.
+//
 // # Contexts
 //
 // If the server stalls, a command under a context with a deadline returns soon after the deadline.

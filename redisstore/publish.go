@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -50,24 +51,19 @@ func (s *Store) scriptChannel() string {
 func (s *Store) finishWake(ctx context.Context, key string, status any) {
 	switch status {
 	case int64(2):
-		s.refused(ctx, nil)
+		s.refused(nil)
 	case int64(3):
 		if err := s.publish(ctx, string(wakeMessage)+key); err != nil {
-			s.refused(ctx, err)
+			s.refused(err)
 		}
 	}
 }
 
-// refused counts a wake-up that was not published, and logs the first one. err is nil if it was a
-// script that could not publish.
-func (s *Store) refused(ctx context.Context, err error) {
+// refused counts a wake-up that was not published, and logs it. err is nil if it was a script that
+// could not publish.
+func (s *Store) refused(err error) {
 	s.wakesRefused.Add(1)
-	if s.logger == nil {
-		return
-	}
-	s.logRefused.Do(func() {
-		s.logger.WarnContext(ctx, "redisstore: the server refuses to publish wake-ups, so processes that "+
-			"wait for a lease poll; the user may lack the right to publish",
-			"channel", s.channel, "error", err)
-	})
+	s.reporter.Fault(slog.LevelWarn, func() string { return "wake-ups" },
+		"redisstore: the server refuses to publish wake-ups, so processes that wait for a lease poll; "+
+			"the user may lack the right to publish", "error", err)
 }

@@ -7,12 +7,13 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
-	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/faultlog"
 )
 
 // A Store is a [driver.Store] on Redis with all optional interfaces of package driver. It is safe
@@ -30,8 +31,9 @@ type Store struct {
 	// forEachMaster != nil means that the Store is on a Cluster.
 	forEachMaster func(context.Context, func(context.Context, *redis.Client) error) error
 
-	channel string
-	logger  *slog.Logger // nil = no logging
+	channel  string
+	logger   *slog.Logger // nil = slog.Default()
+	reporter *faultlog.Reporter
 
 	mux       mux
 	pipelines autoPipeline
@@ -42,7 +44,6 @@ type Store struct {
 	crossSlot    atomic.Bool // the server refuses a command with keys of several slots
 	stuck        atomic.Int64
 	wakesRefused atomic.Uint64
-	logRefused   sync.Once
 }
 
 var (
@@ -61,8 +62,9 @@ type Option func(*Store)
 // use the same channel. By default, it is "zodiac:" and the number of the database.
 func WithChannel(name string) Option { return func(s *Store) { s.channel = name } }
 
-// WithLogger sets the logger that is told, once, that the server refuses to publish wake-ups. By
-// default, nothing is logged.
+// WithLogger sets the logger that is told that the server refuses to publish wake-ups: the first time,
+// and then how often, at most once a minute. Its handler runs on a goroutine of the Store, under no
+// lock. By default, it is slog.Default(), as it is when a line is written.
 func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.logger = l } }
 
 // New returns a Store on client. The caller closes client, after the Store. New sends nothing to
@@ -114,6 +116,7 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	for _, opt := range opts {
 		opt(s)
 	}
+	s.reporter = faultlog.NewReporter(s.logger, "channel", s.channel)
 	s.mux.open = s.subscribe
 	s.pipelines.yield = runtime.Gosched
 	return s, nil
@@ -155,14 +158,17 @@ func (s *Store) Stats() Stats {
 	return Stats{WakesRefused: s.wakesRefused.Load(), Stuck: int(s.stuck.Load())}
 }
 
-// Close ends the subscription and waits for its goroutines. Subscribers get a last Invalidation
-// with Gap set. Close also closes the client if Open made it. Later calls of Close do nothing and
+// Close ends the subscription and waits for its goroutines, and for the log's handler up to a second.
+// Subscribers get a last Invalidation with Gap set. Close also closes the client if Open made it. Later calls of Close do nothing and
 // return nil; all other methods that talk to the server return an error.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
 	s.mux.close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.reporter.Close(ctx) // what a handler is too slow for is lost
 	if s.ownsClient {
 		return s.client.Close()
 	}

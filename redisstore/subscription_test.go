@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -95,13 +96,15 @@ func TestWaitersAreWokenByALossAndByTheNextSubscription(t *testing.T) {
 	wake("the Commit")
 }
 
-func TestRefusedWakeUpsAreCountedAndLoggedOnce(t *testing.T) {
+func TestRefusedWakeUpsAreCountedAndLogged(t *testing.T) {
 	server := redistest.Start(t)
 	ctx := t.Context()
 	must(t, client(t, server, nil).Do(ctx, "acl", "setuser", "u", "on", ">p", "~*", "resetchannels", "+@all").Err())
-	var log strings.Builder
-	s := redisstore.New(client(t, server, func(o *redis.Options) { o.Username, o.Password = "u", "p" }),
-		redisstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	var s *redisstore.Store
+	log := &askingHandler{ask: func() { _, _ = s.Delete(ctx, "other") }}
+	log.Handler = slog.NewTextHandler(&log.text, nil)
+	s = redisstore.New(client(t, server, func(o *redis.Options) { o.Username, o.Password = "u", "p" }),
+		redisstore.WithLogger(slog.New(log)))
 	defer s.Close()
 	for range 2 {
 		c := acquire(t, s, driver.Ask{})
@@ -112,15 +115,32 @@ func TestRefusedWakeUpsAreCountedAndLoggedOnce(t *testing.T) {
 		_, err := s.Delete(ctx, key)
 		must(t, err)
 	}
-	if n := s.Stats().WakesRefused; n != 2 || strings.Count(log.String(), "wake-ups") != 1 {
-		t.Errorf("WakesRefused = %d, log %q; want 2, and one line", n, log.String())
-	}
+	defer func() {
+		s.Close()
+		if n := s.Stats().WakesRefused; n != 2 || strings.Count(log.text.String(), "wake-ups") != 2 ||
+			!strings.Contains(log.text.String(), "count=1") {
+			t.Errorf("WakesRefused = %d, log %q; want 2, a line, and how often it went on", n, log.text.String())
+		}
+	}()
 	if _, err := s.Subscribe(ctx, func(driver.Invalidation) {}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("Subscribe = %v; want NOPERM", err)
 	}
 	if err := s.Publish(ctx, driver.Invalidation{Prefix: "a"}); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("Publish = %v; want NOPERM", err)
 	}
+}
+
+// An askingHandler is a slow handler of a log that uses the store.
+type askingHandler struct {
+	slog.Handler
+	text strings.Builder
+	ask  func()
+}
+
+func (h *askingHandler) Handle(ctx context.Context, r slog.Record) error {
+	time.Sleep(100 * time.Millisecond)
+	h.ask()
+	return h.Handler.Handle(ctx, r)
 }
 
 func TestNoWakeUpIsPublishedIfNobodyWaits(t *testing.T) {

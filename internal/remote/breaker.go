@@ -65,7 +65,7 @@ func (c *Client) saw(_ string, err error) { c.breaker.saw(err) }
 // saw notes how a command ended. That a caller has left says nothing about the store, and neither
 // does a fault that another command reports.
 func (b *breaker) saw(err error) {
-	if !isFault(err) && b.faults.Load() == 0 || errors.Is(err, context.Canceled) || faults.IsShared(err) {
+	if !IsFault(err) && b.faults.Load() == 0 || errors.Is(err, context.Canceled) || faults.IsShared(err) {
 		return
 	}
 	if done, refused := b.cb.Allow(); refused == nil {
@@ -74,7 +74,7 @@ func (b *breaker) saw(err error) {
 }
 
 func (b *breaker) report(done func(error), err error) {
-	if isFault(err) {
+	if IsFault(err) {
 		b.faults.Add(1)
 		done(err)
 		return
@@ -85,7 +85,7 @@ func (b *breaker) report(done func(error), err error) {
 	}
 }
 
-// isFault reports whether err says something about the store, and not only about a key or a caller.
-func isFault(err error) bool {
+// IsFault reports whether err says something about the store, and not only about a key or a caller.
+func IsFault(err error) bool {
 	return err != nil && !errors.Is(err, driver.ErrMiss) && !errors.Is(err, context.Canceled)
 }

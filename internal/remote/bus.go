@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -120,7 +119,7 @@ func (c *Client) keepSubscribing(ctx context.Context) {
 			return
 		}
 		if err != nil && ctx.Err() == nil {
-			c.Log(slog.LevelWarn, "zodiac: memory in front of the store is not used, since invalidations by other processes are not received", "error", err)
+			c.LogFault("zodiac: memory in front of the store is not used, since invalidations by other processes are not received", fault("Subscribe", err))
 		}
 		if !sleep(resubscribeAfter, nil, ctx.Done()) {
 			return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -271,11 +270,7 @@ func TestFailedSubscriptionIsRepeatedAfterAPause(t *testing.T) {
 		s, start := newStore(t), time.Now()
 		warnings := 0
 		c, _ := newNearClient(t, s, func(cfg *Config) {
-			cfg.Log = func(level slog.Level, _ string, _ ...any) {
-				if level == slog.LevelWarn {
-					warnings++
-				}
-			}
+			cfg.LogFault = func(string, error) { warnings++ }
 		})
 		s.fail("Subscribe")
 		for range 10 {

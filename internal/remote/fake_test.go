@@ -251,8 +251,9 @@ func newClient(t *testing.T, s *fakeStore, changes ...func(*Config)) *Client {
 		Name: "test", Store: s, Names: newNames(),
 		Lease: 9 * time.Second, Wait: 10 * time.Second, Timeout: time.Second,
 		Space: tag.NewSpace(), Clock: coarse.New(),
-		Log:    func(slog.Level, string, ...any) {},
-		Report: func(context.Context, error) {},
+		Log:      func(slog.Level, string, ...any) {},
+		LogFault: func(string, error) {},
+		Report:   func(context.Context, error) {},
 	}
 	for _, change := range changes {
 		change(&cfg)

@@ -134,7 +134,11 @@ type Config struct {
 	MemoryLife time.Duration // the longest life of an entry there
 
 	Clock *coarse.Clock
-	Log   func(level slog.Level, msg string, args ...any)
+
+	// Log writes a line to the log. LogFault does, unless it has written one of the same cause in the
+	// last minute. Both may be called under a lock: they do not block, and call nothing.
+	Log      func(level slog.Level, msg string, args ...any)
+	LogFault func(msg string, err error)
 
 	// Report is told of a fault that is about no single key, and that callers do not get.
 	Report func(context.Context, error)
