@@ -13,6 +13,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/flat"
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/negative"
+	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/striped"
 	"github.com/zodiac-go/zodiac/internal/tag"
@@ -56,6 +57,8 @@ type core struct {
 	labels   []*tier.Label // of the loader's own tags
 	codec    Codec         // nil without a store
 	maxBytes int           // of a record; 0 = no limit
+	origin   record.Origin // of the records; zero without a store
+	anyShape bool          // see IgnoreShape
 
 	counts counters
 	closed atomic.Bool
@@ -113,6 +116,7 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	}
 	if overStore {
 		c.flat = flat.Is(reflect.TypeFor[V]())
+		c.origin, c.anyShape = originOf(s.store.codec, reflect.TypeFor[V]()), s.store.anyShape
 		c.remote = remote.New(c.remoteConfig())
 	}
 	return made

@@ -2,11 +2,14 @@ package zodiac
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/jsoncodec"
 	"github.com/zodiac-go/zodiac/internal/record"
+	"github.com/zodiac-go/zodiac/internal/release"
+	"github.com/zodiac-go/zodiac/internal/shape"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
@@ -51,6 +54,15 @@ type Codec interface {
 //
 // The text of a value is always the same. Characters of HTML are not escaped.
 var JSON Codec = jsoncodec.Codec{}
+
+// originOf returns what the records of a loader say of its values and of itself.
+func originOf(codec Codec, value reflect.Type) record.Origin {
+	opaque := shape.Opaque
+	if codec == JSON {
+		opaque = shape.OpaqueToJSON
+	}
+	return record.Origin{Shape: uint64(shape.Of(value, opaque)), Release: release.Now()}
+}
 
 // maxCodecName is the longest name that a Codec may have.
 const maxCodecName = 32
@@ -118,7 +130,7 @@ func (c *engine[K, V]) encode(full string, created int64, value *V, none error, 
 	case c.isNil(value):
 		rec.Kind = record.Nil
 	default:
-		rec.Codec = c.codec.Name()
+		rec.Codec, rec.Origin = c.codec.Name(), c.origin
 		var err error
 		if bug := c.guarded("WithCodec", func() { rec.Payload, err = c.codec.Marshal(value) }); bug != nil {
 			err = bug

@@ -29,6 +29,7 @@ type lookup[K comparable, V any] struct {
 	began          remote.Moment
 	budget         remote.Budget
 	seen           string // the Version of the record that was of no use
+	stays          bool   // that record is not to be replaced
 	wantsEntry     bool
 	entry          *Entry[V] // the record that was read, if it is wanted
 	spare          *spare[K, V]

@@ -47,6 +47,7 @@ type storeSettings struct {
 	guard                        Guard
 	memory, lease, wait, timeout time.Duration // 0 = not given
 	waitGiven, fail, failClosed  bool
+	anyShape                     bool
 	maxBytes                     int
 
 	name, version string // for keys, apart from each other
@@ -241,6 +242,7 @@ func (c *config) checkNoStore() {
 		{"WithGuard", s.guard != nil},
 		{"WithStoreTimeout", s.timeout != 0},
 		{"FailClosed", s.failClosed},
+		{"IgnoreShape", s.anyShape},
 		{"WithMaxBytes", s.maxBytes != 0},
 	} {
 		if o.given {

@@ -24,12 +24,12 @@ type Stats struct {
 	Stored      uint64 // the result, a None included, was stored
 	Discarded   uint64 // invalidated while it was fetched; all callers had left; or it took too long
 	Skipped     uint64 // the result was not to be stored: SkipIf, or a lifetime of nothing
-	Uncached    uint64 // returned, not stored: NoWrite, too many tags, WithWait over, a fault of the store or codec
+	Uncached    uint64 // returned, not stored: NoWrite, too many tags, WithWait over, a newer release's record, a fault of the store or codec
 	FetchErrors uint64 // it failed or panicked
 
 	Evicted uint64 // live entries that made room for others
 	Expired uint64 // entries removed after their expiry
-	Invalid uint64 // entries met that ValidIf refused, or whose tag was deleted
+	Invalid uint64 // entries met that ValidIf refused, whose tag was deleted, or that are of another V
 	Corrupt uint64 // records of a store that could not be read
 	Size    int    // entries in memory
 

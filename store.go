@@ -57,6 +57,17 @@ func WithCodec(codec Codec) Option {
 	})
 }
 
+// IgnoreShape makes the loader read records that were made of another V than its own.
+//
+// By default a release of the program that has renamed, added or retyped a field of V finds the
+// records of the other release unusable: they are misses. While two releases run side by side, the
+// records of the newer one stay, and the older one returns what it fetches without storing it; see
+// docs/record.md. A method that invalidates a key does so for both. With IgnoreShape, the codec
+// alone decides what can be read, and fields that it does not find are zero.
+func IgnoreShape() Option {
+	return option(func(c *config) { c.store.anyShape = true })
+}
+
 // WithMaxBytes sets how large a record in the store may be. A fetched value whose record is larger
 // is returned but not stored, and the [Observer] is told. Set returns an error that matches
 // [ErrTooLarge]. By default there is no limit but the store's own.

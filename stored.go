@@ -36,6 +36,7 @@ func (c *engine[K, V]) readStore(l *lookup[K, V]) (a answer[V], ok bool) {
 func (c *engine[K, V]) unread(l *lookup[K, V], err error) (a answer[V], ok bool) {
 	switch {
 	case errors.Is(err, driver.ErrMiss):
+		l.stays = false
 		return a, false
 	case l.ctx.Err() != nil:
 		c.count(canceled, l.sinks)
@@ -63,17 +64,25 @@ func (c *engine[K, V]) unread(l *lookup[K, V], err error) (a answer[V], ok bool)
 var errForeignRecord = errors.New("it is of an unknown kind, or of another codec")
 
 // usableRecord reports whether a record is an entry of this loader, and counts what is wrong with
-// it. Whether its value can be decoded shows only when it is.
+// it. It sets got.Stays. Whether the value can be decoded shows only when it is.
 func (c *core) usableRecord(full string, sinks []*counters, got *remote.Entry) bool {
 	rec := &got.Parsed
 	switch {
-	case got.Bad != nil, rec.Kind > record.None, rec.Kind == record.Value && rec.Codec != c.codec.Name():
+	case got.Bad != nil, rec.Kind > record.None:
+		c.count(corrupt, sinks)
+		return false
+	case rec.Kind == record.Value && rec.Codec != c.codec.Name():
+		got.Stays = rec.Stays(got.Read.Sub(rec.Created), c.origin)
 		c.count(corrupt, sinks)
 		c.logFault("zodiac: unusable record, taken for a miss", cmp.Or(got.Bad, errForeignRecord))
 		return false
 	case rec.Text != full: // two keys of one hash
 		return false
 	case got.Invalid:
+		c.count(invalid, sinks)
+		return false
+	case rec.Shape != 0 && rec.Shape != c.origin.Shape && !c.anyShape:
+		got.Stays = rec.Stays(got.Read.Sub(rec.Created), c.origin)
 		c.count(invalid, sinks)
 		return false
 	}
@@ -88,8 +97,11 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 	if c.expiredRecord(got) {
 		return a, false
 	}
-	if got.Record.Version == l.seen || !c.usableRecord(l.full, l.sinks, got) {
-		l.seen = got.Record.Version
+	if got.Record.Version == l.seen {
+		return a, false
+	}
+	if !c.usableRecord(l.full, l.sinks, got) {
+		l.refuse(got)
 		return a, false
 	}
 	var e *tier.Entry[K, V]
@@ -109,7 +121,7 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 	if err != nil {
 		c.count(corrupt, l.sinks)
 		c.fault(l.ctx, l.key, err)
-		l.seen = got.Record.Version
+		l.refuse(got)
 		return a, false
 	}
 	if c.opts.validIf != nil || l.wantsEntry {
@@ -118,7 +130,7 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 	if c.opts.validIf != nil {
 		if valid, err := c.valid(l, l.entry); !valid {
 			if err == nil {
-				l.seen = got.Record.Version
+				l.refuse(got)
 			}
 			return answer[V]{err: err}, err != nil
 		}
@@ -128,6 +140,9 @@ func (c *engine[K, V]) openRecord(l *lookup[K, V], got *remote.Entry, v *V, all 
 	}
 	return c.deliver(l, v, got)
 }
+
+// refuse notes that a record is of no use to this lookup.
+func (l *lookup[K, V]) refuse(got *remote.Entry) { l.seen, l.stays = got.Record.Version, got.Stays }
 
 // expiredRecord reports whether a record has expired since it was read, as far as that is known.
 func (c *core) expiredRecord(got *remote.Entry) bool {

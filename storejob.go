@@ -32,7 +32,7 @@ func (c *engine[K, V]) newStoreJob(l *lookup[K, V], f *flight.Flight[tier.Key[K]
 	s := &storeJob[K, V]{
 		fetch: remote.Fetch{
 			Client: c.remote, Ctx: &f.Job.ctx, Values: context.WithoutCancel(l.ctx),
-			Key: l.storeKey, Seen: l.seen, Budget: l.budget,
+			Key: l.storeKey, Seen: l.seen, Stays: l.stays, Budget: l.budget,
 			Force: f.Kind == flight.Forced, Aside: f.Kind == flight.Aside,
 		},
 		c: c, f: f, full: l.full, sinks: l.sinks, waits: l.waits,

@@ -5,11 +5,13 @@ import (
 	"hash/crc32"
 	"math"
 	"time"
+
+	"github.com/zodiac-go/zodiac/internal/release"
 )
 
 // Parse reads the binary form into r. The payload is a part of data; everything else is copied. If
 // r.Codec already is the record's, it is kept, which saves an allocation; r.Tags is reused. After
-// an error, which is an [Error], r is not to be used.
+// an error, which is an [Error], r is not to be used. It has at most [MaxTags] tags.
 func Parse(data []byte, r *Record) error {
 	switch {
 	case len(data) > 0 && data[0] != magic:
@@ -25,15 +27,21 @@ func Parse(data []byte, r *Record) error {
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(data[len(body):]) {
 		return errChecksum
 	}
-	fields := data[2]
+	fields, flags := data[2], data[3]
 	*r = Record{Kind: Kind(fields & kindBits), Codec: r.Codec, Tags: r.Tags[:0]}
 	if r.Kind >= kinds {
 		return errKind
 	}
-	r.Created = time.Unix(0, int64(binary.LittleEndian.Uint64(data[3:])))
+	if flags&^knownFlags != 0 {
+		return errFlags
+	}
+	r.Created = time.Unix(0, int64(binary.LittleEndian.Uint64(data[4:])))
 	p := reader{rest: body[headSize:]}
-	if codec := p.bytes(); string(codec) != r.Codec {
+	if codec := p.bytes(maxCodec); string(codec) != r.Codec {
 		r.Codec = codecName(codec)
+	}
+	if flags&hasShape != 0 {
+		p.shape(r)
 	}
 	if fields&^kindBits != 0 {
 		p.optional(fields, r)
@@ -67,6 +75,18 @@ func (p *reader) fault() error {
 	return nil
 }
 
+// shape reads what the type of the value looked like, and to whom.
+func (p *reader) shape(r *Record) {
+	if p.bad || len(p.rest) < shapeSize {
+		p.bad = true
+		return
+	}
+	r.Shape = binary.LittleEndian.Uint64(p.rest)
+	p.bad = r.Shape == 0
+	p.rest = p.rest[shapeSize:]
+	r.Release = release.Release{Built: p.uvarint(), Started: p.uvarint()}
+}
+
 // optional reads the optional fields.
 func (p *reader) optional(fields byte, r *Record) {
 	if fields&hasStale != 0 {
@@ -80,13 +100,15 @@ func (p *reader) optional(fields byte, r *Record) {
 	}
 	if fields&hasTags != 0 {
 		n := p.uvarint()
-		p.bad = p.bad || n == 0
+		p.bad = p.bad || n == 0 || n > MaxTags
 		for ; n > 0 && !p.bad; n-- {
-			r.Tags = append(r.Tags, Tag{string(p.bytes()), string(p.bytes())})
+			name, gen := p.bytes(math.MaxInt), p.bytes(maxGen)
+			p.bad = p.bad || len(name) == 0
+			r.Tags = append(r.Tags, Tag{string(name), string(gen)})
 		}
 	}
 	if fields&hasText != 0 {
-		r.Text = string(p.bytes())
+		r.Text = string(p.bytes(math.MaxInt))
 		p.bad = p.bad || r.Text == ""
 	}
 }
@@ -98,10 +120,10 @@ func (p *reader) duration() time.Duration {
 	return time.Duration(n)
 }
 
-// bytes reads a length and that many bytes.
-func (p *reader) bytes() []byte {
+// bytes reads a length and that many bytes, at most limit.
+func (p *reader) bytes(limit int) []byte {
 	n := p.uvarint()
-	if p.bad || n > uint64(len(p.rest)) {
+	if p.bad || n > uint64(min(limit, len(p.rest))) {
 		p.bad = true
 		return nil
 	}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/zodiac-go/zodiac/internal/release"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -25,17 +27,30 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // goldenCreated is 2024-05-01 12:00:00.123456789 UTC.
 var goldenCreated = time.Unix(1714564800, 123456789)
 
+// goldenRelease was built on 2024-04-30 12:00:00 UTC and started a day later.
+var goldenRelease = release.Release{Built: 1714478400, Started: 1714564800123}
+
 // goldenRecords are the records of testdata. docs/record.md explains the one called example.
 var goldenRecords = map[string]Record{
-	"plain": {Codec: "json", Created: goldenCreated, Payload: []byte(`{"id":42,"name":"Ann"}`)},
+	"plain": {
+		Codec: "json", Created: goldenCreated, Payload: []byte(`{"id":42,"name":"Ann"}`),
+		Origin: Origin{0x0123456789abcdef, goldenRelease},
+	},
+	"no-shape": {Codec: "json", Created: goldenCreated, Payload: []byte(`{"id":42,"name":"Ann"}`)},
+	"no-build": {
+		Codec: "json", Created: goldenCreated, Payload: []byte(`1`),
+		Origin: Origin{math.MaxUint64, release.Release{Started: goldenRelease.Started}},
+	},
 	"empty": {Codec: "raw", Created: goldenCreated},
 	"example": {
 		Codec: "json", Created: goldenCreated, Stale: 10 * time.Second, Cost: 25 * time.Millisecond,
 		Tags: []Tag{{"users", "g7"}}, Payload: []byte(`{"id":42}`),
+		Origin: Origin{0x8877665544332211, goldenRelease},
 	},
 	"all": {
 		Codec: "msgpack+zstd", Created: goldenCreated, Stale: math.MaxInt64, Cost: 1, Slide: time.Minute,
-		Tags: []Tag{{"", "a"}, {"größe:1", strings.Repeat("g", 200)}}, Text: strings.Repeat("k", 513), Payload: []byte{0, 0xFF},
+		Tags: []Tag{{"t", ""}, {"größe:1", strings.Repeat("g", maxGen)}}, Text: strings.Repeat("k", 513), Payload: []byte{0, 0xFF},
+		Origin: Origin{1, release.Release{Built: math.MaxUint64, Started: math.MaxUint64}},
 	},
 	"nil":             {Kind: Nil, Codec: "json", Created: goldenCreated, Cost: time.Millisecond},
 	"none":            {Kind: None, Created: goldenCreated, Payload: []byte("sql: no rows in result set")},
@@ -147,19 +162,23 @@ var someDurations = rapid.OneOf(
 )
 
 var someRecords = rapid.Custom(func(t *rapid.T) Record {
-	return Record{
+	r := Record{
 		Kind:    Kind(rapid.IntRange(0, int(kinds)-1).Draw(t, "kind")),
-		Codec:   rapid.OneOf(rapid.Just("json"), rapid.StringN(0, 32, -1)).Draw(t, "codec"),
+		Codec:   rapid.OneOf(rapid.Just("json"), rapid.StringN(-1, -1, maxCodec)).Draw(t, "codec"),
 		Created: time.Unix(0, rapid.Int64().Draw(t, "created")),
 		Stale:   someDurations.Draw(t, "stale"),
 		Cost:    someDurations.Draw(t, "cost"),
 		Slide:   someDurations.Draw(t, "slide"),
 		Tags: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Tag {
-			return Tag{rapid.String().Draw(t, "name"), rapid.String().Draw(t, "gen")}
-		}), 0, 16).Draw(t, "tags"),
+			return Tag{rapid.StringN(1, -1, -1).Draw(t, "name"), rapid.StringN(-1, -1, maxGen).Draw(t, "gen")}
+		}), 0, MaxTags).Draw(t, "tags"),
 		Text:    rapid.OneOf(rapid.Just(""), rapid.String()).Draw(t, "text"),
 		Payload: rapid.SliceOf(rapid.Byte()).Draw(t, "payload"),
 	}
+	if r.Shape = rapid.OneOf(rapid.Just(uint64(0)), rapid.Uint64()).Draw(t, "shape"); r.Shape != 0 {
+		r.Release = release.Release{Built: rapid.Uint64().Draw(t, "built"), Started: rapid.Uint64().Draw(t, "started")}
+	}
+	return r
 })
 
 func TestRecordComesBackAsItWas(t *testing.T) {
@@ -246,10 +265,38 @@ func sum(body ...byte) []byte {
 	return binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-func TestRecordErrorSaysWhy(t *testing.T) {
-	head := func(fields byte, rest ...byte) []byte {
-		return sum(append([]byte{magic, version, fields, 0, 0, 0, 0, 0, 0, 0, 0}, rest...)...)
+func TestYoungRecordOfTheNewerReleaseStays(t *testing.T) {
+	origin := func(shape, started uint64) Origin { return Origin{shape, release.Release{Started: started}} }
+	for _, tt := range []struct {
+		name          string
+		writer, other Origin
+		age           time.Duration
+		want          bool
+	}{
+		{"newer", origin(1, 2000), origin(2, 1000), 0, true},
+		{"older", origin(2, 1000), origin(1, 2000), 0, false},
+		{"as-new-of-the-greater-shape", origin(2, 1000), origin(1, 1000), 0, true},
+		{"as-new-of-the-lesser-shape", origin(1, 1000), origin(2, 1000), 0, false},
+		{"the-same", origin(1, 1000), origin(1, 1000), 0, false},
+		{"nearly-a-minute-old", origin(1, 2000), origin(2, 1000), time.Minute - 1, true},
+		{"a-minute-old", origin(1, 2000), origin(2, 1000), time.Minute, false},
+		{"by-a-clock-that-is-ahead", origin(1, 2000), origin(2, 1000), -time.Second, true},
+		{"from-the-future", origin(1, 2000), origin(2, 1000), -time.Hour, false},
+		{"from-the-far-future", origin(1, 2000), origin(2, 1000), math.MinInt64, false},
+		{"of-no-shape", origin(0, 2000), origin(2, 1000), 0, false},
+	} {
+		if got := tt.writer.Stays(tt.age, tt.other); got != tt.want {
+			t.Errorf("%s: Stays = %v; want %v", tt.name, got, tt.want)
+		}
 	}
+}
+
+func TestRecordErrorSaysWhy(t *testing.T) {
+	flagged := func(fields, flags byte, rest ...byte) []byte {
+		return sum(append([]byte{magic, version, fields, flags, 0, 0, 0, 0, 0, 0, 0, 0}, rest...)...)
+	}
+	head := func(fields byte, rest ...byte) []byte { return flagged(fields, 0, rest...) }
+	tags := func(n int) []byte { return append([]byte{0, byte(n)}, bytes.Repeat([]byte{1, 't', 0}, n)...) }
 	changed := func(i int, to byte) []byte {
 		data := bytes.Clone(readGoldenRecord(t, "plain"))
 		data[i] = to
@@ -270,10 +317,18 @@ func TestRecordErrorSaysWhy(t *testing.T) {
 		{"version-0", changed(1, 0), errVersion},
 		{"version-2", changed(1, 2), errVersion},
 		{"version-2-short", []byte{magic, 2}, errVersion},
-		{"payload-changed", changed(20, '['), errChecksum},
+		{"payload-changed", changed(40, '['), errChecksum},
 		{"payload-cut", readGoldenRecord(t, "plain")[:30], errChecksum},
 		{"kind-5", head(5, 0), errKind},
 		{"kind-7", head(7, 0), errKind},
+		{"unknown-flag", flagged(0, 0x02, 0), errFlags},
+		{"unknown-flag-and-shape", flagged(0, 0x81, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0), errFlags},
+		{"shape-missing", flagged(0, hasShape, 0), errMalformed},
+		{"shape-cut", flagged(0, hasShape, 0, 1, 0, 0, 0, 0, 0, 0), errMalformed},
+		{"shape-zero", flagged(0, hasShape, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), errMalformed},
+		{"release-missing", flagged(0, hasShape, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0), errMalformed},
+		{"release-not-shortest", flagged(0, hasShape, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0), errMalformed},
+		{"codec-too-long", head(0, append([]byte{33}, make([]byte, 33)...)...), errMalformed},
 		{"codec-beyond-the-end", head(0, 1), errMalformed},
 		{"codec-endless", head(0, []byte(endless)...), errMalformed},
 		{"codec-length-overflow", head(0, append(bytes.Repeat([]byte{0xFF}, 10), 1)...), errMalformed},
@@ -286,6 +341,9 @@ func TestRecordErrorSaysWhy(t *testing.T) {
 		{"tags-none", head(hasTags, 0, 0), errMalformed},
 		{"tags-missing", head(hasTags, 0, 2, 0, 0), errMalformed},
 		{"tags-endless", head(hasTags, append([]byte{0}, endless...)...), errMalformed},
+		{"tags-too-many", head(hasTags, tags(65)...), errMalformed},
+		{"tag-without-name", head(hasTags, 0, 1, 0, 1, 'g'), errMalformed},
+		{"generation-too-long", head(hasTags, append([]byte{0, 1, 1, 't', 65}, make([]byte, 65)...)...), errMalformed},
 		{"text-empty", head(hasText, 0, 0), errMalformed},
 		{"text-missing", head(hasText, 0, 2, 'a'), errMalformed},
 	}
@@ -298,8 +356,24 @@ func TestRecordErrorSaysWhy(t *testing.T) {
 		})
 	}
 	var r Record
-	if err := Parse(head(0, 0), &r); err != nil {
-		t.Errorf("the smallest record: %v", err)
+	for name, data := range map[string][]byte{"smallest": head(0, 0), "tags-64": head(hasTags, tags(64)...)} {
+		if err := Parse(data, &r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A record that names a million tags had made its reader allocate and read for each of them.
+func TestRecordOfAMillionTagsIsRefusedForNothing(t *testing.T) {
+	data := append([]byte{magic, version, hasTags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0xC0, 0x84, 0x3D)
+	data = sum(append(data, bytes.Repeat([]byte("\x01t\x07general"), 1_000_000)...)...)
+	var r Record
+	if n := testing.AllocsPerRun(1, func() {
+		if err := Parse(data, &r); err != errMalformed { //nolint:errorlint // it is never wrapped
+			t.Errorf("Parse = %v; want %v", err, errMalformed)
+		}
+	}); n != 0 {
+		t.Errorf("Parse allocates %v times; want 0", n)
 	}
 }
 
@@ -330,11 +404,11 @@ func checkParsedRecord(t *testing.T, data []byte) {
 	}
 }
 
-func TestPlainRecordCostsTwentyBytesAndNoAllocation(t *testing.T) {
+func TestPlainRecordCostsFortyBytesAndNoAllocation(t *testing.T) {
 	r := goldenRecords["plain"]
 	data := r.AppendTo(nil)
-	if head := len(data) - len(r.Payload); head != 20 {
-		t.Errorf("a record has %d bytes beside its payload; want 20", head)
+	if head := len(data) - len(r.Payload); head != 40 {
+		t.Errorf("a record has %d bytes beside its payload; want 40", head)
 	}
 	if n := testing.AllocsPerRun(100, func() { r.AppendTo(nil) }); n != 1 {
 		t.Errorf("AppendTo allocates %v times; want 1", n)

@@ -38,6 +38,7 @@ type Fetch struct {
 	Budget Budget
 	Force  bool // the value is to be newer than this call, whatever the key holds
 	Aside  bool // the value is not to be stored
+	Stays  bool // nor is it if the record of Seen is still there
 
 	// What Acquire has found.
 	Found *Entry // the record that the store has after all, or nil
@@ -60,7 +61,8 @@ type Fetch struct {
 
 // An Owner is the flight of a Fetch. Its methods are called on the flight's goroutine.
 type Owner interface {
-	// Usable reports whether a record may be served. It counts what is wrong with it.
+	// Usable reports whether a record may be served. It counts what is wrong with it, and sets
+	// its field Stays.
 	Usable(*Entry) bool
 
 	// Seal ends the joining of the flight. It returns false if the flight was discarded.
@@ -90,7 +92,7 @@ func (e *ElsewhereError) Error() string { return e.Text }
 func (f *Fetch) Acquire() bool {
 	f.Fill = f.Client.FillToken(f.Key)
 	switch {
-	case f.Aside:
+	case f.Aside, f.Stays && !f.Force:
 		f.noLease = true
 		return true
 	case f.Client.leaser != nil:
@@ -182,8 +184,8 @@ func (f *Fetch) found(claim *driver.Claim, sent int64, asked Moment) (done, call
 		return true, f.unanswered("GetMany", "", err)
 	}
 	if got.Record.Version == f.Seen || !f.Owner.Usable(&got) {
-		f.Seen = got.Record.Version
-		return false, false
+		f.Seen, f.noLease = got.Record.Version, got.Stays
+		return f.noLease, f.noLease
 	}
 	f.Found, f.before = &got, asked
 	return true, false

@@ -17,6 +17,7 @@ type Entry struct {
 	Parsed  record.Record
 	Bad     error     // why it could not be parsed
 	Invalid bool      // one of its tags was deleted
+	Stays   bool      // it is of no use, and is not to be replaced: Usable says so
 	Fill    FillToken // for memory in front of the store
 	Sent    int64     // when the command was sent, by the clock of memory
 	Read    time.Time // when the answer came, by the wall clock

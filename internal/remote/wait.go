@@ -149,6 +149,7 @@ func (f *Fetch) lookAgain() (found bool) {
 	asked := f.Client.Now()
 	got, err := f.Client.readAlone(f.Values, &f.Budget, f.Key)
 	if err != nil || got.Record.Version == f.Seen || !f.Owner.Usable(&got) {
+		f.noLease = got.Stays
 		return false
 	}
 	f.Found, f.before = &got, asked

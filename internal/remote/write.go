@@ -30,7 +30,8 @@ type Write struct {
 
 // A WriteOwner is the method that writes. Its methods are called on its goroutine.
 type WriteOwner interface {
-	// Usable reports whether a record counts as an entry. It keeps the entry for its own use.
+	// Usable reports whether a record counts as an entry. It keeps the entry for its own use. Of a
+	// record that does not count, it sets the field Stays.
 	Usable(context.Context, *Entry) bool
 
 	// Drop invalidates the key in this process.
@@ -72,8 +73,7 @@ func (w *Write) Add(ctx context.Context) (absent bool, err error) {
 	}
 	defer end()
 	if w.Remove {
-		_, err := w.Read(ctx)
-		return errors.Is(err, driver.ErrMiss), noMiss(err)
+		return w.absent(ctx)
 	}
 	leave, err := w.Client.exclude(ctx, &w.Budget, "Add", w.Key)
 	if err != nil {
@@ -84,7 +84,7 @@ func (w *Write) Add(ctx context.Context) (absent bool, err error) {
 	if added || err != nil {
 		return added, err
 	}
-	if _, err := w.Read(ctx); !errors.Is(err, driver.ErrMiss) {
+	if absent, err := w.absent(ctx); !absent {
 		return false, err
 	}
 	l, err := w.lock(ctx)
@@ -92,10 +92,16 @@ func (w *Write) Add(ctx context.Context) (absent bool, err error) {
 		return false, err
 	}
 	defer l.close()
-	if _, err := w.Read(ctx); !errors.Is(err, driver.ErrMiss) {
+	if absent, err := w.absent(ctx); !absent {
 		return false, err
 	}
 	return w.replace(ctx, l, true)
+}
+
+// absent reports whether the key has neither an entry nor a record that is to stay.
+func (w *Write) absent(ctx context.Context) (bool, error) {
+	e, err := w.Read(ctx)
+	return errors.Is(err, driver.ErrMiss) && !e.Stays, noMiss(err)
 }
 
 // Read returns the record of the key with its time left. It is driver.ErrMiss if there is none that
