@@ -33,7 +33,12 @@ type lookup[K comparable, V any] struct {
 	wantsEntry     bool
 	entry          *Entry[V] // the record that was read, if it is wanted
 	spare          *spare[K, V]
+	rounds         int
 }
+
+// maxRounds is how often a lookup goes round. What the store answers then is of no use again and
+// again, each time in another way. So the lookup takes a fetch that nothing is read or stored for.
+const maxRounds = 4
 
 // A spare is the outcome of a flight for which the store did not answer. It may be older than an
 // invalidation that preceded this lookup. So it is used only if the store does not answer this
@@ -129,6 +134,9 @@ func (c *engine[K, V]) try(l *lookup[K, V], fetch func(context.Context, K) (V, e
 		return a, true
 	}
 	if c.remote != nil {
+		if l.rounds++; l.rounds > maxRounds {
+			l.mode.NoRead, l.mode.NoWrite = true, true
+		}
 		if a.err = l.ctx.Err(); a.err != nil {
 			c.count(canceled, l.sinks)
 			return a, true

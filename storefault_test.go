@@ -14,6 +14,7 @@ import (
 
 	"github.com/zodiac-go/zodiac"
 	"github.com/zodiac-go/zodiac/driver"
+	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/memstore"
 	"github.com/zodiac-go/zodiac/storetest/chaos"
 )
@@ -963,6 +964,54 @@ func TestErrorRememberedForOthersIsNotForALoaderWithoutErrorTTL(t *testing.T) {
 		}
 		if n := o.n.Load(); n != 2 {
 			t.Errorf("%d fetches; want 2", n)
+		}
+	})
+}
+
+// A babblingStore answers each read and each ask with another record, which no codec can decode.
+type babblingStore struct {
+	*memstore.Store
+	n atomic.Int64
+}
+
+func (s *babblingStore) record() driver.Record {
+	rec := record.Record{Codec: "json", Created: time.Now(), Payload: []byte("{")}
+	return driver.Record{Data: rec.AppendTo(nil), TTL: time.Hour, Version: fmt.Sprint(s.n.Add(1))}
+}
+
+func (s *babblingStore) Get(context.Context, string) (driver.Record, error) { return s.record(), nil }
+
+func (s *babblingStore) GetMany(_ context.Context, keys []string) ([]driver.Record, []error) {
+	records := make([]driver.Record, len(keys))
+	for i := range records {
+		records[i] = s.record()
+	}
+	return records, make([]error, len(keys))
+}
+
+func (s *babblingStore) Acquire(context.Context, string, driver.Ask) (driver.Claim, error) {
+	return driver.Claim{State: driver.Hit, Record: s.record(), Whole: true}, nil
+}
+
+func TestGetOfRecordsThatNobodyCanDecodeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := new(origin)
+		o.write("k", "v")
+		s := &babblingStore{Store: memstore.New()}
+		defer s.Close()
+		l := zodiac.NewLoader(o.read, zodiac.WithName("rows"), zodiac.WithTTL(60), zodiac.WithStore(s), zodiac.WithLogger(slog.New(slog.DiscardHandler)))
+		defer l.Close(context.Background())
+		for range 3 {
+			before := s.n.Load()
+			if v, err := l.Get(t.Context(), "k"); v != "v" || err != nil {
+				t.Errorf("Get = %q, %v; want v", v, err)
+			}
+			if n := s.n.Load() - before; n > 10 {
+				t.Errorf("Get has read %d records; want 10 at most", n)
+			}
+		}
+		if vs, err := l.GetMany(t.Context(), []string{"k"}); vs["k"] != "v" || err != nil {
+			t.Errorf("GetMany = %v, %v; want v", vs, err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -48,6 +49,8 @@ type Fetch struct {
 
 	// Fault is why the result cannot be stored: the store, or the root package, sets it.
 	Fault error
+
+	distrusts bool // the store has answered with a tombstone that no process leaves
 
 	lease   lease
 	leased  bool
@@ -127,7 +130,10 @@ func (f *Fetch) acquire() bool {
 			if done, call := f.found(&claim, at, asked); done {
 				return call
 			}
-			a.Seen = f.Seen
+			if done, call := f.askAgain(&w); done {
+				return call
+			}
+			a.Seen, a.Force = f.Seen, f.Force || f.distrusts || w.useless == maxUseless
 		default:
 			f.Budget = full // waiting is not the store's time
 			if done, call := f.await(&w, &claim); done {
@@ -168,7 +174,7 @@ func (f *Fetch) unanswered(op, token string, err error) bool {
 // is false if the lease is to be asked for again.
 func (f *Fetch) found(claim *driver.Claim, sent int64, asked Moment) (done, call bool) {
 	if claim.Record.Tombstone {
-		return true, f.foundTombstone(claim, asked)
+		return f.foundTombstone(claim, asked)
 	}
 	got := Entry{Record: claim.Record, Fill: f.Fill, Sent: sent}
 	if !claim.Whole {
@@ -183,7 +189,9 @@ func (f *Fetch) found(claim *driver.Claim, sent int64, asked Moment) (done, call
 	} else if err := f.Client.readTagsOf(f.Values, &f.Budget, &got); err != nil {
 		return true, f.unanswered("GetMany", "", err)
 	}
-	if got.Record.Version == f.Seen || !f.Owner.Usable(&got) {
+	ttl := got.Record.TTL
+	hasEnded := 0 < ttl && ttl <= time.Duration(f.Client.Clock.Now()-got.Sent)
+	if hasEnded || got.Record.Version == f.Seen || !f.Owner.Usable(&got) {
 		f.Seen, f.noLease = got.Record.Version, got.Stays
 		return f.noLease, f.noLease
 	}
@@ -191,17 +199,28 @@ func (f *Fetch) found(claim *driver.Claim, sent int64, asked Moment) (done, call
 	return true, false
 }
 
-// foundTombstone looks at what another process has just found out.
-func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (call bool) {
-	var rec record.Record
-	if err := record.Parse(claim.Record.Data, &rec); err == nil && rec.Kind == record.Failed && f.Client.Remembers {
-		f.Err = &ElsewhereError{string(rec.Payload)}
+// foundTombstone looks at what another process has just found out. done is false if no process
+// leaves such a tombstone. Since the store would answer with it again, the next ask is by force.
+func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (done, call bool) {
+	got := Entry{Record: claim.Record}
+	got.parse(time.Now())
+	switch kind := got.Parsed.Kind; {
+	case got.Bad == nil && kind == record.Failed && claim.Record.TTL < driver.Forever && f.Client.Remembers:
+		f.Err = &ElsewhereError{string(got.Parsed.Payload)}
 		f.before = asked
-		return false
+		return true, false
+	case got.Bad == nil && kind >= record.Skipped && claim.Record.TTL < driver.Forever:
+		f.noLease = true
+		return true, true
 	}
-	f.noLease = true
-	return true
+	got.Bad = cmp.Or(got.Bad, errTombstone)
+	f.Owner.Usable(&got) // counts it
+	f.distrusts = true
+	return false, false
 }
+
+// errTombstone says why a tombstone is of no use.
+var errTombstone = errors.New("a tombstone that holds a value or never ends")
 
 // Watch notes what the result of the function, which is about to be called, must not outlive.
 func (f *Fetch) Watch() {

@@ -96,9 +96,13 @@ func TestAcquireAnswers(t *testing.T) {
 			cfg: remembers,
 			before: func(t *testing.T, s *fakeStore, _ *Fetch) {
 				leave(t, s, record.Failed, "boom")
-				s.setClaim(func(c *driver.Claim) { c.Record.Data[len(c.Record.Data)-1]++ })
+				s.setClaim(func(c *driver.Claim) {
+					if c.State == driver.Hit {
+						c.Record.Data[len(c.Record.Data)-1]++
+					}
+				})
 			},
-			want: answer{true, false, "-", ""}, asks: 1,
+			want: answer{true, true, "-", ""}, asks: 2,
 		},
 		"ElsewhereError": {
 			cfg:    remembers,

@@ -15,6 +15,9 @@ type waiting struct {
 	holders int // different ones it has met
 	holder  string
 	asks    int
+	ending  int // answers that the lease is about to end
+	useless int // answers of no use
+	wakes   int // wake-ups
 	wake    <-chan struct{}
 	unwake  func()
 }
@@ -55,11 +58,60 @@ func (f *Fetch) await(w *waiting, claim *driver.Claim) (done, call bool) {
 		return false, false
 	}
 	w.asks++
-	if !f.pause(min(left, pollAfter(w.asks), max(claim.Left, time.Millisecond)), w.wake) {
-		return true, false
+	d := min(left, pollAfter(w.asks))
+	if claim.Left < d { // a store that says so again and again is asked less and less often
+		d = min(d, max(claim.Left, doubled(w.ending)))
+		w.ending++
 	}
-	return false, false
+	return !f.listen(w, d), false
 }
+
+// maxWakes is the number of wake-ups that a flight listens to at once. Each of maxHolders holders may
+// send one. Anybody may send more.
+const maxWakes = maxHolders + 1
+
+// listen waits for d, or for a wake-up. It returns false if nobody waits for the flight any more.
+func (f *Fetch) listen(w *waiting, d time.Duration) bool {
+	if w.wakes > maxWakes {
+		deaf := min(d, doubled(w.wakes-maxWakes))
+		if !f.pause(deaf, nil) {
+			return false
+		}
+		d -= deaf
+	}
+	began := time.Now()
+	if !f.pause(d, w.wake) {
+		return false
+	}
+	if time.Since(began) < d {
+		w.wakes++
+	}
+	return true
+}
+
+// maxUseless is the number of answers of no use after which the lease is asked for by force.
+const maxUseless = 3
+
+// askAgain is called after an answer of no use: a record that counts as no entry, or that was gone
+// when it was read. done is true if the flight is not to ask again. The first time that happens, the
+// record has ended, or was just found to be useless. After that the store contradicts itself, or
+// somebody keeps writing what nobody can use. Then asking pauses, the lease is taken by force, and if
+// that is of no use either, the flight fetches without a lease.
+func (f *Fetch) askAgain(w *waiting) (done, call bool) {
+	w.useless++
+	switch {
+	case w.useless == 1:
+		return false, false
+	case w.useless > maxUseless:
+		f.noLease = true
+		return true, true
+	default:
+		return !f.pause(pollAfter(w.useless), nil), false
+	}
+}
+
+// doubled returns a millisecond, doubled n times, up to 32.
+func doubled(n int) time.Duration { return time.Millisecond << min(n, 5) }
 
 // pause waits for d, or for wake, which may be nil. It returns false if nobody waits for the flight
 // any more.
