@@ -39,6 +39,9 @@
 //   - The time left that is returned is never more than the record has.
 //   - Records and leases end by the server's clock. The clock of this machine only decides whether
 //     a read is repeated.
+//   - Whatever somebody else does to a key, readers and scripts go by the same times: where the frame
+//     and the expiry of the key contradict each other, the sooner counts.
+//   - A lease is cut to a day.
 //
 // # What is sent
 //
@@ -121,7 +124,7 @@
 //	script.go        running the scripts in lua/, one file per operation
 //	frame.go         the layout of a key; timeLeft computes the time left of a record that is
 //	                 read (lua/acquire.lua does so for one found while asking for the lease)
-//	clock.go         whether a PTTL and a frame belong together, or the read is repeated
+//	clock.go         whether a frame and the expiry of its key can be true, or a script looks again
 //	publish.go       wake-ups and the channel; lua/frame.lua publishes the wake-up itself
 //	bus.go           Publish, Subscribe, and the bytes of an Invalidation
 //	mux.go           one subscription for all waiters and subscribers

@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"math"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -17,6 +17,7 @@ import (
 const (
 	frameSize  = 64
 	atFlags    = 1  // one byte, '0' to '7'
+	atLease    = 2  // idSize bytes: the grant of the lease
 	atProducer = 24 // idSize bytes: the Version of the record
 	atDies     = 46 // six bytes, as are the next two: when the record ends, 0 = never
 	atDeadline = 52 // when the lease ends
@@ -26,12 +27,15 @@ const (
 	idSize        = 22 // of a grant and of a producer
 	digestSize    = 12 // of the first part of a grant
 
+	// foreignID is the Version of a value without a frame.
+	foreignID = "foreign---------------"
+
 	// blankID stands for no lease, or for no record.
 	blankID = "                      "
 
-	// foreign is read in place of a value that has no frame: a record that never ends, without
-	// data. A Loader counts such a record as corrupt and overwrites it.
-	foreign = "z0" + blankID + "foreign---------------" +
+	// foreign is read in place of a value that has no frame, or is no string: a record that never
+	// ends, without data. A Loader counts such a record as corrupt and overwrites it.
+	foreign = "z0" + blankID + foreignID +
 		"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
@@ -43,11 +47,38 @@ func number(frame string, i int) int64 {
 }
 
 // isFrame reports whether value begins with a frame. The numbers of a frame are below 1<<45, a time
-// in the year 3084, so the first byte of each is below 32. Text has no such bytes.
+// in the year 3084, so the first byte of each is below 32. Text has no such bytes. The letters of
+// the ids are checked as scripts check them: what counts as foreign to scripts must be foreign to
+// readers too.
 func isFrame(value string) bool {
 	return len(value) >= frameSize && value[0] == 'z' && value[atFlags]&^7 == '0' &&
-		value[atDies]|value[atDeadline]|value[atLife] < 32
+		value[atDies]|value[atDeadline]|value[atLife] < 32 &&
+		isGrant(value[atLease:atProducer]) && isProducer(producer(value))
 }
+
+// isGrant reports whether id is blank, or twelve letters of base64url and ten digits.
+func isGrant(id string) bool {
+	return id == blankID || isID(id) && strings.Trim(id[digestSize:], "0123456789") == ""
+}
+
+func isProducer(id string) bool { return id == blankID || isID(id) }
+
+// isID reports whether id consists of letters of base64url.
+func isID(id string) bool {
+	for i := range len(id) {
+		if !inID[id[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var inID = func() (in [256]bool) {
+	for _, b := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		in[b] = true
+	}
+	return in
+}()
 
 // isTombstone reports whether the record of the frame is a tombstone, which only Acquire returns.
 func isTombstone(frame string) bool { return (frame[atFlags]-'0')&tombstoneFlag != 0 }
@@ -60,55 +91,6 @@ func producer(frame string) string { return frame[atProducer : atProducer+idSize
 func mayOutlive(frame string) bool {
 	dies := number(frame, atDies)
 	return 0 < dies && dies < number(frame, atDeadline)
-}
-
-// The replies of PTTL that are not times.
-const (
-	noKey    = -2
-	noExpiry = -1
-)
-
-// timeLeft returns the time left of the record in frame. pttl is the reply of a PTTL that came
-// before the GET of the frame, in ms. ok is false if no time is left.
-//
-// The key ends at the later of dies and deadline. So the record's share of pttl is pttl less what
-// deadline is later than dies. The frame may be newer than pttl. If pttl is then too long, or
-// noKey, the record has just been written or given another life, and all of its life is left: life
-// is an upper limit. If pttl is then too short, so is the result, and serverClock.torn finds out.
-func timeLeft(frame string, pttl int64) (d time.Duration, ok bool) {
-	dies, life := number(frame, atDies), number(frame, atLife)
-	if pttl == noExpiry && dies != 0 {
-		// Somebody has made the key persistent, so it lasts longer than its record. Or the record
-		// never ended when PTTL ran, and does now; then the caller's second read finds it.
-		return 0, false
-	}
-	ms := int64(math.MaxInt64)
-	if pttl >= 0 {
-		ms = pttl
-		if dies != 0 {
-			ms -= max(0, number(frame, atDeadline)-dies)
-		}
-		if ms < 0 {
-			return 0, false
-		}
-	}
-	if life != 0 {
-		ms = min(ms, life)
-	}
-	return duration(ms), true
-}
-
-// duration returns ms as a Duration. 0 ms become a microsecond: less than a millisecond is left,
-// but the end has not come.
-func duration(ms int64) time.Duration {
-	switch {
-	case ms > math.MaxInt64/int64(time.Millisecond):
-		return driver.Forever
-	case ms == 0:
-		return time.Microsecond
-	default:
-		return time.Duration(ms) * time.Millisecond
-	}
 }
 
 // record returns the record in value, which begins with a frame. Its Data is the memory of value,
@@ -143,12 +125,16 @@ func milliseconds(ttl time.Duration) (int64, error) {
 	}
 }
 
+// longestLease is the longest lease that is granted. A frame whose lease ends later was changed by
+// somebody else, and that lease counts as over: see LONGEST in lua/frame.lua.
+const longestLease = 24 * time.Hour
+
 // leaseMilliseconds is milliseconds for a lease, which must end.
 func leaseMilliseconds(p time.Duration) (int64, error) {
 	if p == driver.Forever {
 		return 0, errLease
 	}
-	return milliseconds(p)
+	return milliseconds(min(p, longestLease))
 }
 
 // newVersion returns a Version for a record that is not stored under a lease.

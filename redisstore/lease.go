@@ -49,6 +49,9 @@ func parseClaim(reply []any) (driver.Claim, error) {
 		if value, ok2 := reply[2].(string); ok && ok2 && isFrame(value) {
 			return hit(value, ms), nil
 		}
+	case len(reply) == 1 && reply[0] == int64(4):
+		r := driver.Record{Version: foreignID, TTL: driver.Forever}
+		return driver.Claim{State: driver.Hit, Record: r, Whole: true}, nil
 	}
 	return driver.Claim{}, errReply
 }

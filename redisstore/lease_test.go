@@ -66,7 +66,7 @@ func TestTimeLeftIsNotTooLongWhenAShorterLeaseIsGrantedDuringTheRead(t *testing.
 	}
 }
 
-func TestLeaseForEverIsRefused(t *testing.T) {
+func TestLeaseForEverIsRefusedAndALongOneIsCut(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
 	if c, err := s.Acquire(ctx, key, driver.Ask{Token: asked, Lease: driver.Forever}); err == nil {
@@ -80,7 +80,23 @@ func TestLeaseForEverIsRefused(t *testing.T) {
 	if ok, err := s.Renew(ctx, key, c.Token, driver.Forever); ok || err == nil {
 		t.Errorf("Renew for ever = %v, %v; want an error", ok, err)
 	}
-	if b := acquire(t, s, driver.Ask{Token: asked + "2"}); b.State != driver.Busy || b.Left < years-time.Hour {
-		t.Errorf("Acquire = %v, %v left; want busy for two centuries", b.State, b.Left)
+	if b := acquire(t, s, driver.Ask{Token: asked + "2"}); b.State != driver.Busy || b.Left < 23*time.Hour || b.Left > 24*time.Hour {
+		t.Errorf("Acquire = %v, %v left; want busy for a day", b.State, b.Left)
+	}
+}
+
+// The key was set to expire in the present millisecond, which removed it, and then written without
+// an expiry.
+func TestClearInTheLastMillisecondOfALeaseLeavesNoKey(t *testing.T) {
+	s := store(t, client(t, redistest.Start(t), nil))
+	ctx := t.Context()
+	for i := range 100 {
+		acquire(t, s, driver.Ask{Lease: 2 * time.Millisecond})
+		time.Sleep(time.Duration(i%10) * 200 * time.Microsecond)
+		_, err := s.Clear(ctx, "zodiac:")
+		must(t, err)
+		if left := s.Client().PTTL(ctx, key).Val(); left == -1 {
+			t.Fatal("a lease of two milliseconds has left a key that never ends")
+		}
 	}
 }

@@ -18,20 +18,17 @@ func (s *Store) Get(ctx context.Context, key string) (driver.Record, error) {
 	if s.closed.Load() {
 		return driver.Record{}, errClosed
 	}
-	rec, torn, err := s.get(ctx, key)
-	if torn {
-		rec, _, err = s.get(ctx, key)
+	r := newRead(ctx, key)
+	m := moment{sent: now()}
+	if err := s.pipeline(ctx, []redis.Cmder{r.pttl, r.get}); err != nil {
+		return driver.Record{}, err
+	}
+	m.done = now()
+	rec, ok, err := r.record(ctx, &s.clock, m)
+	if !ok {
+		return s.getExactly(ctx, key)
 	}
 	return rec, err
-}
-
-// get reads key once. torn is as in read.record.
-func (s *Store) get(ctx context.Context, key string) (rec driver.Record, torn bool, err error) {
-	r := newRead(ctx, key)
-	if err := s.pipeline(ctx, []redis.Cmder{r.pttl, r.get}); err != nil {
-		return driver.Record{}, false, err
-	}
-	return r.record(ctx, &s.clock)
 }
 
 // A read is a PTTL of a key, and a GET of it afterwards.
@@ -44,25 +41,65 @@ func newRead(ctx context.Context, key string) read {
 	return read{redis.NewIntCmd(ctx, "pttl", key), redis.NewStringCmd(ctx, "get", key)}
 }
 
-// record returns the record that was read.
-//
-// torn is true if the key seems to have changed between PTTL and GET, so that the time left is too
-// short, or seems to be over. The caller then reads once more. If the second read is torn too, its
-// result counts.
-func (r *read) record(ctx context.Context, c *serverClock) (rec driver.Record, torn bool, err error) {
+// record returns the record that was read during m. ok is false if the time left is not certain, so
+// that getExactly has to find it out.
+func (r *read) record(ctx context.Context, c *serverClock, m moment) (rec driver.Record, ok bool, err error) {
 	value, err := getReply(ctx, r.get)
 	if err != nil {
-		return rec, false, err
+		return rec, true, err
+	}
+	if value == foreign {
+		return record(value, driver.Forever), true, nil
 	}
 	if err := r.pttl.Err(); err != nil {
-		return rec, false, explain(withContextError(ctx, err))
+		return rec, true, explain(withContextError(ctx, err))
 	}
-	pttl := r.pttl.Val()
-	ttl, ok := timeLeft(value, pttl)
-	if !ok {
-		return rec, true, driver.ErrMiss
+	ttl, ok := c.timeLeft(value, r.pttl.Val(), m)
+	if !ok || ttl == 0 {
+		return rec, ok, driver.ErrMiss
 	}
-	return record(value, ttl), c.torn(value, pttl), nil
+	return record(value, ttl), true, nil
+}
+
+// getExactly is Get for a key whose frame and expiry contradict each other.
+func (s *Store) getExactly(ctx context.Context, key string) (driver.Record, error) {
+	m := moment{sent: now()}
+	reply, err := s.call(ctx, readScript, key)
+	if err != nil {
+		return driver.Record{}, err
+	}
+	m.done = now()
+	return s.exact(s.result(ctx, key, reply), m)
+}
+
+// exact returns the record in the reply of lua/read.lua, and learns the server's time.
+func (s *Store) exact(res result, m moment) (driver.Record, error) {
+	if res.err != nil {
+		return driver.Record{}, res.err
+	}
+	fields, _ := res.value.([]any)
+	if len(fields) != 3 {
+		return driver.Record{}, errReply
+	}
+	server, ok1 := fields[0].(int64)
+	left, ok2 := fields[1].(int64)
+	value, ok3 := fields[2].(string)
+	if !ok1 || !ok2 || !ok3 {
+		return driver.Record{}, errReply
+	}
+	s.clock.learn(server, m)
+	if left == noKey {
+		return driver.Record{}, driver.ErrMiss
+	}
+	value, err := readable(value)
+	switch {
+	case err != nil:
+		return driver.Record{}, err
+	case left == noExpiry:
+		return record(value, driver.Forever), nil
+	default:
+		return record(value, duration(left)), nil
+	}
 }
 
 // getReply returns the value that get has read, which begins with the frame of a record. It returns
@@ -72,16 +109,21 @@ func getReply(ctx context.Context, get *redis.StringCmd) (string, error) {
 	switch {
 	case err == nil:
 		return readable(value)
-	case errors.Is(err, redis.Nil), strings.HasPrefix(err.Error(), "WRONGTYPE"):
+	case errors.Is(err, redis.Nil):
 		return "", driver.ErrMiss
+	case isWrongType(err):
+		return foreign, nil
 	default:
 		return "", explain(withContextError(ctx, err))
 	}
 }
 
+// isWrongType reports whether err says that the key holds something else than a string.
+func isWrongType(err error) bool { return strings.HasPrefix(err.Error(), "WRONGTYPE") }
+
 // readable returns value if it has a record that readers may see, and ErrMiss if it has only a
 // lease or a tombstone. For a value without a frame it returns foreign, so that readers get a
-// record without data. Scripts, which write and lend leases, treat such a key as absent.
+// record without data.
 func readable(value string) (string, error) {
 	switch {
 	case !isFrame(value):
@@ -94,7 +136,8 @@ func readable(value string) (string, error) {
 }
 
 // GetData implements [driver.DataReader]. It sends a plain GET, which finds no record that has
-// ended, unless the key has a lease that ends later. Only then it calls Get.
+// ended, unless the key has a lease that ends later, or somebody else has changed the key's expiry.
+// Only then it asks for the time left.
 func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) {
 	if s.closed.Load() {
 		return driver.Record{}, errClosed
@@ -112,10 +155,14 @@ func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) 
 	default:
 		return driver.Record{}, err
 	}
-	if mayOutlive(value) {
+	switch {
+	case !s.clock.trusts(value, now()):
+		return s.getExactly(ctx, key)
+	case mayOutlive(value):
 		return s.Get(ctx, key)
+	default:
+		return record(value, 0), nil
 	}
-	return record(value, 0), nil
 }
 
 // GetMany implements [driver.Batcher].
@@ -131,32 +178,62 @@ func (s *Store) GetMany(ctx context.Context, keys []string) ([]driver.Record, []
 
 // getSome is GetMany for the keys at indexes. It fills in records and errs at the same indexes.
 func (s *Store) getSome(ctx context.Context, keys []string, indexes []int, records []driver.Record, errs []error) {
-	if torn := s.getOnce(ctx, keys, indexes, records, errs); len(torn) > 0 {
-		s.getOnce(ctx, keys, torn, records, errs)
-	}
-}
-
-// getOnce is getSome, but returns the indexes of torn reads instead of reading those keys again.
-func (s *Store) getOnce(
-	ctx context.Context, keys []string, indexes []int, records []driver.Record, errs []error,
-) (torn []int) {
 	reads, cmds := make([]read, len(indexes)), make([]redis.Cmder, 0, 2*len(indexes))
 	for i, at := range indexes {
 		reads[i] = newRead(ctx, keys[at])
 		cmds = append(cmds, reads[i].pttl, reads[i].get)
 	}
+	m := moment{sent: now()}
 	err := s.pipelineIfOpen(ctx, cmds)
+	m.done = now()
+	var doubtful []int // indexes in reads
 	for i, at := range indexes {
 		if err != nil {
 			errs[at] = err
 			continue
 		}
-		var isTorn bool
-		if records[at], isTorn, errs[at] = reads[i].record(ctx, &s.clock); isTorn {
-			torn = append(torn, at)
+		var ok bool
+		if records[at], ok, errs[at] = reads[i].record(ctx, &s.clock, m); !ok {
+			doubtful = append(doubtful, i)
 		}
 	}
-	return torn
+	// All reads may be doubtful because the server's time is not known yet. Reading one key exactly
+	// tells it.
+	if len(doubtful) > 1 {
+		at := indexes[doubtful[0]]
+		records[at], errs[at] = s.getExactly(ctx, keys[at])
+		doubtful = slices.DeleteFunc(doubtful[1:], func(i int) (ok bool) {
+			at := indexes[i]
+			records[at], ok, errs[at] = reads[i].record(ctx, &s.clock, m)
+			return ok
+		})
+	}
+	s.getSomeExactly(ctx, keys, indexesAt(indexes, doubtful), records, errs)
+}
+
+func indexesAt(indexes, at []int) []int {
+	some := make([]int, len(at))
+	for i, j := range at {
+		some[i] = indexes[j]
+	}
+	return some
+}
+
+// getSomeExactly is getSome by the script that getExactly uses.
+func (s *Store) getSomeExactly(ctx context.Context, keys []string, indexes []int, records []driver.Record, errs []error) {
+	if len(indexes) == 0 {
+		return
+	}
+	calls := make([]call, len(indexes))
+	for i, at := range indexes {
+		calls[i] = call{script: readScript, key: keys[at]}
+	}
+	m := moment{sent: now()}
+	results := s.runAll(ctx, calls)
+	m.done = now()
+	for i, at := range indexes {
+		records[at], errs[at] = s.exact(results[i], m)
+	}
 }
 
 // GetManyData implements [driver.DataReader].
@@ -167,11 +244,12 @@ func (s *Store) GetManyData(ctx context.Context, keys []string) ([]driver.Record
 		read = s.gets
 	}
 	var again []int
+	local := now()
 	read(ctx, keys, func(i int, value string, err error) {
 		switch {
 		case err != nil:
 			errs[i] = err
-		case mayOutlive(value):
+		case mayOutlive(value) || !s.clock.trusts(value, local):
 			again = append(again, i)
 		default:
 			records[i] = record(value, 0)
@@ -251,8 +329,10 @@ func mgetReply(ctx context.Context, mget *redis.SliceCmd, i int) (string, error)
 		return readable(value)
 	case error: // from a proxy between the client and the server; Redis has none here
 		return "", explain(value)
-	default: // there is no key, or its type is not string
+	case nil: // there is no key, or it holds something else than a string: then Acquire finds it
 		return "", driver.ErrMiss
+	default:
+		return "", errReply
 	}
 }
 

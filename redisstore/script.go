@@ -23,7 +23,7 @@ type script struct {
 	noRetry bool
 
 	// fenced means that a late copy does no harm even after the command's reply: the command is
-	// about one grant of a lease, which has ended by then.
+	// about one grant of a lease, which has ended by then, or brings no news.
 	fenced bool
 }
 
@@ -32,6 +32,7 @@ var (
 	commitScript  = newScript("commit").withFence()
 	abortScript   = newScript("abort").withFence()
 	renewScript   = newScript("renew").withFence()
+	readScript    = newScript("read").withFence()
 	setScript     = newScript("set")
 	addScript     = newScript("add").withoutRetry()
 	expireScript  = newScript("expire")
@@ -146,8 +147,9 @@ func isNoScript(err error) bool {
 // A result is the reply of a script other than acquire. Each file in lua/ says when it replies 1,
 // which is yes.
 type result struct {
-	yes bool
-	err error
+	yes   bool
+	value any // of the reply, where it is neither 1 nor 0
+	err   error
 }
 
 // run runs a script that replies with a result. If the script has ended a lease, run also sees to
@@ -161,13 +163,13 @@ func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (b
 	return res.yes, res.err
 }
 
-// result reads the reply of a script, {1 or 0, wake}, and sees to the wake-up.
+// result reads the reply of a script, {value, wake}, and sees to the wake-up.
 func (s *Store) result(ctx context.Context, key string, reply []any) result {
 	if len(reply) != 2 {
 		return result{err: errReply}
 	}
 	s.finishWake(ctx, key, reply[1])
-	return result{yes: reply[0] == int64(1)}
+	return result{yes: reply[0] == int64(1), value: reply[0]}
 }
 
 // runAll runs calls in a pipeline that names the scripts. The result for a call has the call's

@@ -147,12 +147,6 @@ func TestCloseClosesOnlyAClientThatOpenMade(t *testing.T) {
 func TestChangesOfAKeyByOtherClientsCount(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
-	gone := func(what string) {
-		t.Helper()
-		if r, err := s.Get(ctx, key); !errors.Is(err, driver.ErrMiss) {
-			t.Errorf("Get of %s = %q, %v; want ErrMiss", what, r.Data, err)
-		}
-	}
 	forever := driver.Record{Data: []byte("v"), TTL: driver.Forever}
 	must(t, s.Set(ctx, key, forever))
 	must(t, s.Client().PExpire(ctx, key, time.Minute).Err())
@@ -165,12 +159,21 @@ func TestChangesOfAKeyByOtherClientsCount(t *testing.T) {
 		t.Errorf("TTL = %v, %v; want at most the minute the record has", r.TTL, err)
 	}
 	must(t, s.Client().Persist(ctx, key).Err())
-	gone("a record made persistent")
+	if r, err := s.Get(ctx, key); err != nil || r.TTL > time.Minute {
+		t.Errorf("TTL of a record made persistent = %v, %v; want at most the minute the record has", r.TTL, err)
+	}
+	if left := s.Client().PTTL(ctx, key).Val(); left <= 0 {
+		t.Errorf("a key made persistent has %v left; want the minute the record has", left)
+	}
 	for _, f := range []func() error{
 		func() error { return s.Set(ctx, key, minute("v")) },
 		func() error { _, err := s.Add(ctx, key, minute("v")); return err },
 		func() error {
-			c := acquire(t, s, driver.Ask{})
+			r, err := s.Get(ctx, key)
+			if err != nil || r.Version == "" || len(r.Data) > 0 {
+				t.Errorf("Get of a list = %+v, %v; want a record without data", r, err)
+			}
+			c := acquire(t, s, driver.Ask{Seen: r.Version})
 			ok, err := s.Commit(ctx, key, c.Token, minute("v"))
 			if !ok {
 				t.Error("Commit over a list = false; want true")
@@ -180,7 +183,6 @@ func TestChangesOfAKeyByOtherClientsCount(t *testing.T) {
 	} {
 		must(t, s.Client().Del(ctx, key).Err())
 		must(t, s.Client().LPush(ctx, key, "a list").Err())
-		gone("a list")
 		must(t, f())
 		if r, err := s.Get(ctx, key); string(r.Data) != "v" {
 			t.Errorf("Get after a write over a list = %q, %v; want v", r.Data, err)

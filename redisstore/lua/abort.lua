@@ -4,5 +4,6 @@
 if string.sub(lease, 1, #ARGV[1]) ~= ARGV[1] then return {0, 0} end
 local woken = wake(ARGV[2])
 local held = live and not revoked
+agree()
 endLease()
 return {held and 1 or 0, woken}

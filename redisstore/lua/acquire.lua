@@ -2,19 +2,16 @@
 -- ARGV: the digest of the asked token, 12 bytes; how long the lease is to last, in ms; the Version
 -- seen, or ''; '1' to take the lease by force; a random number, another one in every Ask.
 -- Returns {1, grant} if the lease is granted, {2, the holder's grant, ms left} if another holds it,
--- or {3, ms left or -1 for no end, frame and data} if there is a record. The data is left out if it
--- is large.
+-- {3, ms left or -1 for no end, frame and data} if there is a record, or {4} if there is a value
+-- without a frame other than the one seen. The data is left out if it is large.
 local asked, force = ARGV[1], ARGV[4] == '1'
 if live and not revoked and string.sub(lease, 1, 12) == asked then return {1, lease} end
 
+if foreign and head ~= '' and not force and ARGV[3] ~= FOREIGN then return {4} end
+
+agree()
 if present and not force and (tombstone or producer ~= ARGV[3]) then
-  local left = redis.call('PTTL', key)
-  if dies ~= 0 then
-    -- Somebody else may have shortened the key's expiry, so the lesser of the two counts.
-    local sure = dies - now - 1
-    if left >= 0 then sure = math.min(sure, left - math.max(0, deadline - dies)) end
-    left = math.max(0, sure)
-  end
+  local left = dies == 0 and -1 or math.max(0, dies - now - 1)
   if tombstone or redis.call('STRLEN', key) <= 64 + 16384 then
     return {3, left, redis.call('GET', key)}
   end

@@ -6,6 +6,7 @@ local id = ARGV[1]
 if lease == id then
   local woken = wake(ARGV[2])
   local continues = ARGV[6] ~= ''
+  if continues then agree() end
   if revoked or continues and not (present and producer == ARGV[6]) then
     endLease()
     return {0, woken}

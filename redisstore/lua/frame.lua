@@ -4,6 +4,12 @@
 local key = KEYS[1]
 local BLANK = string.rep(' ', 22)
 
+-- The Version of a value without a frame.
+local FOREIGN = 'foreign' .. string.rep('-', 15)
+
+-- No lease is longer than LONGEST, in ms. Times that differ by no more than SLACK ms agree.
+local LONGEST, SLACK = 86400000, 10
+
 -- number reads the six bytes at i, the highest first.
 local function number(s, i)
   local a, b, c, d, e, f = string.byte(s, i, i + 5)
@@ -27,7 +33,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 --   dies      when the record ends, 0 = never
 --   deadline  when the lease ends; it may stay in the frame after the lease
 --   life      the time that was left when the record was written, touched or leased, 0 = for ever
--- foreign means that the key has no frame, or is of another type. It then counts as absent.
+-- foreign means that the key has no frame, is of another type, or is absent. All that write take it
+-- for absent.
 local lease, producer, dies, deadline, life, flags = BLANK, BLANK, 0, 0, 0, 0
 local foreign = true
 local head = redis.pcall('GETRANGE', key, 0, 63)
@@ -59,8 +66,13 @@ end
 --   present    there is a record or a tombstone, and it has not ended
 --   live       there is a lease, revoked or not, and its deadline has not come
 local revoked, waited, tombstone = flags % 2 == 1, flags % 4 >= 2, flags >= 4
-local present = producer ~= BLANK and (dies == 0 or now < dies)
-local live = lease ~= BLANK and now < deadline
+local present, live
+
+local function derive()
+  present = producer ~= BLANK and (dies == 0 or now < dies)
+  live = lease ~= BLANK and now < deadline
+end
+derive()
 
 -- frame returns the frame that has the fields above.
 local function frame()
@@ -87,8 +99,30 @@ end
 -- SETRANGE may need memory. Setting the expiry needs none, so it comes first. A key in its last ms
 -- has its expiry already, and setting it again would remove the key.
 local function save()
-  if math.max(dies, deadline) - 1 > now or dies == 0 then expire() end
+  if math.max(dies, deadline) - 1 > now or producer ~= BLANK and dies == 0 then expire() end
   write()
+end
+
+-- agree makes frame and expiry of the key agree, if somebody else has changed one of them: EXPIRE,
+-- PERSIST, RESTORE, or other bytes. Else readers, who go by the expiry, and scripts, who go by the
+-- frame, would send a loader back and forth between them. Of two times that contradict each other
+-- the sooner counts. A key that has neither record nor lease stays as it is: it counts as absent.
+local function agree()
+  if not present and not live then return end
+  local old, left = frame(), redis.call('PTTL', key)
+  local keyEnds = left >= 0 and now + left + 1
+  if producer ~= BLANK then
+    if life ~= 0 and (dies == 0 or dies > now + life + SLACK) then dies = now + life end
+    if keyEnds and (dies == 0 or dies > keyEnds + SLACK) then dies = keyEnds end
+    if dies ~= 0 and life == 0 then life = dies - now end
+  end
+  if deadline > now + LONGEST then deadline = 0 end
+  if keyEnds and deadline > keyEnds + SLACK then deadline = keyEnds end
+  derive()
+  head = frame()
+  local ends = producer ~= BLANK and dies == 0 or math.max(dies, deadline)
+  local agrees = ends == true or keyEnds and keyEnds <= ends + SLACK
+  if head ~= old or not agrees then save() end
 end
 
 -- wake publishes that the lease has ended, if somebody waits for that. It returns 0 if nobody does,
