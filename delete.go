@@ -14,8 +14,9 @@ import (
 //
 // For keys without text the error has a [*KeyError] each; the others are deleted. On a closed cache
 // the error is [ErrClosed]. In memory Delete does not block. Over a store it blocks for as long as
-// [WithStoreTimeout] says at most, and the error may be a [*StoreError]. Then call Delete again until
-// it returns nil: only then the promise holds for all processes.
+// [WithStoreTimeout] says at most, and for that long again for every further 512 keys. The error may
+// be a [*StoreError]. Then call Delete again until it returns nil: only then the promise holds for all
+// processes. What has been deleted stays deleted.
 //
 // The end of ctx does not stop Delete, even if ctx has ended before: a request whose client has hung
 // up still deletes. Only the values of ctx are used.
@@ -40,15 +41,15 @@ func (c *Cache[K, V]) Delete(ctx context.Context, keys ...K) (int, error) {
 		return 0, ErrClosed
 	}
 	n := 0
-	drop := func() {
-		for i := range slots {
-			if e.drop(&slots[i], storeKeys[i]) {
-				n++
-			}
+	drop := func(i int) {
+		if e.drop(&slots[i], storeKeys[i]) {
+			n++
 		}
 	}
 	if e.remote == nil {
-		drop()
+		for i := range slots {
+			drop(i)
+		}
 		return n, errors.Join(errs...)
 	}
 	n, err := e.remote.Delete(ctx, storeKeys, drop)
@@ -74,12 +75,11 @@ func (c *Cache[K, V]) DeleteTags(ctx context.Context, tags ...string) error {
 	if len(tags) == 0 {
 		return nil
 	}
-	drop := func() { e.dropTags(tags) }
 	if e.remote == nil {
-		drop()
+		e.dropTags(tags)
 		return nil
 	}
-	return e.writeError(ctx, nil, e.remote.DeleteTags(ctx, tags, drop))
+	return e.writeError(ctx, nil, e.remote.DeleteTags(ctx, tags, e.dropTags))
 }
 
 // dropTags invalidates in this process all keys that have one of the tags.

@@ -88,6 +88,15 @@ func (e *ManyError[K]) add(key K, err error) {
 	e.Errors[key] = err
 }
 
+// note adds the error of a method about one of the keys, if it is not nil.
+func (e *ManyError[K]) note(key K, err error) {
+	if _, rejected := errors.AsType[*KeyError](err); rejected {
+		e.Rejected = append(e.Rejected, err)
+	} else if err != nil {
+		e.add(key, err)
+	}
+}
+
 // orNil returns e if it has errors.
 func (e *ManyError[K]) orNil() error {
 	if len(e.Errors)+len(e.Rejected) == 0 {

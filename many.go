@@ -16,7 +16,8 @@ const manyAtOnce = 16
 
 // GetMany returns the values of keys, as Get would one by one. Keys that are missing are fetched,
 // at most 16 at a time. Each key shares its fetch with every other call. A key that others fetch is
-// waited for without keeping the rest waiting. Duplicate keys count once.
+// waited for without keeping the rest waiting. Duplicate keys count once. A store is read in chunks of
+// two thousand keys, each for as long as [WithStoreTimeout] says at most.
 //
 // A key that is known not to exist ([ErrNone]) is absent from the map, and so is, under ReadOnly, a
 // key that is not cached. Every other failure is in a [*ManyError], and the values of the other keys
@@ -36,7 +37,7 @@ func (l *Loader[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	case e.closed.Load():
 		return nil, ErrClosed
 	default:
-		m.load(m.readStore(m.read(all)))
+		m.load(m.readAll(m.read(all)))
 	}
 	return m.values, m.failed.orNil()
 }
@@ -157,16 +158,34 @@ func (m *batch[K, V]) read(all []batchKey[K, V]) (rest []batchKey[K, V]) {
 	return rest
 }
 
-// readStore takes what the store has, by one batch read, and returns the rest.
+// readAll takes what the store has, in chunks with a budget each, and returns the rest.
+func (m *batch[K, V]) readAll(all []batchKey[K, V]) (rest []missingKey[K, V]) {
+	if m.e.remote == nil {
+		return m.readStore(all)
+	}
+	for len(all) > 0 {
+		n := min(len(all), m.e.remote.ReadChunk())
+		m.base.budget = m.e.remote.NewBudget()
+		rest = append(rest, m.readStore(all[:n])...)
+		all = all[n:]
+	}
+	return rest
+}
+
+// readStore takes what the store has, by one batch read, and returns the rest. If the read fails, the
+// Observer is told once.
 func (m *batch[K, V]) readStore(all []batchKey[K, V]) (rest []missingKey[K, V]) {
 	var read remote.BatchRead
-	var err error
+	var err, bad error
 	if m.e.remote != nil && len(all) > 0 && !m.base.mode.NoRead {
 		keys := make([]string, len(all), len(all)+len(m.e.labels))
 		for i := range all {
 			keys[i] = all[i].storeKey
 		}
 		read, err = m.e.remote.ReadMany(m.base.ctx, &m.base.budget, keys)
+		if isFault(m.base.ctx, err) {
+			bad = m.e.storeFault(m.base.ctx, nil, err)
+		}
 	}
 	for i := range all {
 		w := &all[i]
@@ -175,7 +194,7 @@ func (m *batch[K, V]) readStore(all []batchKey[K, V]) (rest []missingKey[K, V]) 
 		var ok bool
 		switch {
 		case err != nil:
-			a, ok = m.e.unread(l, err)
+			a, ok = m.e.unread(l, err, bad)
 		case read.Has(i):
 			m.got = read.Entry(i)
 			a, ok = m.e.openRecord(l, &m.got, m.space(len(all)-i), nil)

@@ -77,7 +77,7 @@ func (c *engine[K, V]) peekStore(l *lookup[K, V], d *Entry[V]) (a answer[V], ok 
 	}
 	got, err := c.remote.ReadLeft(l.ctx, &l.budget, l.storeKey)
 	if err != nil {
-		return c.unread(l, err)
+		return c.unread(l, err, nil)
 	}
 	l.wantsEntry = true
 	if a, ok = c.openRecord(l, &got, nil, nil); ok && l.entry != nil {

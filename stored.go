@@ -2,6 +2,7 @@ package zodiac
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"time"
 
@@ -27,13 +28,19 @@ func (c *engine[K, V]) storeKey(slot *tier.Key[K], key K, op string) (storeKey, 
 func (c *engine[K, V]) readStore(l *lookup[K, V]) (a answer[V], ok bool) {
 	got, err := c.remote.Read(l.ctx, &l.budget, l.storeKey)
 	if err != nil {
-		return c.unread(l, err)
+		return c.unread(l, err, nil)
 	}
 	return c.openRecord(l, &got, nil, nil)
 }
 
-// unread is the answer, if there is one, where the store has given none.
-func (c *engine[K, V]) unread(l *lookup[K, V], err error) (a answer[V], ok bool) {
+// isFault reports whether the error of a read says that the store has failed.
+func isFault(ctx context.Context, err error) bool {
+	return err != nil && !errors.Is(err, driver.ErrMiss) && ctx.Err() == nil && !errors.Is(err, remote.ErrClosed)
+}
+
+// unread is the answer, if there is one, where the store has given none. bad is the callers' error of
+// a fault that was reported already, or nil.
+func (c *engine[K, V]) unread(l *lookup[K, V], err, bad error) (a answer[V], ok bool) {
 	switch {
 	case errors.Is(err, driver.ErrMiss):
 		l.stays = false
@@ -44,7 +51,9 @@ func (c *engine[K, V]) unread(l *lookup[K, V], err error) (a answer[V], ok bool)
 	case errors.Is(err, remote.ErrClosed):
 		return answer[V]{err: ErrClosed}, true
 	}
-	bad := c.storeFault(l.ctx, l.key, err)
+	if bad == nil {
+		bad = c.storeFault(l.ctx, l.key, err)
+	}
 	if c.remote.FailClosed {
 		c.count(failed, l.sinks)
 		return answer[V]{err: bad}, true

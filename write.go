@@ -2,7 +2,6 @@ package zodiac
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -34,7 +33,10 @@ func (c *Cache[K, V]) SetNone(ctx context.Context, key K, opts ...SetOption) err
 	return c.made().set(ctx, "SetNone", key, zero, ErrNone, opts)
 }
 
-// SetMany is Set for each of values. If some fail, the error is a [*ManyError]; others are stored.
+// SetMany is Set for each of values. If some fail, the error is a [*ManyError] of exactly those; the
+// others are stored. Over a store, values go in chunks of some hundreds, each by one command if the
+// store is a [driver.Batcher]. Each chunk may take as long as [WithStoreTimeout] says. If three in a
+// row get no answer at all, what is left is not sent.
 func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOption) error {
 	e := c.made()
 	if e.closed.Load() {
@@ -43,14 +45,12 @@ func (c *Cache[K, V]) SetMany(ctx context.Context, values map[K]V, opts ...SetOp
 	if s := settingOf(opts); len(s.faults) > 0 {
 		return &SettingError{Of: e.of("SetMany"), Faults: s.faults}
 	}
+	if e.remote != nil {
+		return e.setMany(ctx, values, opts)
+	}
 	var failed ManyError[K]
 	for key, value := range values {
-		err := e.set(ctx, "SetMany", key, value, nil, opts)
-		if _, ok := errors.AsType[*KeyError](err); ok {
-			failed.Rejected = append(failed.Rejected, err)
-		} else if err != nil {
-			failed.add(key, err)
-		}
+		failed.note(key, e.set(ctx, "SetMany", key, value, nil, opts))
 	}
 	return failed.orNil()
 }
@@ -140,15 +140,9 @@ func (c *engine[K, V]) newWrite(op string, key K, opts []SetOption) (write[K, V]
 // draft makes the entry or the record of a value, or of a None if none is not nil. It calls
 // functions of options, so it holds no lock.
 func (c *engine[K, V]) draft(ctx context.Context, w *write[K, V], value *V, none error) error {
-	names, err := c.lifeAndTags(w, value, none)
-	if w.stored != nil {
-		w.stored.Remove = w.noTTL
-	}
+	names, err := c.plan(w, value, none)
 	if err != nil || w.noTTL {
 		return err
-	}
-	if err := checkTags(names); err != nil {
-		return c.tagError(w.op, err)
 	}
 	if w.stored != nil {
 		v := *value // is on the heap, since the codec gets a pointer; *value need not be
@@ -166,6 +160,21 @@ func (c *engine[K, V]) draft(ctx context.Context, w *write[K, V], value *V, none
 	}
 	w.entry = c.entry(&w.slot, w.created, &v, none, w.life, tags)
 	return nil
+}
+
+// plan is the beginning of draft: the entry's life, and the tags that it has beside the loader's.
+func (c *engine[K, V]) plan(w *write[K, V], value *V, none error) (names []string, err error) {
+	names, err = c.lifeAndTags(w, value, none)
+	if w.stored != nil {
+		w.stored.Remove = w.noTTL
+	}
+	if err != nil || w.noTTL {
+		return nil, err
+	}
+	if err := checkTags(names); err != nil {
+		return nil, c.tagError(w.op, err)
+	}
+	return names, nil
 }
 
 // draftRecord is the end of draft over a store.

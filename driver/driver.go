@@ -136,8 +136,8 @@ type Batcher interface {
 	// keys, and the result for a key has the key's index.
 	GetMany(ctx context.Context, keys []string) ([]Record, []error)
 
-	// SetMany is Set for each of records. If some fail, the others are stored, and the error
-	// names all that failed.
+	// SetMany is Set for each of records. If some fail, the others are stored, and the error is
+	// a [KeyErrors] of exactly those that failed. Any other error leaves open which were stored.
 	SetMany(ctx context.Context, records map[string]Record) error
 }
 

@@ -2,8 +2,6 @@ package memstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/zodiac-go/zodiac/driver"
 )
@@ -19,11 +17,11 @@ func (s *Store) GetMany(ctx context.Context, keys []string) ([]driver.Record, []
 
 // SetMany implements [driver.Batcher].
 func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) error {
-	var errs []error
+	failed := make(driver.KeyErrors)
 	for key, r := range records {
 		if err := s.Set(ctx, key, r); err != nil {
-			errs = append(errs, fmt.Errorf("%q: %w", key, err))
+			failed[key] = err
 		}
 	}
-	return errors.Join(errs...)
+	return failed.OrNil()
 }

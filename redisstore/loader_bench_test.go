@@ -159,6 +159,42 @@ func (r *comparison) pipelined(ctx context.Context, b *testing.B) {
 	}
 }
 
+// BenchmarkLoaderSetMany compares a SetMany with one bare pipeline of as many SETs of the same JSON.
+func BenchmarkLoaderSetMany(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprint("n=", n), func(b *testing.B) {
+			r := newComparison(b, redistest.Start(b), 0, true)
+			ctx := context.Background()
+			values := make(map[string]row, n)
+			for i := range n {
+				key := fmt.Sprintf("user-%d", i)
+				values[key] = row{7, key, key + "@example.com"}
+			}
+			turns(b, func() time.Duration {
+				began := time.Now()
+				if err := r.loader.SetMany(ctx, values); err != nil {
+					b.Fatal(err)
+				}
+				return time.Since(began)
+			}, func() time.Duration {
+				began := time.Now()
+				p := r.client.Pipeline()
+				for key, v := range values {
+					data, err := json.Marshal(v)
+					if err != nil {
+						b.Fatal(err)
+					}
+					p.Set(ctx, "bare:"+key, data, time.Hour)
+				}
+				if _, err := p.Exec(ctx); err != nil {
+					b.Fatal(err)
+				}
+				return time.Since(began)
+			})
+		})
+	}
+}
+
 // BenchmarkLoaderMemoryHit compares a hit in memory in front of Redis with one in a Loader that has
 // only memory.
 func BenchmarkLoaderMemoryHit(b *testing.B) {

@@ -23,22 +23,22 @@ func (s *Store) Set(ctx context.Context, key string, r driver.Record) error {
 
 // SetMany implements [driver.Batcher].
 func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) error {
-	var errs []error
+	failed := make(driver.KeyErrors)
 	calls := make([]call, 0, len(records))
 	for key, r := range records {
 		ms, err := milliseconds(r.TTL)
 		if err != nil {
-			errs = append(errs, err)
+			failed[key] = err
 			continue
 		}
 		calls = append(calls, call{setScript, key, []any{newVersion(), s.scriptChannel(), ms, withFrame(r.Data)}})
 	}
-	for _, res := range s.runAll(ctx, calls) {
+	for i, res := range s.runAll(ctx, calls) {
 		if res.err != nil {
-			errs = append(errs, res.err)
+			failed[calls[i].key] = res.err
 		}
 	}
-	return partial("records", len(records), errs)
+	return failed.OrNil()
 }
 
 // Add implements [driver.Store].

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 
 	"github.com/zodiac-go/zodiac/driver"
 )
@@ -72,12 +73,16 @@ var manyRules = []rule{
 	{
 		name:  "SetManyStoresTheOthers",
 		needs: batcher,
-		says:  "If some fail, the others are stored, and the error names all that failed.",
+		says: "If some fail, the others are stored, and the error is a KeyErrors of exactly those " +
+			"that failed.",
 		check: func(p *probe) {
 			p.set(p.key("bad"), "old", long)
-			p.wantError("SetMany", p.batcher().SetMany(p.ctx, map[string]driver.Record{
+			err := p.batcher().SetMany(p.ctx, map[string]driver.Record{
 				p.key("a"): record("a", long), p.key("bad"): record("bad", -1), p.key("b"): record("b", long),
-			}))
+			})
+			if failed, ok := errors.AsType[driver.KeyErrors](err); !ok || len(failed) != 1 || failed[p.key("bad")] == nil {
+				p.errorf("SetMany = %v; want a KeyErrors of the record with a negative TTL alone", err)
+			}
 			p.wantData(p.key("a"), "a")
 			p.wantData(p.key("b"), "b")
 			p.wantData(p.key("bad"), "old")

@@ -35,7 +35,7 @@ func TestWritesOfAKeyTakeTurnsInABareStore(t *testing.T) {
 				w := newWrite(c, &writeOwner{}, value("1"))
 				go w.Set(t.Context())
 				synctest.Wait()
-				if _, err := c.Delete(t.Context(), []string{tt.key}, func() {}); err != nil {
+				if _, err := c.Delete(t.Context(), []string{tt.key}, func(int) {}); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(time.Second)
@@ -110,7 +110,7 @@ func TestCallerThatGetsNoTurnIsNotSent(t *testing.T) {
 		c := newClient(t, s, bare(s))
 		leave := occupy(t, c, key+"2")
 		start := time.Now()
-		_, err := c.Delete(t.Context(), []string{key + "1", key + "2"}, func() { t.Error("a Delete that was not sent has invalidated") })
+		_, err := c.Delete(t.Context(), []string{key + "1", key + "2"}, func(int) { t.Error("a Delete that was not sent has invalidated") })
 		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Delete" || !bad.Skipped() || s.total() != 0 {
 			t.Errorf("Delete = %v by %d commands; want one that was not sent", err, s.total())
 		}

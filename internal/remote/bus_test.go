@@ -208,7 +208,7 @@ func TestPublishedNamesAreReceived(t *testing.T) {
 			return newWrite(c, &writeOwner{}, value("1")).Set(ctx)
 		},
 		"Delete": func(ctx context.Context, c *Client) error {
-			_, err := c.Delete(ctx, []string{key}, func() {})
+			_, err := c.Delete(ctx, []string{key}, func(int) {})
 			return err
 		},
 		"Clear": func(ctx context.Context, c *Client) error {
@@ -216,7 +216,7 @@ func TestPublishedNamesAreReceived(t *testing.T) {
 			return err
 		},
 		"DeleteTags": func(ctx context.Context, c *Client) error {
-			return c.DeleteTags(ctx, []string{"tag"}, func() {})
+			return c.DeleteTags(ctx, []string{"tag"}, func([]string) {})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -248,8 +248,8 @@ func TestErrorOfPublishIsTheCallersOnlyWithMemoryInFront(t *testing.T) {
 					c = newClient(t, s, report)
 				}
 				s.fail("Publish")
-				errs := []error{newWrite(c, o, value("1")).Set(t.Context()), c.DeleteTags(t.Context(), []string{"a"}, func() {})}
-				_, err := c.Delete(t.Context(), []string{key}, func() {})
+				errs := []error{newWrite(c, o, value("1")).Set(t.Context()), c.DeleteTags(t.Context(), []string{"a"}, func([]string) {})}
+				_, err := c.Delete(t.Context(), []string{key}, func(int) {})
 				errs = append(errs, err)
 				for _, err := range errs {
 					bad, ok := errors.AsType[*OpError](err)

@@ -45,11 +45,11 @@ func carriedWrites() map[string]carriedWrite {
 			return err
 		}, "old"},
 		"Delete": {func(ctx context.Context, w *Write) error {
-			_, err := w.Client.Delete(ctx, []string{key}, func() {})
+			_, err := w.Client.Delete(ctx, []string{key}, func(int) {})
 			return err
 		}, "-"},
 		"DeleteTags": {func(ctx context.Context, w *Write) error {
-			if err := w.Client.DeleteTags(ctx, []string{"tag"}, func() {}); err != nil {
+			if err := w.Client.DeleteTags(ctx, []string{"tag"}, func([]string) {}); err != nil {
 				return err
 			}
 			b := w.Client.NewBudget()

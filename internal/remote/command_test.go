@@ -48,7 +48,7 @@ func TestStalledStoreCostsACallItsTimeoutOnce(t *testing.T) {
 			c.ReadMany(ctx, &b, []string{key, key + "1"})
 		},
 		"Set":        func(ctx context.Context, c *Client) { newWrite(c, &writeOwner{}, value("1")).Set(ctx) },
-		"DeleteTags": func(ctx context.Context, c *Client) { c.DeleteTags(ctx, []string{"a", "b"}, func() {}) },
+		"DeleteTags": func(ctx context.Context, c *Client) { c.DeleteTags(ctx, []string{"a", "b"}, func([]string) {}) },
 		"Fetch": func(_ context.Context, c *Client) {
 			f := newFetch(c, &owner{})
 			f.Acquire()

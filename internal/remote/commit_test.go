@@ -32,7 +32,7 @@ func withTags(late bool, names ...string) func(*Config) {
 func deleteTags(t *testing.T, s *fakeStore, names ...string) {
 	t.Helper()
 	c := New(Config{Store: bareStore{s.Store}, Names: newNames(), Timeout: time.Second, Report: func(context.Context, error) {}})
-	if err := c.DeleteTags(t.Context(), names, func() {}); err != nil {
+	if err := c.DeleteTags(t.Context(), names, func([]string) {}); err != nil {
 		t.Fatal(err)
 	}
 }

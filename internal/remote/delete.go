@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/zodiac-go/zodiac/driver"
 )
@@ -10,8 +11,8 @@ import (
 // The methods in this file invalidate more than one key, in the order that Write has. drop does it
 // in this process. Their errors are ErrClosed, a context's, or a *OpError.
 
-// Delete removes keys and returns how many records there were.
-func (c *Client) Delete(ctx context.Context, keys []string, drop func()) (int, error) {
+// Delete removes keys and returns how many records there were. drop invalidates the key of an index.
+func (c *Client) Delete(ctx context.Context, keys []string, drop func(i int)) (n int, err error) {
 	if len(keys) == 0 {
 		return 0, nil
 	}
@@ -21,19 +22,42 @@ func (c *Client) Delete(ctx context.Context, keys []string, drop func()) (int, e
 		return 0, err
 	}
 	defer end()
-	b := c.NewBudget()
-	leave, err := c.exclude(ctx, &b, "Delete", keys...)
+	var p patience
+	for some := range slices.Chunk(distinct(keys), chunkKeys) {
+		b := p.next(c)
+		if b.left == 0 {
+			break // err is not nil
+		}
+		more, bad := c.deleteChunk(ctx, &b, keys, some, drop)
+		n += more
+		p.done(c, &b, bad == nil || more > 0)
+		if err == nil {
+			err = bad
+		}
+	}
+	return n, err
+}
+
+// deleteChunk is Delete of the keys with the indexes in some.
+func (c *Client) deleteChunk(ctx context.Context, b *Budget, keys []string, some []int, drop func(i int)) (int, error) {
+	chunk := make([]string, len(some))
+	for i, at := range some {
+		chunk[i] = keys[at]
+	}
+	leave, err := c.exclude(ctx, b, "Delete", chunk...)
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	n, err := send(ctx, c, &b, keys[0], func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, keys...) })
-	drop()
-	return n, c.publishedAll(ctx, fault("Delete", err), c.publishKeys(ctx, &b, keys...))
+	n, err := send(ctx, c, b, chunk[0], func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, chunk...) })
+	for _, at := range some {
+		drop(at)
+	}
+	return n, c.publishedAll(ctx, fault("Delete", err), c.publishKeys(ctx, b, chunk...))
 }
 
-// DeleteTags makes all records that have one of the tags invalid.
-func (c *Client) DeleteTags(ctx context.Context, names []string, drop func()) error {
+// DeleteTags makes all records that have one of the tags invalid. drop does so in this process.
+func (c *Client) DeleteTags(ctx context.Context, names []string, drop func(names []string)) error {
 	ctx = Unending(ctx)
 	end, err := c.begin()
 	if err != nil {
@@ -41,9 +65,23 @@ func (c *Client) DeleteTags(ctx context.Context, names []string, drop func()) er
 	}
 	defer end()
 	b := c.NewBudget()
-	err = c.renewTags(ctx, &b, names)
-	drop()
-	return c.publishedAll(ctx, err, c.publishTags(ctx, &b, names))
+	epochErr := c.renewEpoch(ctx, &b)
+	err = epochErr
+	var p patience
+	for some := range slices.Chunk(names, c.tagChunk()) {
+		bad := epochErr
+		if bad == nil {
+			bad = c.renewTags(ctx, &b, some)
+		}
+		drop(some)
+		bad = c.publishedAll(ctx, bad, c.publishTags(ctx, &b, some))
+		if err == nil {
+			err = bad
+		}
+		p.done(c, &b, bad == nil)
+		b = p.next(c)
+	}
+	return err
 }
 
 // Clear removes all entries of the loader and returns how many there were. There may be many, so

@@ -178,6 +178,10 @@ func (s *fakeStore) GetMany(ctx context.Context, keys []string) (records []drive
 	return records, errs
 }
 
+func (s *fakeStore) SetMany(ctx context.Context, records map[string]driver.Record) error {
+	return hookedErr(ctx, s, "SetMany", "", func() error { return s.Store.SetMany(ctx, records) })
+}
+
 func (s *fakeStore) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	return hooked(ctx, s, "Acquire", key, func() (driver.Claim, error) {
 		claim, err := s.Store.Acquire(ctx, key, ask)

@@ -82,7 +82,7 @@ func (e *OpError) Skipped() bool { return errors.Is(e.Err, errSkipped) }
 // it writes, and it has no answer.
 func (e *OpError) Unknown() bool {
 	switch e.Op {
-	case "Set", "Add", "Expire", "Delete", "Clear", "Commit", "Publish":
+	case "Set", "SetMany", "Add", "Expire", "Delete", "Clear", "Commit", "Publish":
 		return !e.Skipped() && !isAnswer(e.Err)
 	default:
 		return false

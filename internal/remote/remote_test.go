@@ -169,8 +169,8 @@ func TestWriteAfterCloseSendsNothing(t *testing.T) {
 			"Snapshot":   second(w.Snapshot(t.Context())),
 			"Replace":    second((&Snapshot{w: w}).Replace(t.Context())),
 			"RecordTags": second(c.RecordTags(t.Context(), &w.Budget, nil, []string{"tag"})),
-			"Delete":     second(c.Delete(t.Context(), []string{key}, func() {})),
-			"DeleteTags": c.DeleteTags(t.Context(), []string{"tag"}, func() {}),
+			"Delete":     second(c.Delete(t.Context(), []string{key}, func(int) {})),
+			"DeleteTags": c.DeleteTags(t.Context(), []string{"tag"}, func([]string) {}),
 			"Clear":      second(c.Clear(t.Context(), func() {})),
 		} {
 			if !errors.Is(err, ErrClosed) {

@@ -178,31 +178,30 @@ func (c *Client) stillCurrent(ctx context.Context, b *Budget, read Generations, 
 	return ok, fault("GetMany", err)
 }
 
-// renewTags makes all records that have one of the tags invalid.
-//
-// The epoch goes first: a fetch that reads generations between the two steps sees that it moved. A
-// tag without a generation has no valid records and gets no generation. A generation is replaced
-// and not removed: a copy of an Add that arrives late must find the key taken.
+// newGenerationRecord returns a record of a new generation, or of a new epoch.
+func newGenerationRecord() driver.Record {
+	return driver.Record{Data: []byte(newGeneration()), TTL: driver.Forever}
+}
+
+// renewEpoch says that tags are deleted. It comes before renewTags: a fetch that reads generations
+// between the two steps sees that the epoch has moved.
+func (c *Client) renewEpoch(ctx context.Context, b *Budget) error {
+	return c.setRecords(ctx, b, map[string]driver.Record{c.Names.Epoch(): newGenerationRecord()})
+}
+
+// renewTags makes all records that have one of the tags invalid. A tag without a generation has no
+// valid records and gets no generation. A generation is replaced and not removed: a copy of an Add
+// that arrives late must find the key taken.
 func (c *Client) renewTags(ctx context.Context, b *Budget, names []string) error {
-	renew := func(key string) error {
-		return do(ctx, c, b, key, func(ctx context.Context) error {
-			return c.Store.Set(ctx, key, driver.Record{Data: []byte(newGeneration()), TTL: driver.Forever})
-		})
-	}
-	if err := renew(c.Names.Epoch()); err != nil {
-		return fault("Set", err)
-	}
 	gens, err := c.readGenerations(ctx, b, names)
 	if err != nil {
 		return fault("Set", err)
 	}
+	records := make(map[string]driver.Record, len(names))
 	for _, name := range names {
-		if gens[name] == "" {
-			continue
-		}
-		if err := renew(c.Names.Tag(name)); err != nil {
-			return fault("Set", err)
+		if gens[name] != "" {
+			records[c.Names.Tag(name)] = newGenerationRecord()
 		}
 	}
-	return nil
+	return c.setRecords(ctx, b, records)
 }

@@ -86,7 +86,7 @@ func TestDeleteTagsChangesTheEpochFirstAndCreatesNoGeneration(t *testing.T) {
 		generation(t, s, "known", "k1")
 		epoch := ""
 		for range 2 {
-			if err := c.DeleteTags(t.Context(), []string{"unknown", "known"}, func() {}); err != nil {
+			if err := c.DeleteTags(t.Context(), []string{"unknown", "known"}, func([]string) {}); err != nil {
 				t.Fatal(err)
 			}
 			now := generationOf(t, s, names.Epoch())
@@ -116,7 +116,7 @@ func TestDeleteTagsStopsAtAFault(t *testing.T) {
 				c := newClient(t, s)
 				s.fail(op)
 				dropped := false
-				err := c.DeleteTags(t.Context(), []string{"a"}, func() { dropped = true })
+				err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) { dropped = true })
 				if bad, ok := errors.AsType[*OpError](err); !ok || !bad.Unknown() || !dropped || s.count("Publish") != 1 {
 					t.Errorf("DeleteTags = %v, dropped: %v, published: %d; want an OpError, true, 1", err, dropped, s.count("Publish"))
 				}
@@ -262,7 +262,7 @@ func TestGenerationThatIsCreatedDuringDeleteTagsIsReplaced(t *testing.T) {
 			}
 			return nil
 		})
-		if err := newClient(t, s).DeleteTags(t.Context(), []string{"a"}, func() {}); err != nil {
+		if err := newClient(t, s).DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err != nil {
 			t.Fatal(err)
 		}
 		if g := generationOf(t, s, names.Tag("a")); g == "g1" || g == "-" {
@@ -303,7 +303,7 @@ func TestDeleteTagsFailsIfAGenerationStays(t *testing.T) {
 			}
 			return nil
 		})
-		err := c.DeleteTags(t.Context(), []string{"a"}, func() {})
+		err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {})
 		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Set" {
 			t.Errorf("DeleteTags = %v; want an OpError of Set", err)
 		}
@@ -315,7 +315,7 @@ func TestGenerationsAndTheEpochStay(t *testing.T) {
 		s, names := newStore(t), newNames()
 		c := newClient(t, s)
 		generation(t, s, "a", "a1")
-		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err != nil {
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(1000 * time.Hour)
@@ -331,7 +331,7 @@ func TestDeleteTagsChangesTheEpochThoughTheBreakerIsOpen(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s)
 		opened(t, c)
-		if err := c.DeleteTags(t.Context(), []string{"a"}, func() {}); err == nil ||
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err == nil ||
 			s.count("Set") != 1 {
 			t.Errorf("DeleteTags = %v, and %d writes were sent; want an error, and that of the epoch",
 				err, s.count("Set"))

@@ -75,7 +75,7 @@ func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
 			return err
 		}, "Expire", "Expire forget Publish"},
 		"Delete": {func(ctx context.Context, w *Write, drop func()) error {
-			_, err := w.Client.Delete(ctx, []string{key}, drop)
+			_, err := w.Client.Delete(ctx, []string{key}, func(int) { drop() })
 			return err
 		}, "Delete", "Delete drop Publish"},
 		"Clear": {func(ctx context.Context, w *Write, drop func()) error {
@@ -83,7 +83,7 @@ func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
 			return err
 		}, "Clear", "Clear drop Publish"},
 		"DeleteTags": {func(ctx context.Context, w *Write, drop func()) error {
-			return w.Client.DeleteTags(ctx, []string{"tag"}, drop)
+			return w.Client.DeleteTags(ctx, []string{"tag"}, func([]string) { drop() })
 		}, "Set", "Set drop Publish"},
 	} {
 		for suffix, failing := range map[string]string{"": "", "/StoreFails": tt.last} {
@@ -115,7 +115,7 @@ func TestWriteThatChangesNothingInvalidatesNothing(t *testing.T) {
 		if absent || err != nil || s.stored(t) != "there" || !slices.Equal(j.steps, []string{"Add"}) {
 			t.Errorf("Add = %v, %v by %v; want false by an Add alone", absent, err, j.steps)
 		}
-		n, err := w.Client.Delete(t.Context(), nil, j.note("drop"))
+		n, err := w.Client.Delete(t.Context(), nil, func(int) { j.note("drop")() })
 		if n != 0 || err != nil || !slices.Equal(j.steps, []string{"Add"}) {
 			t.Errorf("Delete of no keys = %v, %v by %v", n, err, j.steps)
 		}
