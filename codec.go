@@ -38,19 +38,38 @@ type Codec interface {
 	Unmarshal(data []byte, v any) error
 }
 
+// A CodecChecker is a [Codec] that looks at the type of a loader's values before it gets one. Without
+// it, a Loader finds out from each value whether it can be stored, and nobody finds out that a part
+// of one is missing when it comes back.
+type CodecChecker interface {
+	Codec
+
+	// Check returns an error if a part of a value of type t would not come back. It is called
+	// once, by the constructor of a Loader or Cache over a store, and its error is one of the
+	// constructor's. It should name the part, and say what to do.
+	Check(t reflect.Type) error
+}
+
 // JSON is the codec that loaders have by default: the format of encoding/json, by goccy/go-json.
 //
 // Everything comes back that encoding/json brings back. Nil and empty slices and maps stay apart,
-// also behind a pointer. These do not come back:
+// also behind a pointer.
 //
-//   - unexported fields, and fields tagged `json:"-"`, are left out without an error;
+// JSON is a [CodecChecker]. It refuses a type in which there is, at any depth, an unexported field, a
+// channel, function, complex number or unsafe pointer, a map whose keys have no text, or two fields of
+// one name, as when a field hides one of an embedded struct. A type with MarshalJSON, UnmarshalJSON,
+// MarshalText or UnmarshalText is its own business, such as time.Time and big.Int. A field tagged
+// `json:"-"`, exported or not, may be lost, and so may a sync.Mutex or RWMutex.
+//
+// These do not come back, and are no error of a constructor:
+//
 //   - in a string that is not valid UTF-8 the invalid bytes become U+FFFD: use []byte;
 //   - a time.Time loses its monotonic reading and the name of its zone, and has a year from 0 to
 //     9999;
 //   - an interface with methods cannot be decoded; the value of an any becomes a map[string]any,
 //     []any, float64, string, bool or nil, so integers above 2⁵³ lose digits;
-//   - NaN, infinities, complex numbers, channels, functions, values that contain themselves, and
-//     more than 10,000 levels are errors of Marshal.
+//   - NaN, infinities, values that contain themselves, and more than 10,000 levels are errors of
+//     Marshal.
 //
 // The text of a value is always the same. Characters of HTML are not escaped.
 var JSON Codec = jsoncodec.Codec{}

@@ -223,8 +223,10 @@ func (c *config) checkStore(value reflect.Type) {
 	if !s.waitGiven {
 		s.wait = 10 * time.Second
 	}
-	if s.codec == JSON && value.Kind() == reflect.Interface && value.NumMethod() > 0 {
-		c.fault("WithStore", fmt.Errorf("JSON can encode a value of type %v but not decode it; give WithCodec a codec that can, or use a concrete type", value))
+	if checker, ok := s.codec.(CodecChecker); ok {
+		if err := checker.Check(value); err != nil {
+			c.fault("WithStore", err)
+		}
 	}
 }
 
