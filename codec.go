@@ -1,6 +1,7 @@
 package zodiac
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -25,7 +26,8 @@ type Codec interface {
 
 	// Marshal returns the value that v points to as bytes, which the caller may keep and change.
 	// Others may be reading the value. An error means that the value cannot be stored: callers get
-	// it all the same, and the [Observer] gets a [*CodecError].
+	// it all the same, as if there were no store, and the [Observer] gets a [*CodecError]. Those who
+	// waited for one fetch then share the value, unless there is [WithClone].
 	//
 	// The value is no nil pointer and no nil interface, which are stored without the codec. A nil
 	// slice or map should come back as nil, and an empty one as empty.
@@ -33,7 +35,8 @@ type Codec interface {
 
 	// Unmarshal stores in v the value that Marshal has made data of. v points to a fresh zero value
 	// of the type that Marshal was given. If Unmarshal fails, the value is thrown away, and the
-	// record is corrupt, which is a miss. data belongs to the store: it must not be changed, and
+	// record is corrupt, which is a miss; callers who have waited for its fetch share the fetched
+	// value, as if Marshal had failed. data belongs to the store: it must not be changed, and
 	// must not become a part of the value.
 	Unmarshal(data []byte, v any) error
 }
@@ -132,11 +135,13 @@ func (c *engine[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		tags = s.fetch.RecordTags(tag.Names(r.tags))
 	}
 	rec, err := c.encode(s.full, r.entry.Created, &r.entry.Value, r.none, c.opts.life.slide(r.life), tags)
-	if err != nil {
-		s.fetch.Fault = err
-		return
+	s.rec, s.copies = rec, err == nil || errors.Is(err, ErrTooLarge)
+	switch {
+	case err == nil:
+		s.data = rec.AppendTo(nil)
+	case r.verdict == store:
+		s.fetch.Fault, r.verdict, r.fault = err, unfit, err
 	}
-	s.rec, s.data = rec, rec.AppendTo(nil)
 }
 
 // encode makes the record of a value, or of a None if none is not nil. The error is a *CodecError,

@@ -3,6 +3,7 @@ package zodiac
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/record"
@@ -22,8 +23,10 @@ type storeJob[K comparable, V any] struct {
 	sinks  []*counters
 	waits  func()
 	rec    record.Record  // of the result
+	copies bool           // callers decode copies of it
 	data   []byte         // its binary form; nil if it cannot be stored
 	shared *sharedCopy[V] // nil if every caller decodes a copy of its own
+	told   atomic.Bool    // that copies cannot be decoded
 }
 
 // newStoreJob returns the part over a store of a flight that l begins. It is called under the
@@ -112,24 +115,34 @@ func (c *engine[K, V]) storeOutcome(l *lookup[K, V], f *flight.Flight[tier.Key[K
 }
 
 // take returns a caller's answer of the result of a flight. Every caller but the first gets a copy
-// of its own, unless values are shared.
+// of its own, unless values are shared. If the codec cannot make copies, what a caller gets must not
+// depend on who else waits: everybody gets the value as in memory, a clone if there is WithClone.
+// The first one gets a clone too, since the others may still be cloning when it changes its own.
 func (c *engine[K, V]) take(f *flight.Flight[tier.Key[K], job[K, V]], err error, as counter) (a answer[V]) {
 	s, r := f.Job.stored, &f.Job.result
 	switch {
 	case err != nil:
 		a.err = err
-	case as == fetched && !c.remote.HasMemory():
-		a.value = r.entry.Value
-	case c.remote.HasMemory() || s.data == nil:
-		a.value, a.err = c.cloned(r.entry.Value)
-	case s.shared != nil:
-		a.value, a.err = s.shared.get(&c.core, func(v *V) error { return c.decode(&s.rec, v) })
-	default:
-		a.err = c.decode(&s.rec, &a.value)
-	}
-	if a.err != nil {
-		var zero V
-		a.value = zero
+	case as == fetched || c.remote.HasMemory() || !s.copies || !c.copy(s, &a.value):
+		if a.value, a.err = c.cloned(r.entry.Value); a.err != nil {
+			var zero V
+			a.value = zero
+		}
 	}
 	return a
+}
+
+// copy sets *v to a copy of the result of a flight. If the codec cannot make one, it returns false,
+// and the first time reports that.
+func (c *engine[K, V]) copy(s *storeJob[K, V], v *V) bool {
+	var err error
+	if s.shared != nil {
+		*v, err = s.shared.get(&c.core, func(v *V) error { return c.decode(&s.rec, v) })
+	} else {
+		err = c.decode(&s.rec, v)
+	}
+	if err != nil && s.told.CompareAndSwap(false, true) {
+		c.fault(&s.f.Job.ctx, s.f.Job.key, err)
+	}
+	return err == nil
 }

@@ -63,7 +63,7 @@ var sameOptions = map[string]string{
 	"WithStore": "join", "WithMemory": "join",
 	"WithCodec": excuseStores, "WithMaxBytes": excuseStores, "WithLease": excuseStores, "WithWait": excuseStores,
 	"NoWait": excuseStores, "WithGuard": excuseStores, "WithStoreTimeout": excuseStores, "FailClosed": excuseStores,
-	"IncludeReceiver": excuseStores,
+	"IncludeReceiver": excuseStores, "IgnoreShape": excuseStores,
 
 	"WithObserver": excuseEvents, "WithLogger": excuseEvents,
 }

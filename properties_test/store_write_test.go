@@ -89,7 +89,7 @@ func TestP26_WritesTreatUndecodableRecordsAsAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
 		texts := zodiac.NewCache[int, any](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
-		numbers := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(&process{store}))
+		numbers := zodiac.NewCache[int, int](zodiac.WithName("n"), zodiac.WithStore(&process{store}), zodiac.IgnoreShape())
 		defer texts.Close(bg)
 		defer numbers.Close(bg)
 		for name, write := range map[string]func() (bool, error){
