@@ -21,8 +21,10 @@ func conform(t *testing.T, open func(*testing.T) driver.Store) {
 
 func TestConformanceOfDefaultClient(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	conform(t, func(t *testing.T) driver.Store { return store(t, client(t, server, nil)) })
+	redistest.OnEach(t, func(t *testing.T, start func(...string) *redistest.Server) {
+		server := start()
+		conform(t, func(t *testing.T) driver.Store { return store(t, client(t, server, nil)) })
+	})
 }
 
 func TestConformanceOfOpenedStore(t *testing.T) {

@@ -36,6 +36,7 @@ const startTimeout = 15 * time.Second
 type Server struct {
 	PID int // of the process started last
 
+	program string // its name on the PATH, or its path
 	port    int
 	dir     string
 	temp    bool     // Launch made dir, so Close removes it
@@ -60,7 +61,36 @@ func Start(t testing.TB, args ...string) *Server {
 // limits only that. If dir is empty, Launch makes a directory, which Close removes. The caller must
 // call Close.
 func Launch(ctx context.Context, dir string, args ...string) (*Server, error) {
-	s := &Server{dir: dir, args: args}
+	return launch(ctx, "redis-server", dir, args...)
+}
+
+// OnEach runs test in a subtest for each program that may serve: redis-server, and if they are there
+// valkey-server and the programs in the variable REDISTEST_SERVERS, separated by colons as in PATH.
+// start starts a server that is killed at the end of the subtest.
+func OnEach(t *testing.T, test func(t *testing.T, start func(args ...string) *Server)) {
+	t.Helper()
+	programs := []string{"redis-server"}
+	if _, err := exec.LookPath("valkey-server"); err == nil {
+		programs = append(programs, "valkey-server")
+	}
+	programs = append(programs, filepath.SplitList(os.Getenv("REDISTEST_SERVERS"))...)
+	for _, program := range programs {
+		t.Run("server="+program, func(t *testing.T) {
+			test(t, func(args ...string) *Server {
+				t.Helper()
+				s, err := launch(t.Context(), program, t.TempDir(), args...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(s.Close)
+				return s
+			})
+		})
+	}
+}
+
+func launch(ctx context.Context, program, dir string, args ...string) (*Server, error) {
+	s := &Server{program: program, dir: dir, args: args}
 	if dir == "" {
 		temp, err := os.MkdirTemp("", "redistest")
 		if err != nil {
@@ -142,7 +172,7 @@ func (s *Server) exec() error {
 	} else {
 		args = append(args, s.args...)
 	}
-	cmd := exec.Command("redis-server", args...)
+	cmd := exec.Command(s.program, args...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, dieWithParent()
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
