@@ -63,10 +63,13 @@ func (s *storeJob[K, V]) Seal() bool {
 	}
 	s.c.flights.Unseal(s.f)
 	if s.fetch.Force {
-		s.c.forget(&s.f.Key, s.fetch.Key)
+		s.Forget()
 	}
 	return true
 }
+
+// Forget implements remote.Owner.
+func (s *storeJob[K, V]) Forget() { s.c.forget(&s.f.Key, s.fetch.Key) }
 
 // Waits implements remote.Owner.
 func (s *storeJob[K, V]) Waits() {

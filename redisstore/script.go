@@ -34,6 +34,7 @@ var (
 	renewScript   = newScript("renew").withFence()
 	readScript    = newScript("read").withFence()
 	setScript     = newScript("set")
+	setManyScript = newScript("setmany")
 	addScript     = newScript("add").withoutRetry()
 	expireScript  = newScript("expire")
 	deleteScript  = newScript("delete")

@@ -21,26 +21,6 @@ func (s *Store) Set(ctx context.Context, key string, r driver.Record) error {
 	return err
 }
 
-// SetMany implements [driver.Batcher].
-func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) error {
-	failed := make(driver.KeyErrors)
-	calls := make([]call, 0, len(records))
-	for key, r := range records {
-		ms, err := milliseconds(r.TTL)
-		if err != nil {
-			failed[key] = err
-			continue
-		}
-		calls = append(calls, call{setScript, key, []any{newVersion(), s.scriptChannel(), ms, withFrame(r.Data)}})
-	}
-	for i, res := range s.runAll(ctx, calls) {
-		if res.err != nil {
-			failed[calls[i].key] = res.err
-		}
-	}
-	return failed.OrNil()
-}
-
 // Add implements [driver.Store].
 func (s *Store) Add(ctx context.Context, key string, r driver.Record) (bool, error) {
 	ms, err := milliseconds(r.TTL)

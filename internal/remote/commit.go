@@ -46,6 +46,7 @@ const (
 // this result.
 func (f *Fetch) Commit(r *Result) Fate {
 	if f.down || f.noLease {
+		f.supersede(f.Budget)
 		return NoLease
 	}
 	leave, err := f.Client.exclude(f.Values, &f.Budget, "Set", f.Key)
@@ -57,9 +58,37 @@ func (f *Fetch) Commit(r *Result) Fate {
 	defer leave()
 	if !f.Owner.Seal() {
 		f.ForEarlier()
+		f.supersede(f.Budget)
 		return Revoked
 	}
 	return f.commitSealed(r)
+}
+
+// supersede removes what the key holds after a forced fetch whose result was not stored. Its callers
+// get the result all the same, and must not be served anything older afterwards. What another process
+// has stored meanwhile may be older: this process may have been stopped for longer than its lease, and
+// the function of the other may have read the origin before. So whoever asks next fetches, under a
+// lease that is granted after the removal. The price is that a newer value may go too.
+//
+// A commit that has no answer may be carried out later, but not after the removal, which revokes the
+// lease. If the store does not answer this either, nothing can be done. Commit calls this before the
+// callers have their outcome.
+//
+//go:noinline
+func (f *Fetch) supersede(b Budget) {
+	if !f.Force || f.Ctx.Err() != nil { // nobody gets the result of a flight that was given up
+		return
+	}
+	_, err := ask(f.Values, f.Client, &b, f.Key, func(ctx context.Context) (int, error) {
+		return f.Client.Store.Delete(ctx, f.Key)
+	})
+	f.Owner.Forget()
+	if err != nil {
+		f.Owner.StoreFailed(fault("Delete", err))
+	}
+	if err := f.Client.publishKeys(f.Values, &b, f.Key); err != nil {
+		f.Owner.StoreFailed(err)
+	}
 }
 
 // commitSealed is Commit once nobody joins the flight any more.
@@ -81,9 +110,11 @@ func (f *Fetch) commitSealed(r *Result) Fate {
 	switch {
 	case err != nil:
 		f.ForEarlier()
+		f.supersede(f.Client.NewBudget()) // the commit may have spent the other one
 		return NotStored
 	case !ok:
 		f.ForEarlier()
+		f.supersede(f.Budget)
 		return Revoked
 	}
 	if f.before = never; !fresh { // the store's fence knows nothing of tags
@@ -91,7 +122,9 @@ func (f *Fetch) commitSealed(r *Result) Fate {
 	}
 	if f.Force {
 		// A process that does not receive this keeps its entry for as long as WithMemory allows.
-		_ = f.Client.publishKeys(f.Values, &f.Budget, f.Key)
+		if err := f.Client.publishKeys(f.Values, &f.Budget, f.Key); err != nil {
+			f.Owner.StoreFailed(err)
+		}
 	}
 	if rec.Tombstone {
 		return Tombstone

@@ -282,3 +282,95 @@ func TestErrorIsRememberedOnlyWhereTheKeyHoldsNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestForcedFetchThatIsNotStoredLeavesNothingOlder(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		before func(t *testing.T, s *fakeStore, f *Fetch) // comes before Commit
+		stays  bool
+	}{
+		"WrittenElsewhere": {before: func(t *testing.T, s *fakeStore, _ *Fetch) { s.put(t, value("older")) }},
+		"DiscardedHere": {before: func(t *testing.T, s *fakeStore, f *Fetch) {
+			s.put(t, value("older"))
+			f.Owner.(*owner).seal = func() bool { return false }
+		}},
+		"StoppedForLongerThanItsLease": {before: func(_ *testing.T, s *fakeStore, _ *Fetch) {
+			s.fail("Renew")
+			time.Sleep(firstGrant)
+		}},
+		"CommitFails":   {before: func(_ *testing.T, s *fakeStore, _ *Fetch) { s.fail("Commit") }},
+		"CommitHangs":   {before: func(_ *testing.T, s *fakeStore, _ *Fetch) { hang(s, "Commit") }},
+		"AcquireFailed": {before: func(_ *testing.T, _ *fakeStore, f *Fetch) { f.down = true }},
+		"NoLease":       {before: func(_ *testing.T, _ *fakeStore, f *Fetch) { f.noLease = true }},
+		"Bare": {change: func(cfg *Config) { cfg.Store = bareStore{cfg.Store} },
+			before: func(_ *testing.T, s *fakeStore, _ *Fetch) { s.fail("Set") }},
+		"GivenUp": {before: func(t *testing.T, s *fakeStore, f *Fetch) {
+			s.put(t, value("older"))
+			ctx, leave := context.WithCancel(t.Context())
+			leave()
+			f.Ctx = ctx
+		}, stays: true},
+	} {
+		for suffix, force := range map[string]bool{"": true, "/NotForced": false} {
+			t.Run(name+suffix, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, o := newStore(t), &owner{}
+					version := s.put(t, value("older"))
+					change := tt.change
+					if change == nil {
+						change = func(*Config) {}
+					}
+					f := fetched(t, newClient(t, s, change), o, func(f *Fetch) {
+						if f.Force = force; !force {
+							f.Seen = version
+						}
+					})
+					tt.before(t, s, f)
+					start := time.Now()
+					fate := f.Commit(storable("new"))
+					stays := !force || tt.stays
+					if (s.stored(t) == "older") != stays || fate == Stored || (o.forgets > 0) == stays {
+						t.Errorf("Commit = %v, the store has %q, memory was emptied %d times", fate, s.stored(t), o.forgets)
+					}
+					if s.heal(); force && !tt.stays && s.count("Delete") != 1 {
+						t.Errorf("%d Deletes; want 1", s.count("Delete"))
+					}
+					if d := time.Since(start); d > 2*f.Client.Timeout {
+						t.Errorf("it took %v", d)
+					}
+					if n := s.count("Publish"); (n > 0) == stays && name != "Bare" {
+						t.Errorf("published %d times", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// hang makes the commands of op wait for the end of their context.
+func hang(s *fakeStore, op string) {
+	s.setBefore(func(ctx context.Context, is, _ string) error {
+		if is != op {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+}
+
+func TestLateCommitOfAForcedFetchIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		f := fetched(t, c, &owner{}, func(f *Fetch) { f.Force = true })
+		f.lease.mu.Lock()
+		token := f.lease.token
+		f.lease.mu.Unlock()
+		hang(s, "Commit")
+		f.Commit(storable("new"))
+		s.heal()
+		if ok, err := s.Store.Commit(t.Context(), key, token, value("new")); ok || err != nil || s.stored(t) != "-" {
+			t.Errorf("a late copy of the commit = %v, %v, the store has %q; want false, and nothing", ok, err, s.stored(t))
+		}
+	})
+}

@@ -71,6 +71,9 @@ type Owner interface {
 	// Seal ends the joining of the flight. It returns false if the flight was discarded.
 	Seal() bool
 
+	// Forget removes the key from memory in front of the store, and discards no flight.
+	Forget()
+
 	// StoreFailed is told of a fault that does not keep the flight from going on.
 	StoreFailed(error)
 
