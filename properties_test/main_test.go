@@ -7,7 +7,10 @@
 //   - model_store_test.go has the differences over a store; machine_store_test.go and
 //     machine_server_test.go run that model.
 //   - machine_processes_test.go runs processes over one store at once;
-//     machine_processes_laws_test.go has the laws, without a model.
+//     machine_processes_laws_test.go has the laws, without a model; machine_processes_many_test.go
+//     and machine_processes_faults_test.go have the parts about many keys and about faults.
+//   - samemeaning_test.go compares memory and stores; samemeaning_coverage_test.go sees to it that
+//     every method and option takes part.
 //   - history_test.go checks the results of goroutines in real time.
 //   - promise_…_test.go: each promise by itself, in memory; store_…_test.go: over stores.
 //
