@@ -195,6 +195,9 @@ func (m *batch[K, V]) readStore(all []batchKey[K, V]) (rest []missingKey[K, V]) 
 		switch {
 		case err != nil:
 			a, ok = m.e.unread(l, err, bad)
+		case m.e.opts.store.failClosed && read.Err(i) != nil:
+			m.e.count(failed, l.sinks)
+			a, ok = answer[V]{err: m.e.storeError(read.Err(i))}, true
 		case read.Has(i):
 			m.got = read.Entry(i)
 			a, ok = m.e.openRecord(l, &m.got, m.space(len(all)-i), nil)

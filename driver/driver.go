@@ -21,12 +21,15 @@
 //   - [DataReader]: reads that do not ask for the time left. Without it, loaders call Get or
 //     GetMany.
 //   - [Waker]: processes that wait for a lease are told when it ends. Without it, they poll.
+//   - [Sharder]: a part of the store that fails keeps loaders from asking that part only. Without it,
+//     they leave the whole store alone.
 //   - [Bus]: processes with memory in front of the store are told about invalidations.
 //     Without it, that memory keeps an entry for a second at most.
 //
 // # Errors
 //
-// Methods return the errors of whatever is behind them as they are. Loaders add the name of the
+// Methods return the errors of whatever is behind them as they are. [ErrRefused] says which of them
+// make loaders leave the store alone. Loaders add the name of the
 // loader and of the operation. An error leaves open whether the operation was carried out, now or
 // later, unless a comment says otherwise.
 package driver

@@ -316,7 +316,7 @@ func (s *Store) check(key string, r driver.Record) error {
 		return err
 	}
 	if size := cost(key, r.Data); s.maxBytes > 0 && size > s.maxBytes {
-		return fmt.Errorf("memstore: a record of %d bytes does not fit into %d", size, s.maxBytes)
+		return fmt.Errorf("%w: memstore: a record of %d bytes does not fit into %d", driver.ErrRefused, size, s.maxBytes)
 	}
 	return nil
 }

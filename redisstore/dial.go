@@ -71,7 +71,9 @@ func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
 		if d.running[addr]--; d.running[addr] == 0 {
 			delete(d.running, addr)
 		}
-		d.failed = err
+		if d.failed = err; isTimeout(err) { // the text of that says no more than the command's own error
+			d.failed = d.noAnswer(addr)
+		}
 		return conn, err
 	}
 }
@@ -90,12 +92,16 @@ func (d *dials) fault() error {
 		return d.failed
 	}
 	for addr := range d.running {
-		if d.tls {
-			return fmt.Errorf("no answer from %s while connecting; it may not speak TLS", addr)
-		}
-		return fmt.Errorf("no answer from %s while connecting", addr)
+		return d.noAnswer(addr)
 	}
 	return nil
+}
+
+func (d *dials) noAnswer(addr string) error {
+	if d.tls {
+		return fmt.Errorf("no answer from %s while connecting; it may not speak TLS", addr)
+	}
+	return fmt.Errorf("no answer from %s while connecting", addr)
 }
 
 // explain adds to err, if it is that of a command whose time was over, why there may be no

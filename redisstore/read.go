@@ -147,6 +147,9 @@ func (s *Store) GetData(ctx context.Context, key string) (driver.Record, error) 
 	if isAbandoned(sent) {
 		return driver.Record{}, sent
 	}
+	if isTimeout(sent) {
+		get.SetErr(sent) // says why there is no connection
+	}
 	value, err := getReply(ctx, get)
 	switch {
 	case err == nil:

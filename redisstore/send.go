@@ -39,6 +39,7 @@ func (s *Store) process(ctx context.Context, cmd redis.Cmder) error {
 	} else {
 		err = s.runUnder(ctx, func() error { return s.sender.Process(ctx, cmd) })
 	}
+	s.noteReached(err)
 	return s.dials.explain(err)
 }
 
@@ -47,10 +48,11 @@ func (s *Store) process(ctx context.Context, cmd redis.Cmder) error {
 func (s *Store) pipeline(ctx context.Context, cmds []redis.Cmder) error {
 	var err error
 	if s.runsInline(ctx) {
-		err = send(ctx, s.sender, cmds)
-	} else if err = s.runUnder(ctx, func() error { return send(ctx, s.sender, cmds) }); isAbandoned(err) {
+		err = s.sendAll(ctx, cmds)
+	} else if err = s.runUnder(ctx, func() error { return s.sendAll(ctx, cmds) }); isAbandoned(err) {
 		return s.dials.explain(err)
 	}
+	s.noteReached(err)
 	if isTimeout(err) {
 		for _, cmd := range cmds {
 			cmd.SetErr(s.dials.explain(cmd.Err()))

@@ -31,6 +31,9 @@ type Store struct {
 	// forEachMaster != nil means that the Store is on a Cluster.
 	forEachMaster func(context.Context, func(context.Context, *redis.Client) error) error
 
+	// masterForKey returns the client of the master that has a key. It is nil if forEachMaster is.
+	masterForKey func(context.Context, string) (*redis.Client, error)
+
 	channel  string
 	logger   *slog.Logger // nil = slog.Default()
 	reporter *faultlog.Reporter
@@ -41,6 +44,7 @@ type Store struct {
 
 	closed       atomic.Bool
 	checked      atomic.Bool // the server's version is known to be new enough
+	reached      atomic.Bool // a command on a Cluster has succeeded
 	crossSlot    atomic.Bool // the server refuses a command with keys of several slots
 	stuck        atomic.Int64
 	wakesRefused atomic.Uint64
@@ -53,6 +57,7 @@ var (
 	_ driver.DataReader = (*Store)(nil)
 	_ driver.Waker      = (*Store)(nil)
 	_ driver.Bus        = (*Store)(nil)
+	_ driver.Sharder    = (*Store)(nil)
 )
 
 // An Option is a setting of a Store.
@@ -92,6 +97,9 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 		s.forEachMaster = client.(interface {
 			ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 		}).ForEachMaster
+		s.masterForKey = client.(interface {
+			MasterForKey(context.Context, string) (*redis.Client, error)
+		}).MasterForKey
 		if own, ok := client.(*redis.ClusterClient); ok && err == nil {
 			s.dials = dialsOf(own, own.Options().TLSConfig != nil, func(h redis.Hook) {
 				own.OnNewNode(func(node *redis.Client) { node.AddHook(h) })

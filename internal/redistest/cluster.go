@@ -30,24 +30,35 @@ func (n Nodes) Addrs() (addrs []string) {
 // nodes are killed at the end of the test.
 func Cluster(t testing.TB, n int) Nodes {
 	t.Helper()
+	return start(t, n, n/2, "--cluster-replica-validity-factor", "0")
+}
+
+// Masters starts a Cluster of n masters without replicas, and returns when it serves all slots. If
+// one dies, the others go on. The nodes are killed at the end of the test.
+func Masters(t testing.TB, n int) Nodes {
+	t.Helper()
+	return start(t, n, n, "--cluster-require-full-coverage", "no")
+}
+
+func start(t testing.TB, n, masters int, args ...string) Nodes {
+	t.Helper()
 	var nodes Nodes
 	for range n {
 		// The port of the cluster bus is chosen here too. By default it is the node's port plus
 		// 10,000, which the system may have given to a connection.
-		nodes = append(nodes, Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
-			"--cluster-port", fmt.Sprint(freePort()), "--cluster-replica-validity-factor", "0"))
+		nodes = append(nodes, Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+			"--cluster-port", fmt.Sprint(freePort())}, args...)...))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*startTimeout)
 	defer cancel()
-	if err := nodes.join(ctx); err != nil {
+	if err := nodes.join(ctx, masters); err != nil {
 		t.Fatal(err)
 	}
 	return nodes
 }
 
-// join makes one Cluster of the nodes.
-func (n Nodes) join(ctx context.Context) error {
-	masters := len(n) / 2
+// join makes one Cluster of the nodes, the first of which are masters.
+func (n Nodes) join(ctx context.Context, masters int) error {
 	for i, s := range n {
 		if i < masters {
 			first, last := i*slots/masters, (i+1)*slots/masters-1
@@ -77,7 +88,7 @@ func (n Nodes) join(ctx context.Context) error {
 			return err
 		}
 	}
-	return eventually(ctx, func() error { return n.complete(ctx) })
+	return eventually(ctx, func() error { return n.complete(ctx, len(n)-masters) })
 }
 
 // portOf returns the port in the reply of CONFIG GET, which is a map or a list, depending on the
@@ -93,7 +104,7 @@ func portOf(reply any) any {
 }
 
 // complete returns an error while there is a node that does not see the whole Cluster.
-func (n Nodes) complete(ctx context.Context) error {
+func (n Nodes) complete(ctx context.Context, want int) error {
 	for _, s := range n {
 		info, err := s.do(ctx, "cluster", "info")
 		if err != nil {
@@ -104,7 +115,8 @@ func (n Nodes) complete(ctx context.Context) error {
 			return err
 		}
 		replicas := strings.Count(fmt.Sprint(list), " slave ") + strings.Count(fmt.Sprint(list), "myself,slave ")
-		if !strings.Contains(fmt.Sprint(info), "cluster_state:ok") || replicas != len(n)/2 {
+		if !strings.Contains(fmt.Sprint(info), "cluster_state:ok") || replicas != want ||
+			strings.Count(fmt.Sprint(list), "connected") < len(n) {
 			return errors.New("redistest: a node does not see the whole Cluster")
 		}
 	}

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -13,21 +14,28 @@ import (
 	"github.com/zodiac-go/zodiac/internal/faults"
 )
 
+// faultsOf returns the faults that the shard of key has had since its last success.
+func faultsOf(c *Client) int32 {
+	if b := c.backend.breaker(key); b != nil {
+		return b.faults.Load()
+	}
+	return 0
+}
+
 func TestBreakerCountsAFaultOnce(t *testing.T) {
 	fault := errors.New("connection refused")
-	var b breaker
-	b.init(func(func(error)) {}, func(bool) {})
+	c := newClient(t, newStore(t))
 	for range 2 * breakAfter {
-		b.saw(faults.Shared(fault))
+		c.saw(key, faults.Shared(fault))
 	}
 	for range breakAfter - 1 {
-		b.saw(fault)
-		b.saw(context.Canceled) // says neither
+		c.saw(key, fault)
+		c.saw(key, context.Canceled) // says neither
 	}
-	if !b.allows() {
+	if !c.allows(key) {
 		t.Errorf("the store is left alone after %d faults", breakAfter-1)
 	}
-	if b.saw(fault); b.allows() {
+	if c.saw(key, fault); c.allows(key) {
 		t.Errorf("the store is asked after %d faults in a row", breakAfter)
 	}
 }
@@ -95,6 +103,12 @@ func TestStoreThatKeepsFailingIsOnlyProbed(t *testing.T) {
 	})
 }
 
+// A reply is an error that a client of Redis returns for an error of the server.
+type reply string
+
+func (r reply) Error() string { return string(r) }
+func (reply) RedisError()     {}
+
 func TestBreakerCountsFaultsOfTheStoreInARow(t *testing.T) {
 	for name, tt := range map[string]struct {
 		errs []error // repeated
@@ -107,6 +121,12 @@ func TestBreakerCountsFaultsOfTheStoreInARow(t *testing.T) {
 		"MissesBetween":    {[]error{errDown, errDown, errDown, errDown, driver.ErrMiss}, false},
 		"SuccessesBetween": {[]error{errDown, errDown, errDown, errDown, nil}, false},
 		"LeaversBetween":   {[]error{errDown, context.Canceled}, true},
+		"Refusals":         {[]error{fmt.Errorf("too large: %w", driver.ErrRefused)}, false},
+		"RefusalsBetween":  {[]error{errDown, errDown, errDown, errDown, driver.ErrRefused}, false},
+		"Replies":          {[]error{reply("OOM command not allowed")}, false},
+		"WrongTypes":       {[]error{reply("WRONGTYPE Operation against a key")}, false},
+		"Loading":          {[]error{reply("LOADING Redis is loading the dataset")}, true},
+		"WrongPassword":    {[]error{reply("WRONGPASS invalid username-password pair")}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

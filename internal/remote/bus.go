@@ -130,7 +130,9 @@ func (c *Client) keepSubscribing(ctx context.Context) {
 func (c *Client) trySubscribe(ctx context.Context, sub uint64) error {
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	stop, err := c.bus.Subscribe(limited, func(inv driver.Invalidation) { c.receive(sub, inv) })
+	stop, err := guarded(limited, func(ctx context.Context) (func(), error) {
+		return c.bus.Subscribe(ctx, func(inv driver.Invalidation) { c.receive(sub, inv) })
+	})
 	if err == nil {
 		c.near.swapStop(stop)
 	}

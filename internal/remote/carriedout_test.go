@@ -192,7 +192,7 @@ func TestPanicOfAStoreInClearIsAFault(t *testing.T) {
 		c := newClient(t, s)
 		s.setBefore(func(context.Context, string, string) error { panic("ouch") })
 		_, err := c.Clear(t.Context(), func() {})
-		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Clear" || c.breaker.faults.Load() == 0 {
+		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Clear" || faultsOf(c) == 0 {
 			t.Errorf("Clear = %v; want an OpError, and a fault", err)
 		}
 	})

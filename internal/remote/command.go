@@ -43,10 +43,10 @@ func (c *Client) begin() (end func(), err error) {
 	return c.tasks.done, nil
 }
 
-// ask sends one command about a key to the store. It returns errSkipped if the budget is spent or the breaker
-// is open.
+// ask sends one command about a key to the store. It returns errSkipped if the budget is spent or the
+// breaker of the key's shard is open.
 func ask[T any](ctx context.Context, c *Client, b *Budget, key string, command func(context.Context) (T, error)) (T, error) {
-	if b.left <= 0 || !c.breaker.allows() {
+	if b.left <= 0 || !c.allows(key) {
 		var zero T
 		return zero, errSkipped
 	}
@@ -62,7 +62,7 @@ func ask[T any](ctx context.Context, c *Client, b *Budget, key string, command f
 // So after a fault of the store a command whose caller can leave gets a goroutine of its own.
 func send[T any](ctx context.Context, c *Client, b *Budget, key string, command func(context.Context) (T, error)) (v T, err error) {
 	began := time.Now()
-	if ctx.Done() == nil || c.breaker.faults.Load() == 0 {
+	if ctx.Done() == nil || c.well(key) {
 		v, err = timed(ctx, c, began, b.left, key, command)
 	} else {
 		v, err = detached(ctx, c, began, b.left, key, command)
@@ -85,8 +85,9 @@ func detached[T any](ctx context.Context, c *Client, began time.Time, limit time
 	var zero T
 	done := make(chan result, 1)
 	if !c.tasks.run(func() {
-		v, err := timed(context.WithoutCancel(ctx), c, began, limit, key, command)
-		done <- result{v, err}
+		res := result{err: errExited}
+		defer func() { done <- res }()
+		res.value, res.err = timed(context.WithoutCancel(ctx), c, began, limit, key, command)
 	}) {
 		return zero, ErrClosed
 	}
@@ -111,6 +112,9 @@ func timed[T any](ctx context.Context, c *Client, began time.Time, limit time.Du
 	}
 	return v, err
 }
+
+// errExited is the error of a command that has ended its goroutine, for those who wait for it.
+var errExited = errors.New("the store has called runtime.Goexit")
 
 // guarded calls a command. A panic of the store is its error.
 func guarded[T any](ctx context.Context, command func(context.Context) (T, error)) (v T, err error) {

@@ -113,7 +113,7 @@ func TestCommandWhoseCallerLeavesAFailingStoreGoesOn(t *testing.T) {
 		}
 		time.Sleep(time.Second / 2)
 		synctest.Wait()
-		if n := c.breaker.faults.Load(); n != 0 {
+		if n := faultsOf(c); n != 0 {
 			t.Errorf("the breaker has seen %d faults; want none since the answer", n)
 		}
 	})
@@ -149,9 +149,9 @@ func TestLateSuccessOfAStoreCounts(t *testing.T) {
 			return nil
 		})
 		if _, err := c.ReadLeft(context.Background(), &b, key); err != nil ||
-			c.breaker.faults.Load() != 0 {
+			faultsOf(c) != 0 {
 			t.Errorf("ReadLeft = %v, and the breaker has seen %d faults; want nil and none",
-				err, c.breaker.faults.Load())
+				err, faultsOf(c))
 		}
 	})
 }
@@ -187,7 +187,7 @@ func TestPanicOfAStoreIsAFault(t *testing.T) {
 					if bad, ok := errors.AsType[*OpError](err); !ok || !strings.Contains(bad.Error(), "panicked: ouch") {
 						t.Errorf("ReadLeft = %v; want an OpError", err)
 					}
-					if n := c.breaker.faults.Load(); n != want+1 {
+					if n := faultsOf(c); n != want+1 {
 						t.Errorf("the breaker has seen %d faults; want %d", n, want+1)
 					}
 				}
@@ -214,7 +214,7 @@ func TestFaultAfterAStopOfTheProcessSaysNothingAboutTheStore(t *testing.T) {
 				})
 				b := c.NewBudget()
 				c.ReadLeft(t.Context(), &b, key)
-				if n := c.breaker.faults.Load(); n != tt.want {
+				if n := faultsOf(c); n != tt.want {
 					t.Errorf("the breaker has seen %d faults; want %d", n, tt.want)
 				}
 			})

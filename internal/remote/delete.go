@@ -49,7 +49,7 @@ func (c *Client) deleteChunk(ctx context.Context, b *Budget, keys []string, some
 		return 0, err
 	}
 	defer leave()
-	n, err := send(ctx, c, b, chunk[0], func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, chunk...) })
+	n, err := send(ctx, c, b, onlyKey(chunk), func(ctx context.Context) (int, error) { return c.Store.Delete(ctx, chunk...) })
 	for _, at := range some {
 		drop(at)
 	}

@@ -122,10 +122,10 @@ func (l *lease) renew() {
 func (l *lease) extend(ctx context.Context, token string, held driver.Held) (ok bool, err error) {
 	ok = true
 	if token != "" {
-		ok, err = l.c.leaser.Renew(ctx, l.key, token, l.c.Lease)
+		ok, err = guarded(ctx, func(ctx context.Context) (bool, error) { return l.c.leaser.Renew(ctx, l.key, token, l.c.Lease) })
 	}
 	if held != nil && ok && err == nil {
-		ok, err = held.Extend(ctx, l.c.Lease)
+		ok, err = guarded(ctx, func(ctx context.Context) (bool, error) { return held.Extend(ctx, l.c.Lease) })
 	}
 	return ok, err
 }
@@ -219,7 +219,9 @@ func (l *lease) give(ctx context.Context, command func(context.Context)) {
 }
 
 func releasing(h driver.Held) func(context.Context) {
-	return func(ctx context.Context) { _ = h.Release(ctx) } // else it ends by itself
+	return func(ctx context.Context) { // if it fails, the right ends by itself
+		_, _ = guarded(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, h.Release(ctx) })
+	}
 }
 
 // abort gives back a grant in the background, or all grants of a token that was asked with. If the
@@ -228,7 +230,7 @@ func (l *lease) abort(token string) { l.give(l.values, l.aborting(token)) }
 
 func (l *lease) aborting(token string) func(context.Context) {
 	return func(ctx context.Context) {
-		_, err := l.c.leaser.Abort(ctx, l.key, token)
+		_, err := guarded(ctx, func(ctx context.Context) (bool, error) { return l.c.leaser.Abort(ctx, l.key, token) })
 		l.c.saw(l.key, err)
 	}
 }

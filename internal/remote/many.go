@@ -158,7 +158,7 @@ func (c *Client) setTogether(ctx context.Context, b *Budget, writes []*Write, er
 		setErr = c.setRecords(ctx, b, records)
 	}
 	if len(removed) > 0 {
-		_, removeErr = send(ctx, c, b, removed[0], func(ctx context.Context) (int, error) {
+		_, removeErr = send(ctx, c, b, onlyKey(removed), func(ctx context.Context) (int, error) {
 			return c.Store.Delete(ctx, removed...)
 		})
 		removeErr = fault("Delete", removeErr)
@@ -176,11 +176,7 @@ func (c *Client) setTogether(ctx context.Context, b *Budget, writes []*Write, er
 // which the driver.KeyErrors may be that name which have failed.
 func (c *Client) setRecords(ctx context.Context, b *Budget, records map[string]driver.Record) error {
 	if c.batch != nil && len(records) > 1 {
-		var some string // of the keys
-		for some = range records {
-			break
-		}
-		return fault("SetMany", do(ctx, c, b, some, func(ctx context.Context) error { return c.batch.SetMany(ctx, records) }))
+		return fault("SetMany", do(ctx, c, b, noKey, func(ctx context.Context) error { return c.batch.SetMany(ctx, records) }))
 	}
 	for key, r := range records {
 		err := do(ctx, c, b, key, func(ctx context.Context) error { return c.Store.Set(ctx, key, r) })

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -63,12 +64,12 @@ func (c *Client) readAlone(ctx context.Context, b *Budget, key string) (e Entry,
 
 // readWithTags reads a record and the generations of the loader's own tags at once.
 func (c *Client) readWithTags(ctx context.Context, b *Budget, key string, e *Entry) error {
-	records, err := c.readKeys(ctx, b, append([]string{key}, c.Names.Tags(c.Tags)...))
-	if err != nil {
-		return err
-	}
-	if records[0].Version == "" {
+	records, errs := c.readKeys(ctx, b, append([]string{key}, c.Names.Tags(c.Tags)...))
+	if errs[0] == nil && records[0].Version == "" {
 		return driver.ErrMiss
+	}
+	if err := cmp.Or(errs...); err != nil {
+		return err
 	}
 	e.Record = records[0]
 	e.gens = generationsOf(c.Tags, records[1:])
@@ -136,31 +137,88 @@ func (c *Client) getMany(ctx context.Context, keys []string) ([]driver.Record, [
 	return records, errs
 }
 
-// readKeys reads many records by one command. One that is absent is zero.
-func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string) ([]driver.Record, error) {
-	return ask(ctx, c, b, keys[0], func(ctx context.Context) ([]driver.Record, error) {
-		records, errs := c.getMany(ctx, keys)
-		for i, err := range errs {
-			if errors.Is(err, driver.ErrMiss) {
-				records[i] = driver.Record{}
-			} else if err != nil {
-				return nil, err
-			}
+// readKeys reads many records by one command. One that is absent is zero. A shard that fails, or is
+// known to fail, keeps no key of another from being read.
+func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string) (records []driver.Record, errs []error) {
+	if c.backend.failing.Load() == 0 {
+		return c.readAllowed(ctx, b, keys)
+	}
+	c.probe()
+	records, errs = make([]driver.Record, len(keys)), make([]error, len(keys))
+	var asked []string
+	var at []int
+	for i, key := range keys {
+		if errs[i] = errSkipped; !c.backend.isOpen(key) {
+			asked, at = append(asked, key), append(at, i)
 		}
-		return records, nil
+	}
+	if len(asked) == 0 {
+		return records, errs
+	}
+	some, bad := c.readAllowed(ctx, b, asked)
+	for j, i := range at {
+		records[i], errs[i] = some[j], bad[j]
+	}
+	return records, errs
+}
+
+// readAllowed is readKeys for keys whose shards may be asked.
+func (c *Client) readAllowed(ctx context.Context, b *Budget, keys []string) ([]driver.Record, []error) {
+	type answer struct {
+		records []driver.Record
+		errs    []error
+	}
+	if b.left <= 0 {
+		return make([]driver.Record, len(keys)), slices.Repeat([]error{errSkipped}, len(keys))
+	}
+	began, limit := time.Now(), b.left
+	a, err := send(ctx, c, b, severalKeys, func(ctx context.Context) (a answer, err error) {
+		a.records, a.errs = c.getMany(ctx, keys)
+		return a, nil
 	})
+	if err != nil {
+		a = answer{make([]driver.Record, len(keys)), slices.Repeat([]error{err}, len(keys))}
+	}
+	for i, err := range a.errs {
+		if errors.Is(err, driver.ErrMiss) {
+			a.records[i], a.errs[i] = driver.Record{}, nil
+		}
+	}
+	if time.Since(began) < 2*limit || cmp.Or(a.errs...) == nil { // see timed
+		c.sawMany(keys, a.errs)
+	}
+	return a.records, a.errs
+}
+
+// sawMany is saw for a command about many keys. It counts for each shard once.
+func (c *Client) sawMany(keys []string, errs []error) {
+	if c.backend.failing.Load() == 0 && cmp.Or(errs...) == nil {
+		return
+	}
+	worst := make(map[string]int) // by shard: the first key that has failed, or the first of all
+	for i, key := range keys {
+		shard := c.backend.shard(key)
+		if j, seen := worst[shard]; !seen || !IsFault(errs[j]) && IsFault(errs[i]) {
+			worst[shard] = i
+		}
+	}
+	for _, i := range worst {
+		c.saw(keys[i], errs[i])
+	}
 }
 
 // A BatchRead is what reading many records at once has brought.
 type BatchRead struct {
-	records []driver.Record // one that is absent has no Version
+	records []driver.Record // one that is absent, or could not be read, has no Version
+	errs    []error         // why a record, or a tag of it, could not be read
 	fills   []FillToken     // none without memory in front
 	gens    Generations     // of the tags that were read
 	sent    int64           // see Entry
 	read    time.Time
 }
 
-// ReadMany reads many records. Keys may have spare capacity, which it uses.
+// ReadMany reads many records. Keys may have spare capacity, which it uses. It returns an error if none
+// could be read. If only some could not, that is reported, and Err has their errors.
 func (c *Client) ReadMany(ctx context.Context, b *Budget, keys []string) (r BatchRead, err error) {
 	r.sent = c.Clock.Now()
 	if c.near != nil {
@@ -168,23 +226,64 @@ func (c *Client) ReadMany(ctx context.Context, b *Budget, keys []string) (r Batc
 			r.fills = append(r.fills, c.FillToken(key))
 		}
 	}
-	records, err := c.readKeys(ctx, b, append(keys, c.Names.Tags(c.Tags)...))
-	if err != nil {
-		return r, fault("Get", err)
+	n := len(keys)
+	records, errs := c.readKeys(ctx, b, append(keys, c.Names.Tags(c.Tags)...))
+	r.records, r.errs, r.read = records[:n], errs[:n], time.Now()
+	r.gens = make(Generations)
+	unread := r.gens.add(c.Tags, records[n:], errs[n:])
+	if late := r.lateTags(unread); len(late) > 0 {
+		records, errs := c.readKeys(ctx, b, c.Names.Tags(late))
+		maps.Copy(unread, r.gens.add(late, records, errs))
 	}
-	r.records, r.gens, r.read = records[:len(keys)], generationsOf(c.Tags, records[len(keys):]), time.Now()
-	if late := r.lateTags(); len(late) > 0 {
-		more, err := c.readGenerations(ctx, b, late)
-		if err != nil {
-			return r, fault("Get", err)
+	r.leaveOut(unread)
+	return r, c.failedReads(ctx, &r)
+}
+
+// leaveOut takes records out whose tags could not be read.
+func (r *BatchRead) leaveOut(unread map[string]error) {
+	if len(unread) == 0 {
+		return
+	}
+	for i := range r.records {
+		var rec record.Record
+		if data := r.records[i].Data; !record.MayHaveTags(data) || record.Parse(data, &rec) != nil {
+			continue
 		}
-		r.gens = r.gens.with(more)
+		for _, t := range rec.Tags {
+			if err := unread[t.Name]; err != nil {
+				r.records[i], r.errs[i] = driver.Record{}, err
+			}
+		}
 	}
-	return r, nil
+}
+
+// failedReads returns the error of a read that has brought nothing. It reports that of one that has
+// brought a part.
+func (c *Client) failedReads(ctx context.Context, r *BatchRead) error {
+	err := cmp.Or(r.errs...)
+	switch {
+	case err == nil:
+		return nil
+	case !slices.Contains(r.errs, nil):
+		return fault("Get", err)
+	}
+	if i := slices.IndexFunc(r.errs, func(err error) bool { return err != nil && !errors.Is(err, errSkipped) }); i >= 0 {
+		c.Report(ctx, fault("Get", r.errs[i]))
+	}
+	return nil
+}
+
+// Err returns why the record of the key of index i could not be read, though others could. It is an
+// *OpError, or nil.
+func (r *BatchRead) Err(i int) error {
+	if i >= len(r.errs) {
+		return nil
+	}
+	return fault("Get", r.errs[i])
 }
 
 // lateTags returns the tags of the records that were not read with them.
-func (r *BatchRead) lateTags() []string {
+func (r *BatchRead) lateTags(unread map[string]error) []string {
 	late := make(map[string]bool)
 	for i := range r.records {
 		var rec record.Record
@@ -192,7 +291,7 @@ func (r *BatchRead) lateTags() []string {
 			continue
 		}
 		for _, t := range rec.Tags {
-			if _, known := r.gens[t.Name]; !known {
+			if _, known := r.gens[t.Name]; !known && unread[t.Name] == nil {
 				late[t.Name] = true
 			}
 		}

@@ -10,7 +10,8 @@
 //
 //   - remote.go: [Client], one for each cache over a store, and how Close ends it. backend.go: what
 //     all Clients over one store share.
-//   - command.go: how a command is sent: budget, time limit, breaker (breaker.go).
+//   - command.go: how a command is sent: budget, time limit, breaker (breaker.go). Faults are counted
+//     by shard, for all Clients over the store.
 //   - read.go: reads, and what is known of a record that was read. sharedread.go: callers
 //     that come while a key is read share the next read, never the one that runs.
 //   - fetch.go: [Fetch], what a flight does in the store: it acquires the lease and watches the
@@ -162,7 +163,6 @@ type Client struct {
 
 	backend *backend
 	near    *near // nil without memory in front
-	breaker breaker
 	limits  limits
 	reads   sharedReads
 	bare    bareWrites
@@ -185,12 +185,15 @@ func New(cfg Config) *Client {
 		c.data, _ = cfg.Store.(driver.DataReader)
 	}
 	c.backend = backendOf(cfg.Store)
-	c.release = sync.OnceFunc(func() { c.backend.release(c.Names.Prefix()) })
+	c.release = sync.OnceFunc(func() {
+		c.backend.leave(c)
+		c.backend.release(c.Names.Prefix())
+	})
 	c.reads.init()
-	c.breaker.init(c.probe, c.breakerChanged)
 	if cfg.Memory != nil {
 		c.near = newNear(cfg.Memory, cfg.MemoryLife, c.bus != nil)
 	}
+	c.backend.join(c)
 	return c
 }
 
@@ -223,28 +226,7 @@ func (c *Client) Now() Moment { return Moment(c.moments.Add(1)) }
 // record that is used.
 func (c *Client) ExpireLater(ctx context.Context, key string, life time.Duration) {
 	c.later(ctx, func(ctx context.Context) {
-		_, err := c.Store.Expire(ctx, key, life)
+		_, err := guarded(ctx, func(ctx context.Context) (bool, error) { return c.Store.Expire(ctx, key, life) })
 		c.saw(key, err)
 	})
-}
-
-// breakerChanged logs that the store is no longer used, or used again.
-func (c *Client) breakerChanged(skipped bool) {
-	if skipped {
-		c.Log(slog.LevelError, "zodiac: store keeps failing; not using it for now, probing in the background")
-	} else {
-		c.Log(slog.LevelInfo, "zodiac: store answers again; using it")
-	}
-}
-
-// probe asks the store for something small in the background.
-func (c *Client) probe(report func(error)) {
-	if !c.tasks.run(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
-		defer cancel()
-		_, err := c.Store.Get(ctx, c.Names.Epoch())
-		report(err)
-	}) {
-		report(context.Canceled)
-	}
 }

@@ -64,10 +64,13 @@ func (c *Client) leaveRead(ctx context.Context, key string) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	perform := func() {
+		run.err = errExited
+		defer func() {
+			close(run.done)
+			c.leaveRead(ctx, key)
+		}()
 		b := c.NewBudget()
 		run.got, run.err = c.readAlone(ctx, &b, key)
-		close(run.done)
-		c.leaveRead(ctx, key)
 	}
 	if c.tasks.run(perform) {
 		return

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -39,6 +40,19 @@ func generationsOf(names []string, records []driver.Record) Generations {
 	return gens
 }
 
+// add adds generations that were read, and returns the errors of those that could not be.
+func (g Generations) add(names []string, records []driver.Record, errs []error) (unread map[string]error) {
+	unread = make(map[string]error)
+	for i, name := range names {
+		if errs[i] != nil {
+			unread[name] = errs[i]
+		} else {
+			g[name] = string(records[i].Data)
+		}
+	}
+	return unread
+}
+
 // errLost says that a generation was there a moment ago, and cannot be relied on.
 var errLost = errors.New("the generation of a tag was lost while it was read")
 
@@ -47,8 +61,8 @@ func newGeneration() string { return rand.Text() }
 
 // readGenerations returns the current generations of tags.
 func (c *Client) readGenerations(ctx context.Context, b *Budget, names []string) (Generations, error) {
-	records, err := c.readKeys(ctx, b, c.Names.Tags(names))
-	if err != nil {
+	records, errs := c.readKeys(ctx, b, c.Names.Tags(names))
+	if err := cmp.Or(errs...); err != nil {
 		return nil, err
 	}
 	return generationsOf(names, records), nil

@@ -216,9 +216,9 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 func opened(t *testing.T, c *Client) {
 	t.Helper()
 	for range breakAfter {
-		c.breaker.saw(errDown)
+		c.saw(key, errDown)
 	}
-	if c.breaker.allows() {
+	if c.allows(key) {
 		t.Fatal("the breaker allows commands")
 	}
 }
