@@ -60,8 +60,8 @@ const (
 // epoch is the moment from which times in atomic integers are counted.
 var epoch = time.Now()
 
-// errPanicked is the error of commands whose pipeline was ended by a panic in a hook of the client.
-var errPanicked = errors.New("redisstore: the pipeline was ended by a panic in a hook of the client")
+// errPanicked is in the error of commands that were ended by a panic of the client or of a hook.
+var errPanicked = errors.New("redisstore: the client panicked")
 
 // processShared is process, but may send cmd in a pipeline with the commands of other callers. If
 // that pipeline fails, each caller sends its command again by itself, while the first copy may be
@@ -176,7 +176,7 @@ func (s *Store) sendBatch(ctx context.Context, b *batch) {
 		defer cancel()
 	}
 	sent := false
-	defer func() {
+	defer func() { // also if a hook exits the goroutine
 		for i := 0; i < len(b.cmds) && !sent; i++ {
 			b.cmds[i].SetErr(errPanicked)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 
@@ -35,9 +36,9 @@ var (
 func (s *Store) process(ctx context.Context, cmd redis.Cmder) error {
 	var err error
 	if s.runsInline(ctx) { // saves the closure
-		err = withContextError(ctx, s.sender.Process(ctx, cmd))
+		err = withContextError(ctx, processGuarded(ctx, s.sender, cmd))
 	} else {
-		err = s.runUnder(ctx, func() error { return s.sender.Process(ctx, cmd) })
+		err = s.runUnder(ctx, func() error { return processGuarded(ctx, s.sender, cmd) })
 	}
 	s.noteReached(err)
 	return s.dials.explain(err)
@@ -75,9 +76,19 @@ func isTimeout(err error) bool {
 // send sends commands in one pipeline, and returns the error of the first command that has one,
 // which may be redis.Nil. If a hook ends the pipeline with an error but gives the commands none,
 // send gives it to all of them, or they would look like empty replies.
-func send(ctx context.Context, c sender, cmds []redis.Cmder) error {
+//
+// A panic of the client or of a hook is the error of all commands: some may have no reply.
+func send(ctx context.Context, c sender, cmds []redis.Cmder) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+			for _, cmd := range cmds {
+				cmd.SetErr(err)
+			}
+		}
+	}()
 	p := c.Pipeline()
-	err := p.BatchProcess(ctx, cmds...)
+	err = p.BatchProcess(ctx, cmds...)
 	if err == nil {
 		_, err = p.Exec(ctx)
 	}
@@ -88,6 +99,28 @@ func send(ctx context.Context, c sender, cmds []redis.Cmder) error {
 	}
 	return err
 }
+
+// processGuarded is the client's Process, but a panic of the client or of a hook is an error of cmd.
+func processGuarded(ctx context.Context, c sender, cmd redis.Cmder) error {
+	err := guarded(func() error { return c.Process(ctx, cmd) })
+	if errors.Is(err, errPanicked) {
+		cmd.SetErr(err)
+	}
+	return err
+}
+
+// guarded returns the error of f. A panic is an error too, such as one of a client library that gets
+// a reply it does not expect. On a goroutine of ours it would end the process.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return f()
+}
+
+func panicked(p any) error { return fmt.Errorf("%w: %v\n\n%s", errPanicked, p, debug.Stack()) }
 
 // isAbandoned reports whether err comes from this file and not from the client: the command was not
 // sent, or it may be still under way.
@@ -113,7 +146,7 @@ func (s *Store) runsInline(ctx context.Context) bool {
 // has ended. If the caller leaves first, the goroutine takes itself off stuck when f is over.
 func (s *Store) runUnder(ctx context.Context, f func() error) error {
 	if s.runsInline(ctx) {
-		return withContextError(ctx, f())
+		return withContextError(ctx, guarded(f))
 	}
 	if s.stuck.Load() >= maxStuck {
 		return errStuck
@@ -122,7 +155,7 @@ func (s *Store) runUnder(ctx context.Context, f func() error) error {
 	var state atomic.Int32
 	done := make(chan error, 1)
 	go func() {
-		err := f()
+		err := guarded(f)
 		if !state.CompareAndSwap(running, over) {
 			s.stuck.Add(-1)
 		}
