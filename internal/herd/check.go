@@ -38,6 +38,7 @@ type Result struct {
 	Ancient time.Duration // the greatest age of these
 	Healed  time.Duration // the longest time from the end of a loss to the start of one of these
 	Expired int           // reads that returned an expired value
+	Older   int           // reads of an older version than one that a Refresh had returned before
 	Cases   []string      // descriptions of the first stale reads, and of late takeovers
 
 	Latency Spread // of reads, from start to end
@@ -93,6 +94,7 @@ func Check(s *Scenario, events []Event, begin int64) *Result {
 	for _, e := range c.of[Goroutines] {
 		c.Goroutines += int(e.Version)
 	}
+	c.refreshes()
 	c.origin()
 	c.deletes()
 	c.freshness()
@@ -203,6 +205,38 @@ func (c *checking) freshness() {
 		}
 		if len(c.Cases) < 5 {
 			c.Cases = append(c.Cases, c.describe(r, known[first]))
+		}
+	}
+}
+
+// refreshes counts the reads, in any process, that returned an older version than a Refresh which was
+// over before they began. A Refresh is a read too.
+func (c *checking) refreshes() {
+	done := map[uint32][]Event{} // of each key, by end; the Serial is the highest Version so far
+	for _, e := range c.of[Refreshed] {
+		if e.Code == 0 {
+			done[e.Key] = append(done[e.Key], e)
+		}
+		e.Kind = Read
+		c.of[Read] = append(c.of[Read], e)
+	}
+	slices.SortFunc(c.of[Read], byStart)
+	for _, of := range done {
+		slices.SortFunc(of, func(a, b Event) int { return cmp.Compare(a.End, b.End) })
+		highest := int64(0)
+		for i := range of {
+			highest = max(highest, of[i].Version)
+			of[i].Serial = highest
+		}
+	}
+	for _, r := range c.of[Read] {
+		known := before(done[r.Key], r.Start)
+		if r.Code == 0 && len(known) > 0 && r.Version < known[len(known)-1].Serial {
+			c.Older++
+			if len(c.Cases) < 5 {
+				c.Cases = append(c.Cases, fmt.Sprintf("key %d: process %d read version %d at %.2f ms, after version %d of a Refresh",
+					r.Key, r.Proc, r.Version, c.since(r.Start), known[len(known)-1].Serial))
+			}
 		}
 	}
 }

@@ -238,3 +238,12 @@ func TestReadsDuringAnOutageAreMeasuredWithoutTheirFetch(t *testing.T) {
 		t.Errorf("Broken = %+v; want one read, and 3ms: 23ms less the fetch's 20ms", r.Broken)
 	}
 }
+
+func TestReadOlderThanWhatARefreshReturnedIsCounted(t *testing.T) {
+	refreshed := read(1, 5, 1, 10, 20)
+	refreshed.Kind = Refreshed
+	r := check(&Scenario{}, refreshed, read(2, 4, 2, 21, 22), read(1, 4, 2, 30, 31), read(2, 5, 1, 40, 41), read(2, 4, 2, 19, 50))
+	if r.Older != 2 || r.Stale != 0 || r.Reads != 5 {
+		t.Errorf("Older, Stale, Reads = %d, %d, %d; want 2, 0, 5: one began before the Refresh was over", r.Older, r.Stale, r.Reads)
+	}
+}

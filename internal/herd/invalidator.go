@@ -37,7 +37,7 @@ func invalidate(
 	every := o.Scenario.Invalidate.Nanoseconds()
 	at := begin + every*int64(key)/int64(o.Scenario.Keys)
 	for until := begin + o.Scenario.Duration.Nanoseconds(); at < until && sleepUntil(ctx, at); {
-		invalidateOnce(ctx, log, client, c, key)
+		invalidateOnce(ctx, o, log, client, c, key)
 		for now := Now(); at <= now; {
 			at += every
 		}
@@ -45,12 +45,16 @@ func invalidate(
 }
 
 // invalidateOnce writes a row and deletes its key. It logs the Delete. The origin logs the write.
-// Every eighth version it also reads the key, to see whether this process gets what it deleted.
-func invalidateOnce(ctx context.Context, log *Log, client *originClient, c cache, key uint32) {
+// If the Scenario has Refreshes, it refreshes the key after every second write. Every eighth version it also reads the key, to see whether this process gets what it deleted.
+func invalidateOnce(ctx context.Context, o *orders, log *Log, client *originClient, c cache, key uint32) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	a, err := client.ask(ctx, askWrite, key)
 	if err != nil {
+		return
+	}
+	if r, ok := c.(refresher); ok && o.Scenario.Refreshes != 0 && a.Value.Version%2 == 1 {
+		log.Add(timed(Refreshed, key, func() (Value, error) { return r.Refresh(ctx, key) }))
 		return
 	}
 	e := Event{Kind: Delete, Key: key, Version: a.Value.Version, Start: Now()}

@@ -48,6 +48,9 @@ const (
 
 	// Full means that the log had no room for further events.
 	Full
+
+	// Refreshed is a Read by Refresh.
+	Refreshed
 )
 
 // A LossCode says which guarantees a Loss suspends.

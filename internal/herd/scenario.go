@@ -29,6 +29,10 @@ type Scenario struct {
 
 	Invalidate time.Duration // each key is written and deleted this often; 0 = never
 
+	// Refreshes, if it is not 0, makes one in so many reads a Refresh. A 32nd of that number of calls
+	// remove keys, by Clear, DeleteTags and a foreign DEL.
+	Refreshes uint32
+
 	TTL          time.Duration // 0 = a minute
 	Lease        time.Duration // 0 = 2 s
 	StoreTimeout time.Duration // 0 = 1 s

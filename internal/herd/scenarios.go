@@ -63,7 +63,7 @@ func longest(d time.Duration) Bar {
 func Scenarios() []*Scenario {
 	return []*Scenario{
 		cold(), coldPolling(), steady(), expiring(), frozen(), frozenLonger(), frozenOften(),
-		killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
+		refreshes(), killed(), holed(), restarted(), promoted(), network(), nuisances(), evicting(),
 		memory(), memoryCut(),
 	}
 }
@@ -171,6 +171,19 @@ func frozenOften() *Scenario {
 				Fault{Kind: FreezeFetching, At: first, Every: 100 * msec, For: 150 * msec})
 		}
 	})
+}
+
+// refreshes has forced fetches among the reads, and keys that go in every way. Fetches take from 5 to
+// 80 ms, so that one that began later often has read the row earlier.
+func refreshes() *Scenario {
+	s := frozenOften()
+	s.Name = "refreshes"
+	s.About = "As frozen-often, but the origin looks at the row at the end of a read; one in 8 reads is a " +
+		"Refresh, one in 256 a DEL, DeleteTags or Clear, and every second write is followed by a Refresh."
+	s.Refreshes, s.Prompt, s.Fetch = 8, true, [2]time.Duration{5 * msec, 80 * msec}
+	s.Bars = append([]Bar{exactly("reads older than what a Refresh had returned", 0,
+		func(r *Result) float64 { return float64(r.Older) })}, s.Bars...)
+	return s
 }
 
 func killed() *Scenario {

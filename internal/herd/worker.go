@@ -86,9 +86,32 @@ func (w *worker) loop(ctx context.Context) {
 	at := w.begin + rand.Int64N(w.Think[1].Nanoseconds()+1)
 	for at < w.until && sleepUntil(ctx, at) {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
-		w.get(call, rand.Uint32N(uint32(w.Keys)))
+		w.call(call, rand.Uint32N(uint32(w.Keys)))
 		cancel()
 		at = Now() + (w.Think[0] + rand.N(w.Think[1]-w.Think[0]+1)).Nanoseconds()
+	}
+}
+
+// A refresher is a cache that can refresh keys, and remove them in other ways than by Delete.
+type refresher interface {
+	Refresh(ctx context.Context, key uint32) (Value, error)
+	Remove(ctx context.Context, key uint32)
+}
+
+// call is get, or now and then something else, if the Scenario says so.
+func (w *worker) call(ctx context.Context, key uint32) {
+	r, ok := w.cache.(refresher)
+	if !ok || w.Refreshes == 0 {
+		w.get(ctx, key)
+		return
+	}
+	switch n := rand.Uint32N(32 * w.Refreshes); {
+	case n < 32:
+		w.log.Add(timed(Refreshed, key, func() (Value, error) { return r.Refresh(ctx, key) }))
+	case n == 32:
+		r.Remove(ctx, key)
+	default:
+		w.get(ctx, key)
 	}
 }
 
@@ -96,10 +119,15 @@ func (w *worker) get(ctx context.Context, key uint32) { get(ctx, w.log, w.cache,
 
 // get calls the Get of c and logs it as a Read.
 func get(ctx context.Context, log *Log, c cache, key uint32) {
-	e := Event{Kind: Read, Key: key, Start: Now()}
-	v, err := c.Get(ctx, key)
+	log.Add(timed(Read, key, func() (Value, error) { return c.Get(ctx, key) }))
+}
+
+// timed returns the event of a read.
+func timed(kind Kind, key uint32, read func() (Value, error)) Event {
+	e := Event{Kind: kind, Key: key, Start: Now()}
+	v, err := read()
 	e.End, e.Version, e.Serial, e.Code = Now(), v.Version, v.Serial, code(err)
-	log.Add(e)
+	return e
 }
 
 // code returns the Code of an event: 0 if err is nil, else 1.

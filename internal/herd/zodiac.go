@@ -3,6 +3,8 @@ package herd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 
 	"github.com/redis/go-redis/v9"
 
@@ -36,12 +38,32 @@ func newLoader(s *Scenario, addr string, fetch fetcher, more ...zodiac.Option) (
 		zodiac.WithLease(s.lease()),
 		zodiac.WithStoreTimeout(s.storeTimeout()),
 	}
+	if s.Refreshes != 0 {
+		options = append(options, zodiac.WithTags("row"))
+	}
 	var err error
 	l.loader, err = zodiac.TryNewLoader(fetch, append(options, more...)...)
 	return l, err
 }
 
 func (l *loader) Get(ctx context.Context, key uint32) (Value, error) { return l.loader.Get(ctx, key) }
+
+// Refresh implements refresher.
+func (l *loader) Refresh(ctx context.Context, key uint32) (Value, error) {
+	return l.loader.Refresh(ctx, key)
+}
+
+// Remove implements refresher.
+func (l *loader) Remove(ctx context.Context, key uint32) {
+	switch rand.IntN(10) {
+	case 0:
+		_, _ = l.loader.Clear(ctx)
+	case 1:
+		_ = l.loader.DeleteTags(ctx, "row")
+	default:
+		l.client.Del(ctx, fmt.Sprint("zodiac::rows:", key))
+	}
+}
 
 func (l *loader) Delete(ctx context.Context, key uint32) error {
 	_, err := l.loader.Delete(ctx, key)
