@@ -12,6 +12,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/faultlog"
 	"github.com/zodiac-go/zodiac/internal/flat"
 	"github.com/zodiac-go/zodiac/internal/flight"
+	"github.com/zodiac-go/zodiac/internal/limiter"
 	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/internal/remote"
@@ -42,6 +43,7 @@ type engine[K comparable, V any] struct {
 
 	failures *negative.Cache                  // remembered errors; nil without WithErrorTTL
 	updates  turnstile.Turnstile[tier.Key[K]] // Updates of a key take turns
+	limiter  *limiter.Limiter                 // of fetches that run; nil without WithFetchLimit
 	flat     bool                             // see package flat; set over a store only
 	opts     settings[K, V]
 }
@@ -107,6 +109,9 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	c.mem = tier.New[K, V](capacity, byText, long, c.clock)
 	if s.store.memory != 0 {
 		c.mem.HoldsCopies()
+	}
+	if s.fetchLimit != 0 {
+		c.limiter = limiter.New(s.fetchLimit)
 	}
 	if s.life.failed != 0 {
 		c.failures = negative.New(s.capacity, byText, c.clock)

@@ -1,6 +1,8 @@
 package zodiac
 
 import (
+	"fmt"
+
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
@@ -18,7 +20,7 @@ func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome 
 	// it is only for the caller who has set the mode.
 	private := r.err != nil && j.ctx.inner.NoFetch()
 	switch {
-	case s != nil && !s.fetch.Called():
+	case r.uncalled, s != nil && !s.fetch.Called():
 		return ""
 	case r.err != nil && r.none == nil:
 		if c.failures != nil && !private && f.Kind != flight.Aside && r.stage == finished && !r.libraryError {
@@ -102,7 +104,7 @@ func (c *engine[K, V]) rememberError(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	}
 	c.flights.Unseal(f)
 	if forAll {
-		s.fetch.Remember(r.err.Error(), r.began, life)
+		s.fetch.Remember(fmt.Sprint(r.err), r.began, life) // fmt survives an Error that panics
 	}
 }
 

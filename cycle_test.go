@@ -147,12 +147,18 @@ func TestUpdateWithinAFetchThatWaitsForTheFetchIsACycle(t *testing.T) {
 
 func TestWritesWithinTheFetchOfTheirKeyDoNotWait(t *testing.T) {
 	for name, write := range map[string]func(context.Context, *zodiac.Loader[string, int]) error{
-		"Set":         func(ctx context.Context, l *zodiac.Loader[string, int]) error { return l.Set(ctx, "k", 1) },
-		"Delete":      func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(l.Delete(ctx, "k")) },
-		"SetIfAbsent": func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(l.SetIfAbsent(ctx, "k", 1)) },
-		"Add":         func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(zodiac.Add(ctx, l.Cache, "k", 1)) },
-		"Update":      func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(l.Update(ctx, "k", plusOne)) },
-		"Touch":       func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(l.Touch(ctx, "k")) },
+		"Set":    func(ctx context.Context, l *zodiac.Loader[string, int]) error { return l.Set(ctx, "k", 1) },
+		"Delete": func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(l.Delete(ctx, "k")) },
+		"SetIfAbsent": func(ctx context.Context, l *zodiac.Loader[string, int]) error {
+			return only(l.SetIfAbsent(ctx, "k", 1))
+		},
+		"Add": func(ctx context.Context, l *zodiac.Loader[string, int]) error {
+			return only(zodiac.Add(ctx, l.Cache, "k", 1))
+		},
+		"Update": func(ctx context.Context, l *zodiac.Loader[string, int]) error {
+			return only(l.Update(ctx, "k", plusOne))
+		},
+		"Touch": func(ctx context.Context, l *zodiac.Loader[string, int]) error { return only(l.Touch(ctx, "k")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inNoTime(t, func(t *testing.T, opts ...zodiac.Option) {

@@ -83,6 +83,7 @@ type result[K comparable, V any] struct {
 	took         time.Duration
 	fault        error // why the result is unfit
 	libraryError bool  // err is not to be remembered
+	uncalled     bool  // the limit has kept the function from being called
 }
 
 // A stage is a function that may panic or exit the flight's goroutine.
@@ -120,6 +121,9 @@ const (
 // happens, gives the outcome to the callers.
 func (c *engine[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	defer c.finish(f)
+	if c.limiter != nil && !c.enter(f) {
+		return
+	}
 	if f.Job.stored != nil && !c.acquire(f) {
 		return
 	}
@@ -134,6 +138,18 @@ func (c *engine[K, V]) run(f *flight.Flight[tier.Key[K], job[K, V]]) {
 		c.encodeResult(f)
 	}
 	r.stage = finished
+}
+
+// enter waits until WithFetchLimit allows one more fetch. That is before the lease is asked for: a
+// process that waits here keeps no other one from fetching. It returns false if nobody waits for the
+// flight any more.
+func (c *engine[K, V]) enter(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
+	j := &f.Job
+	if j.ctx.within.Place = c.limiter.Enter(&j.ctx); j.ctx.within.Place != nil {
+		return true
+	}
+	j.result.err, j.result.stage, j.result.uncalled = context.Canceled, finished, true
+	return false
 }
 
 // acquire gets the right to call the function, over a store. It returns false if the function is not
@@ -265,6 +281,7 @@ func (c *engine[K, V]) prepare(f *flight.Flight[tier.Key[K], job[K, V]]) {
 // finish ends a flight. It commits the result, gives the outcome to the callers, and starts the
 // flight that waits for the end of this one. No user's code runs here before all that is done.
 func (c *engine[K, V]) finish(f *flight.Flight[tier.Key[K], job[K, V]]) {
+	f.Job.ctx.within.Place.Leave()
 	if r := &f.Job.result; r.stage != finished {
 		r.none, r.err = nil, c.panicked(r.stage.String(), recover())
 	}

@@ -276,7 +276,9 @@ func (c *engine[K, V]) wait(l *lookup[K, V], f *flight.Flight[tier.Key[K], job[K
 	if role != flight.Leads && l.waits != nil {
 		l.waits()
 	}
+	l.within.Lend()
 	in := f.Wait(l.ctx.Done())
+	l.within.Retake()
 	l.within.Waited(f)
 	if !in {
 		c.leave(f)

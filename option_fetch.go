@@ -60,3 +60,22 @@ func WithClone[V any](clone func(V) V) Option {
 func WithFetchTimeout[P Period](p P) Option {
 	return periodOption("WithFetchTimeout", p, func(c *config) *time.Duration { return &c.fetchTimeout })
 }
+
+// WithFetchLimit lets at most n fetches of the loader run at once in this process, whatever their
+// keys. Further ones wait for their turn, first come, first served, and their callers each under its
+// own context. A fetch that all its callers have left before its turn is not called. With the store
+// down, that is what stands between many processes and the origin.
+//
+// A fetch that waits for another fetch, of any loader, or for another process, lends its turn
+// meanwhile. So a fetch may ask its own loader for other keys, whatever n is. [WithFetchTimeout]
+// counts from the call of the function. What runs on its caller's goroutine does not count: Fetch,
+// Get under [Bypass], and a Get of a key without text. n is at least 1. By default there is no limit.
+func WithFetchLimit(n int) Option {
+	return option(func(c *config) {
+		if n < 1 {
+			c.fault("WithFetchLimit", fmt.Errorf("%d fetches at once; at least 1 has to be allowed", n))
+			return
+		}
+		c.fetchLimit = n
+	})
+}

@@ -29,6 +29,7 @@ type config struct {
 	noneIf                               nones
 	tags                                 []string
 	capacity                             int
+	fetchLimit                           int // 0 = none
 	capacityGiven                        bool
 	observer                             Observer
 	logger                               *slog.Logger

@@ -71,12 +71,17 @@ func (s *storeJob[K, V]) Seal() bool {
 // Forget implements remote.Owner.
 func (s *storeJob[K, V]) Forget() { s.c.forget(&s.f.Key, s.fetch.Key) }
 
-// Waits implements remote.Owner.
+// Waits implements remote.Owner. A flight that waits for another process does not count for
+// WithFetchLimit.
 func (s *storeJob[K, V]) Waits() {
 	if s.waits != nil {
 		s.waits()
 	}
+	s.f.Job.ctx.within.Place.Lend()
 }
+
+// Waited implements remote.Owner.
+func (s *storeJob[K, V]) Waited() { s.f.Job.ctx.within.Place.Retake() }
 
 // A sharedCopy is a value that all callers of a flight get, decoded by the first of them. It is for
 // values of a flat type: no caller can change it for another.

@@ -75,7 +75,13 @@ func (c *engine[K, V]) update(ctx context.Context, op string, key K, keepLeft bo
 		return zero, err
 	}
 	id, fetch := w.slot, linkOf(ctx)
-	turn, err := c.updates.EnterWithin(ctx, id, fetch, func() *flight.Link { return surroundings(fetch) })
+	var waited *flight.Link
+	turn, err := c.updates.EnterWithin(ctx, id, fetch, func() *flight.Link {
+		waited = surroundings(fetch)
+		waited.Lend()
+		return waited
+	})
+	waited.Retake()
 	if err != nil {
 		return zero, err
 	}

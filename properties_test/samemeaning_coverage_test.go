@@ -56,9 +56,10 @@ var sameOptions = map[string]string{
 	"WithMode": "drawRead", "Bypass": "drawRead, by WithMode", "Overwrite": "drawRead, by WithMode",
 	"ReadOnly": "drawRead, by WithMode", "NoWrite": "drawRead, by WithMode", "CollectStats": "join",
 
-	"WithErrorTTL": excuseErrors,
-	"WithCapacity": excuseCapacity,
-	"WithJitter":   excuseChance,
+	"WithErrorTTL":   excuseErrors,
+	"WithFetchLimit": "TestNoMoreFetchesThanTheLimitRunAtOnce, in every tier",
+	"WithCapacity":   excuseCapacity,
+	"WithJitter":     excuseChance,
 
 	"WithStore": "join", "WithMemory": "join",
 	"WithCodec": excuseStores, "WithMaxBytes": excuseStores, "WithLease": excuseStores, "WithWait": excuseStores,

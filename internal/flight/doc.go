@@ -86,6 +86,12 @@
 //   - The mutex of a shard is locked before the mutex of the graph in wait.go. No goroutine locks
 //     two shards at the same time.
 //
+// # What a caller runs within
+//
+// A [Link] says in which fetch, or during which [Turn] of an Update, a caller runs. It is what finds
+// cycles of waits. It also has the place that the fetch has among those that WithFetchLimit allows,
+// which is lent while the caller waits.
+//
 // # Where to start reading
 //
 //   - flight.go: Flight, its kinds and its states.

@@ -1,6 +1,10 @@
 package flight
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/zodiac-go/zodiac/internal/limiter"
+)
 
 // A Link says that a caller runs within a fetch, or within a function that runs while a Turn is
 // held. The context that the fetch function gets carries it. A nil Link stands for a caller that
@@ -8,6 +12,22 @@ import "sync"
 type Link struct {
 	Flight Node  // the flight of that fetch: a *Flight, of any Group; or the *Turn
 	Up     *Link // what that one was begun within, or nil; of a Turn, what the caller runs within too
+
+	Place *limiter.Place // of the fetch; nil if there is no limit
+}
+
+// Lend lends the place of the fetch in which the caller is about to wait. l may be nil.
+func (l *Link) Lend() {
+	for ; l != nil; l = l.also() {
+		l.Place.Lend()
+	}
+}
+
+// Retake ends Lend. It may wait. l may be nil.
+func (l *Link) Retake() {
+	for ; l != nil; l = l.also() {
+		l.Place.Retake()
+	}
 }
 
 // also returns what the caller runs within besides l.Flight, and nobody has noted that l.Flight

@@ -273,11 +273,11 @@ func newClient(t *testing.T, s *fakeStore, changes ...func(*Config)) *Client {
 
 // An owner is an Owner. Its functions may be nil.
 type owner struct {
-	usable  func(*Entry) bool
-	seal    func() bool
-	failed  []error
-	waits   int
-	forgets int
+	usable        func(*Entry) bool
+	seal          func() bool
+	failed        []error
+	waits, waited int
+	forgets       int
 }
 
 func (o *owner) Usable(e *Entry) bool {
@@ -291,6 +291,7 @@ func (o *owner) Seal() bool            { return o.seal == nil || o.seal() }
 func (o *owner) Forget()               { o.forgets++ }
 func (o *owner) StoreFailed(err error) { o.failed = append(o.failed, err) }
 func (o *owner) Waits()                { o.waits++ }
+func (o *owner) Waited()               { o.waited++ }
 
 // A writeOwner is a WriteOwner. Its functions may be nil.
 type writeOwner struct {

@@ -77,8 +77,10 @@ type Owner interface {
 	// StoreFailed is told of a fault that does not keep the flight from going on.
 	StoreFailed(error)
 
-	// Waits is told that the flight is about to wait for another process. It may be told again.
+	// Waits is told that the flight is about to wait for another process, and Waited that this is over.
+	// Both may be told again. Waited may wait too, until the Ctx of the Fetch ends.
 	Waits()
+	Waited()
 }
 
 // Init makes f ready once its exported fields are set. It is called before the flight starts.

@@ -117,7 +117,9 @@ func doubled(n int) time.Duration { return time.Millisecond << min(n, 5) }
 // any more.
 func (f *Fetch) pause(d time.Duration, wake <-chan struct{}) bool {
 	f.Owner.Waits()
-	if !sleep(d, wake, f.Ctx.Done()) {
+	slept := sleep(d, wake, f.Ctx.Done())
+	f.Owner.Waited()
+	if !slept {
 		f.Err = context.Canceled
 		return false
 	}
