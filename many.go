@@ -247,12 +247,18 @@ func (m *batch[K, V]) load(missing []missingKey[K, V]) {
 	wg.Wait()
 }
 
-// loadOne fetches one key. If a function of an option exits the goroutine, which is ours, the key
-// has failed.
+// loadOne fetches one key. If a function of an option exits the goroutine, which is ours, or a method
+// of an error of the user's panics there, the key has failed.
 func (m *batch[K, V]) loadOne(w *missingKey[K, V]) {
 	var v V
 	err := error(&PanicError{Goexit: true, In: "an option", Loader: m.e.name})
-	defer func() { m.add(w.batchKey, v, err) }()
+	defer func() {
+		if p := recover(); p != nil {
+			err = m.e.panicked("an option or an error", p)
+			m.e.logPanic(err)
+		}
+		m.add(w.batchKey, v, err)
+	}()
 	v, err = m.e.load(&w.lookup, m.fetch)
 }
 
@@ -271,13 +277,16 @@ func (m *batch[K, V]) add(w *batchKey[K, V], v V, err error) {
 }
 
 func (m *batch[K, V]) put(key K, v V, err error) {
+	absent := false
+	if err != nil { // an error whose methods panic is a failure
+		_ = m.e.guarded("an error", func() { absent = isNone(err) || m.base.mode.NoFetch && errors.Is(err, ErrMiss) })
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case err == nil:
 		m.values[key] = v
-	case isNone(err), m.base.mode.NoFetch && errors.Is(err, ErrMiss):
-	default:
+	case !absent:
 		m.failed.add(key, err)
 	}
 }

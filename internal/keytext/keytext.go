@@ -52,7 +52,41 @@ type Codec[K comparable] struct {
 
 // ByHand returns a codec whose texts are made by text.
 func ByHand[K comparable](text func(K) string) Codec[K] {
-	return Codec[K]{byHand: true, Text: func(key K) (string, error) { return text(key), nil }}
+	c := Codec[K]{byHand: true, Text: func(key K) (string, error) { return text(key), nil }}
+	return c.checked()
+}
+
+// checked returns c with a Text that fails for keys that cannot be compared. A K that holds an
+// interface is comparable for the compiler, but a key of it may hold a slice, say. No map takes it.
+func (c Codec[K]) checked() Codec[K] {
+	if !holdsInterface(reflect.TypeFor[K]()) {
+		return c
+	}
+	text := c.Text
+	c.Text = func(key K) (string, error) {
+		if v := reflect.ValueOf(&key).Elem(); !v.Comparable() {
+			return "", fmt.Errorf("the key has a part of a type that cannot be compared: %T", key)
+		}
+		return text(key)
+	}
+	return c
+}
+
+// holdsInterface reports whether a value of type t may hold an interface that == looks at.
+func holdsInterface(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Array:
+		return holdsInterface(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if holdsInterface(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Segment returns text, which Text has returned, as the last segment of a store's key.
@@ -95,7 +129,7 @@ func New[K comparable]() (Codec[K], error) {
 			return string(text[:max(len(text)-1, 0)]), nil // without the last leaf's ','
 		}
 	}
-	return codec, nil
+	return codec.checked(), nil
 }
 
 // An appender appends the leaves of the value at p to dst, each followed by a

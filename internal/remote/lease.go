@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"sync"
 	"time"
 
@@ -119,7 +120,14 @@ func (l *lease) renew() {
 	}
 }
 
+// extend extends the lease, and what a Guard has lent. It runs on a goroutine of a timer, so a panic
+// of the store is an error.
 func (l *lease) extend(ctx context.Context, token string, held driver.Held) (ok bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+	}()
 	ok = true
 	if token != "" {
 		ok, err = guarded(ctx, func(ctx context.Context) (bool, error) { return l.c.leaser.Renew(ctx, l.key, token, l.c.Lease) })

@@ -298,3 +298,23 @@ func TestRightOfAGuardThatComesAfterTheEndIsReleased(t *testing.T) {
 		}
 	})
 }
+
+func TestStoreThatPanicsInARenewalIsOneThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		s.setBefore(func(_ context.Context, op, _ string) error {
+			if op == "Renew" {
+				panic("boom")
+			}
+			return nil
+		})
+		f := newFetch(newClient(t, s), &owner{})
+		if !f.Acquire() {
+			t.Fatal(f.Err)
+		}
+		time.Sleep(time.Minute)
+		if _, live := f.lease.end(); live {
+			t.Error("the lease is live, though nothing has renewed it")
+		}
+	})
+}

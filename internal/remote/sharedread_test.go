@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -253,4 +254,29 @@ func TestReadsOfManyKeysAtTheSameTime(t *testing.T) {
 			t.Errorf("%d keys are left in shard %d", n, i)
 		}
 	}
+}
+
+func TestStoreThatEndsTheGoroutineOfASharedReadFailsThatRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s)
+		first, n := make(chan struct{}), 0
+		s.setBefore(func(context.Context, string, string) error {
+			if n++; n == 1 {
+				<-first
+			} else if n == 2 {
+				runtime.Goexit()
+			}
+			return nil
+		})
+		a, b := read(t.Context(), c), read(t.Context(), c)
+		close(first)
+		synctest.Wait()
+		if !a.over() || !b.over() || b.err == nil {
+			t.Errorf("over: %v and %v, error %v; want an error of the second", a.over(), b.over(), b.err)
+		}
+		if d := read(t.Context(), c); !d.over() || !errors.Is(d.err, driver.ErrMiss) {
+			t.Errorf("the next read: %v; want a miss", d.err)
+		}
+	})
 }
