@@ -113,7 +113,16 @@ func (c *clerk) Commit(ctx context.Context, key, token string, r driver.Record) 
 
 func (c *clerk) Delete(ctx context.Context, keys ...string) (int, error) {
 	defer c.reply()
-	return c.full.Delete(ctx, keys...)
+	n, err := c.full.Delete(ctx, keys...)
+	c.m.mu.Lock() // also that of a forced fetch whose result could not be stored: it revokes leases
+	defer c.m.mu.Unlock()
+	for i := range c.m.keys {
+		if slices.Contains(keys, keyText(i)) {
+			c.m.tick++
+			c.m.keys[i].fence = c.m.tick
+		}
+	}
+	return n, err
 }
 
 func (c *clerk) Set(ctx context.Context, key string, r driver.Record) error {
