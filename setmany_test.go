@@ -194,6 +194,7 @@ func TestBatchReadThatFailsIsReportedOnce(t *testing.T) {
 		l, faults := faulty(t, &origin{}, zodiac.WithObserver(seen), zodiac.FailClosed())
 		faults.Fail(errDown, chaos.GetMany, chaos.GetManyData)
 		_, err := l.GetMany(t.Context(), []string{"a", "b", "c"})
+		synctest.Wait() // the Observer is told off the caller's way
 		many, ok := errors.AsType[*zodiac.ManyError[string]](err)
 		if !ok || len(many.Errors) != 3 || len(seen.faults()) != 1 {
 			t.Errorf("GetMany = %v, and the Observer was told of %d faults; want 3 errors, and one fault", err, len(seen.faults()))

@@ -72,6 +72,9 @@ func (c *engine[K, V]) unread(l *lookup[K, V], err, bad error) (a answer[V], ok 
 // errForeignRecord is why a record that can be parsed is of no use.
 var errForeignRecord = errors.New("it is of an unknown kind, or of another codec")
 
+// unusable is what the log says of a record of no use.
+const unusable = "zodiac: unusable record, taken for a miss"
+
 // usableRecord reports whether a record is an entry of this loader, and counts what is wrong with
 // it. It sets got.Stays. Whether the value can be decoded shows only when it is.
 func (c *core) usableRecord(full string, sinks []*counters, got *remote.Entry) bool {
@@ -79,11 +82,12 @@ func (c *core) usableRecord(full string, sinks []*counters, got *remote.Entry) b
 	switch {
 	case got.Bad != nil, rec.Kind > record.None:
 		c.count(corrupt, sinks)
+		c.logFault(unusable, cmp.Or(got.Bad, errForeignRecord))
 		return false
 	case rec.Kind == record.Value && rec.Codec != c.codec.Name():
 		got.Stays = rec.Stays(got.Read.Sub(rec.Created), c.origin)
 		c.count(corrupt, sinks)
-		c.logFault("zodiac: unusable record, taken for a miss", cmp.Or(got.Bad, errForeignRecord))
+		c.logFault(unusable, errForeignRecord)
 		return false
 	case rec.Text != full: // two keys of one hash
 		return false
