@@ -201,6 +201,9 @@ func (c *Cache[K, V]) Stats() Stats {
 	s.Invalid += dropped
 	s.Size = e.mem.Len()
 	s.Unreported = e.reporter.Dropped()
+	if e.remote != nil {
+		s.Bus = BusStats(e.remote.BusStats())
+	}
 	return s
 }
 

@@ -1,6 +1,9 @@
 package zodiac
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats are counts since construction. Nothing resets them. They are read one after the other while
 // calls go on, so the sums hold exactly only at rest.
@@ -36,6 +39,26 @@ type Stats struct {
 	// Unreported counts lines of the log and events of faults that were dropped, since the log's
 	// handler or the Observer was too slow.
 	Unreported uint64
+
+	Bus BusStats // zero without a store that is a Bus
+}
+
+// BusStats are figures about the messages by which processes tell each other what was invalidated.
+// All loaders over one store share them; they count while one of the loaders is open.
+type BusStats struct {
+	// LagP50 and LagP99 are the times that half and 99 % of the messages received took at most,
+	// from when they were sent to when this process had them, a fifth more at most. They are 0 if
+	// there were none. The times are taken by the clocks of two machines, so what these differ by is
+	// in them. A message that seems to arrive before it was sent counts as 0.
+	LagP50, LagP99 time.Duration
+
+	// Gaps counts how often messages were lost: the subscription broke, or a message was missing.
+	// Each time this process drops what it has in memory, which another process may have
+	// invalidated.
+	Gaps uint64
+
+	// Malformed counts the messages that were dropped since no zodiac of this version writes such.
+	Malformed uint64
 }
 
 // A counter is one of the counts kept call by call.

@@ -264,7 +264,7 @@ func (m *machine) checkStats(t *rapid.T) {
 	if got.Evicted != 0 || got.Size != m.s.Len() {
 		t.Fatalf("P30: %d evicted, size %d; want 0 and %d", got.Evicted, got.Size, m.s.Len())
 	}
-	got.Expired, got.Size = 0, 0
+	got.Expired, got.Size, got.Bus = 0, 0, zodiac.BusStats{}
 	m.adoptCounts(0, got)
 	if want := sum(*m.stats[0]); got != want {
 		t.Fatalf("P30: Stats()\n got %+v\nwant %+v", got, want)

@@ -175,6 +175,7 @@ func (p *processes) counted(i int, want zodiac.Stats) {
 	got.HitStore, got.HitMemory = got.HitStore+got.HitMemory, 0
 	got.Size, got.Expired, got.Gets, got.Fetches = 0, 0, 0, 0
 	got.Missed = 0 // of Peek
+	got.Bus = zodiac.BusStats{}
 	if got != want {
 		p.t.Errorf("process %d: Stats() = %+v; want %+v", i, got, want)
 	}

@@ -29,7 +29,7 @@ var hints = []hintFor{
 	{"READONLY", "this is a replica: use the address of the master, or redis+sentinel://"},
 	{"NOPERM", "the user needs get, mget, pttl, time, scan, info, ping, eval, evalsha, getrange, " +
 		"setrange, set, strlen, del, pexpireat, persist, publish and subscribe (on a Cluster " +
-		"spublish and ssubscribe), on the keys zodiac:* and the store's channel"},
+		"spublish and ssubscribe), on the keys and channels zodiac:* and the store's channel"},
 	{"NOAUTH", "give the client a user name and password"},
 	{"WRONGPASS", "the user name or the password is wrong"},
 	{"OOM", "the server is full: raise maxmemory, or set maxmemory-policy to volatile-lru or the like"},

@@ -102,7 +102,7 @@ func (s *Store) Commit(ctx context.Context, key, token string, r driver.Record) 
 	if r.Tombstone {
 		tombstone = "1"
 	}
-	return s.run(ctx, commitScript, key, grant, s.scriptChannel(), ms, tombstone, withFrame(r.Data), r.Version)
+	return s.run(ctx, commitScript, key, grant, s.publishVerb(), ms, tombstone, withFrame(r.Data), r.Version)
 }
 
 // Abort implements [driver.Leaser]. If token is that of an Ask, the script gets its digest, the
@@ -112,7 +112,7 @@ func (s *Store) Abort(ctx context.Context, key, token string) (bool, error) {
 	if !ok {
 		grant = digest(token)
 	}
-	return s.run(ctx, abortScript, key, grant, s.scriptChannel())
+	return s.run(ctx, abortScript, key, grant, s.publishVerb())
 }
 
 // grantOf returns the grant in token. ok is false if token is not one that Acquire has returned.

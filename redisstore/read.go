@@ -69,7 +69,7 @@ func (s *Store) getExactly(ctx context.Context, key string) (driver.Record, erro
 		return driver.Record{}, err
 	}
 	m.done = now()
-	return s.exact(s.result(ctx, key, reply), m)
+	return s.exact(s.result(reply), m)
 }
 
 // exact returns the record in the reply of lua/read.lua, and learns the server's time.

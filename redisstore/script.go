@@ -153,23 +153,22 @@ type result struct {
 	err   error
 }
 
-// run runs a script that replies with a result. If the script has ended a lease, run also sees to
-// the wake-up.
+// run runs a script that replies with a result.
 func (s *Store) run(ctx context.Context, sc *script, key string, args ...any) (bool, error) {
 	reply, err := s.call(ctx, sc, key, args...)
 	if err != nil {
 		return false, err
 	}
-	res := s.result(ctx, key, reply)
+	res := s.result(reply)
 	return res.yes, res.err
 }
 
-// result reads the reply of a script, {value, wake}, and sees to the wake-up.
-func (s *Store) result(ctx context.Context, key string, reply []any) result {
+// result reads the reply of a script, {value, wake}.
+func (s *Store) result(reply []any) result {
 	if len(reply) != 2 {
 		return result{err: errReply}
 	}
-	s.finishWake(ctx, key, reply[1])
+	s.finishWake(reply[1])
 	return result{yes: reply[0] == int64(1), value: reply[0]}
 }
 
@@ -217,7 +216,7 @@ func (s *Store) runPipeline(ctx context.Context, calls []call, todo []int, resul
 			results[at].err = explain(err)
 		default:
 			reply, _ := cmds[i].(scriptCmd).Slice() // a reply that is no list has not two elements
-			results[at] = s.result(ctx, calls[at].key, reply)
+			results[at] = s.result(reply)
 		}
 	}
 	return unknown

@@ -24,7 +24,7 @@ func (s *Store) SetMany(ctx context.Context, records map[string]driver.Record) e
 			failed[key] = err
 			continue
 		}
-		calls = append(calls, call{setScript, key, []any{newVersion(), s.scriptChannel(), ms, withFrame(r.Data)}})
+		calls = append(calls, call{setScript, key, []any{newVersion(), s.publishVerb(), ms, withFrame(r.Data)}})
 	}
 	if s.forEachMaster == nil && !s.crossSlot.Load() && len(calls) > 1 {
 		calls = s.setTogether(ctx, calls, failed)
@@ -70,7 +70,7 @@ func (s *Store) setTogether(ctx context.Context, calls []call, failed driver.Key
 		default:
 			wakes, _ := cmds[i].(*redis.Cmd).Slice()
 			for j := range min(len(some), len(wakes)) {
-				s.finishWake(ctx, some[j].key, wakes[j])
+				s.finishWake(wakes[j])
 			}
 		}
 	}

@@ -31,7 +31,8 @@ type Store struct {
 	// forEachMaster != nil means that the Store is on a Cluster.
 	forEachMaster func(context.Context, func(context.Context, *redis.Client) error) error
 
-	// masterForKey returns the client of the master that has a key. It is nil if forEachMaster is.
+	// masterForKey returns the client of the master that has a key or a sharded channel. It is nil
+	// for other clients.
 	masterForKey func(context.Context, string) (*redis.Client, error)
 
 	channel  string
@@ -63,8 +64,9 @@ var (
 // An Option is a setting of a Store.
 type Option func(*Store)
 
-// WithChannel sets the channel for wake-ups and invalidations. All processes that share keys must
-// use the same channel. By default, it is "zodiac:" and the number of the database.
+// WithChannel sets the channel for invalidations. All processes that share keys must use the same
+// channel. By default, it is "zodiac:" and the number of the database. The channels for wake-ups have
+// the names of the keys, which begin with "zodiac:".
 func WithChannel(name string) Option { return func(s *Store) { s.channel = name } }
 
 // WithLogger sets the logger that is told that the server refuses to publish wake-ups: the first time,
@@ -125,7 +127,7 @@ func TryNew(client redis.UniversalClient, opts ...Option) (*Store, error) {
 		opt(s)
 	}
 	s.reporter = faultlog.NewReporter(s.logger, "channel", s.channel)
-	s.mux.open = s.subscribe
+	s.mux.init(s.masterForKey != nil, s.serverOf)
 	s.pipelines.yield = runtime.Gosched
 	return s, nil
 }

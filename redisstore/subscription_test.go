@@ -158,19 +158,56 @@ func TestNoWakeUpIsPublishedIfNobodyWaits(t *testing.T) {
 	}
 }
 
+// A wake-up reaches those who wait for its key, and nobody else.
+func TestWakeUpsGoToThoseWhoWaitOnly(t *testing.T) {
+	server := redistest.Start(t)
+	waiting, listening := store(t, client(t, server, nil)), store(t, client(t, server, nil))
+	ctx := t.Context()
+	stopListening, err := listening.Subscribe(ctx, func(inv driver.Invalidation) { t.Errorf("received %+v", inv) })
+	must(t, err)
+	defer stopListening()
+	woken, stop := waiting.Wake(ctx, key)
+	defer stop()
+	other, stopOther := waiting.Wake(ctx, key+"other")
+	defer stopOther()
+	<-woken // their channels are confirmed
+	<-other
+	monitor := waiting.Client().PubSubNumSub(ctx, "zodiac:0", key).Val()
+	if monitor["zodiac:0"] != 1 || monitor[key] != 1 {
+		t.Errorf("subscribers %v; want one to each channel: who waits needs no invalidations", monitor)
+	}
+	c := acquire(t, waiting, driver.Ask{})
+	acquire(t, waiting, driver.Ask{Token: asked + "2"})
+	_, err = waiting.Commit(ctx, key, c.Token, minute("v"))
+	must(t, err)
+	select {
+	case <-woken:
+	case <-time.After(5 * time.Second):
+		t.Error("no wake-up")
+	}
+	select {
+	case <-other:
+		t.Error("a waiter for another key was woken")
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
 func TestUnusedSubscriptionEnds(t *testing.T) {
 	s := store(t, client(t, redistest.Start(t), nil))
 	ctx := t.Context()
-	for range 3 {
-		_, stop := s.Wake(ctx, key)
+	for i := range 3 {
+		woken, stop := s.Wake(ctx, key)
+		if i == 0 {
+			<-woken // the channel is confirmed, and stays
+		}
 		unsubscribe, err := s.Subscribe(ctx, func(driver.Invalidation) {})
 		must(t, err)
 		stop()
 		unsubscribe()
 	}
 	channels := func() int { return len(s.Client().PubSubChannels(ctx, "*").Val()) }
-	if n := channels(); n != 1 {
-		t.Errorf("%d channels have subscribers; want 1", n)
+	if n := channels(); n != 2 {
+		t.Errorf("%d channels have subscribers; want the key's and the Store's", n)
 	}
 	for deadline := time.Now().Add(4 * time.Second); channels() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -43,7 +43,7 @@ func TestNoGoroutineRunsAtRest(t *testing.T) {
 		_, stop := s.Wake(ctx, key)
 		unsubscribe, err := s.Subscribe(ctx, func(driver.Invalidation) {})
 		must(t, err)
-		if !running("redisstore.(*subscription)") {
+		if !running("redisstore.(*link)") {
 			t.Fatal("no goroutine of the subscription runs while it is needed")
 		}
 		stop()

@@ -17,7 +17,7 @@ func (s *Store) Set(ctx context.Context, key string, r driver.Record) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.run(ctx, setScript, key, newVersion(), s.scriptChannel(), ms, withFrame(r.Data))
+	_, err = s.run(ctx, setScript, key, newVersion(), s.publishVerb(), ms, withFrame(r.Data))
 	return err
 }
 
@@ -27,7 +27,7 @@ func (s *Store) Add(ctx context.Context, key string, r driver.Record) (bool, err
 	if err != nil {
 		return false, err
 	}
-	return s.run(ctx, addScript, key, newVersion(), s.scriptChannel(), ms, withFrame(r.Data))
+	return s.run(ctx, addScript, key, newVersion(), s.publishVerb(), ms, withFrame(r.Data))
 }
 
 // Expire implements [driver.Store].
@@ -43,7 +43,7 @@ func (s *Store) Expire(ctx context.Context, key string, ttl time.Duration) (bool
 func (s *Store) Delete(ctx context.Context, keys ...string) (int, error) {
 	calls := make([]call, len(keys))
 	for i, key := range keys {
-		calls[i] = call{deleteScript, key, []any{s.scriptChannel()}}
+		calls[i] = call{deleteScript, key, []any{s.publishVerb()}}
 	}
 	return s.runAndCount(ctx, calls)
 }

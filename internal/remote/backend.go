@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"slices"
@@ -24,6 +25,7 @@ type backend struct {
 	mu      sync.Mutex          // guards the fields below
 	shards  map[string]*breaker // of shards that have had a fault since their last success
 	clients map[*Client]bool    // the open ones
+	hub     *hub                // nil if no Client is open, or if the store is not a Bus
 }
 
 // backends are the stores that Clients of this process use.
@@ -82,6 +84,31 @@ func (b *backend) leave(c *Client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.clients, c)
+}
+
+// joinHub adds a Client to the hub, which is made for the first one.
+func (b *backend) joinHub(c *Client) *hub {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.hub == nil {
+		b.hub = newHub(b.store.(driver.Bus))
+	}
+	b.hub.add(c)
+	return b.hub
+}
+
+// leaveHub removes a Client from its hub, and closes that with the last one.
+func (b *backend) leaveHub(ctx context.Context, c *Client) error {
+	b.mu.Lock()
+	last := c.hub.remove(c)
+	if last && b.hub == c.hub {
+		b.hub = nil
+	}
+	b.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return c.hub.close(ctx)
 }
 
 // release gives back a prefix.

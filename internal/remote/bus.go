@@ -2,70 +2,121 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
 	"strings"
 	"time"
-
-	"github.com/zodiac-go/zodiac/driver"
 )
 
-// resubscribeAfter is how long to wait between two attempts to subscribe.
-const resubscribeAfter = 250 * time.Millisecond
-
-// A published name is one letter and a keyHash. The letter says what was invalidated.
+// A published name is a letter, which says what was invalidated, a spaceHash and a keyHash.
 const (
-	keyLetter = "k"
-	tagLetter = "t"
+	keyLetter = 'k'
+	tagLetter = 't'
+
+	nameSize = 1 + len(spaceHash{}) + len(keyHash{})
 )
+
+// A spaceHash stands for the prefix of a loader's keys, so that others need not look for a key. It is
+// zero in the name of a tag, which several loaders may have.
+type spaceHash [4]byte
+
+func hashSpace(prefix string) spaceHash {
+	sum := sha256.Sum256([]byte(prefix))
+	return spaceHash(sum[:4])
+}
+
+// A name is what a published name says.
+type name struct {
+	letter byte
+	space  spaceHash
+	hash   keyHash
+}
+
+func (n *name) String() string {
+	b := append(make([]byte, 0, nameSize), n.letter)
+	return string(append(append(b, n.space[:]...), n.hash[:]...))
+}
+
+// parseName is the reverse of String. ok is false if text is something else.
+func parseName(text string) (n name, ok bool) {
+	if len(text) != nameSize || text[0] != keyLetter && text[0] != tagLetter {
+		return n, false
+	}
+	n.letter = text[0]
+	rest := text[1+copy(n.space[:], text[1:]):]
+	copy(n.hash[:], rest)
+	return n, true
+}
+
+// BusStats are figures about the Bus of a store in this process.
+type BusStats struct {
+	LagP50, LagP99  time.Duration
+	Gaps, Malformed uint64
+}
+
+// BusStats returns the figures of the store's Bus, which all Clients over the store share.
+func (c *Client) BusStats() (s BusStats) {
+	if c.hub == nil {
+		return s
+	}
+	q := c.hub.lag.Quantiles(0.5, 0.99)
+	return BusStats{q[0], q[1], c.hub.gaps.Load(), c.hub.malformed.Load()}
+}
 
 // publishKeys tells other processes that keys were invalidated.
 func (c *Client) publishKeys(ctx context.Context, b *Budget, keys ...string) error {
-	return c.publishNames(ctx, b, keyLetter, keys)
-}
-
-// publishTags tells other processes that tags were deleted.
-func (c *Client) publishTags(ctx context.Context, b *Budget, names []string) error {
-	return c.publishNames(ctx, b, tagLetter, c.Names.Tags(names))
-}
-
-func (c *Client) publishNames(ctx context.Context, b *Budget, letter string, keys []string) error {
-	if c.bus == nil || len(keys) == 0 {
+	if c.hub == nil || len(keys) == 0 {
 		return nil
 	}
-	names := make([]string, len(keys))
-	for i, key := range keys {
-		h := hashKey(key)
-		names[i] = letter + string(h[:])
+	names := make([][]string, len(c.hub.parts))
+	for _, key := range keys {
+		n := name{keyLetter, c.space, hashKey(key)}
+		i := c.hub.part(n.hash).index
+		names[i] = append(names[i], n.String())
 	}
-	return c.publish(ctx, b, driver.Invalidation{Keys: names})
+	return c.publish(ctx, b, names, "")
 }
 
-func (c *Client) publish(ctx context.Context, b *Budget, inv driver.Invalidation) error {
-	if c.bus == nil {
+// publishTags tells other processes that tags were deleted. Any key may have them.
+func (c *Client) publishTags(ctx context.Context, b *Budget, tags []string) error {
+	if c.hub == nil || len(tags) == 0 {
 		return nil
 	}
-	return fault("Publish", do(ctx, c, b, noKey, func(ctx context.Context) error { return c.bus.Publish(ctx, inv) }))
+	names := make([][]string, len(c.hub.parts))
+	for _, key := range c.Names.Tags(tags) {
+		n := name{letter: tagLetter, hash: hashKey(key)}
+		for i := range names {
+			names[i] = append(names[i], n.String())
+		}
+	}
+	return c.publish(ctx, b, names, "")
 }
 
-// receive does what an invalidation says. It is called by the subscription of number sub.
-func (c *Client) receive(sub uint64, inv driver.Invalidation) {
-	if inv.Gap {
-		c.disconnected(sub)
-		return
+// publishPrefix tells other processes that all keys with a prefix were invalidated.
+func (c *Client) publishPrefix(ctx context.Context, b *Budget, prefix string) error {
+	if c.hub == nil {
+		return nil
 	}
-	if own := c.Names.Prefix(); inv.Prefix != "" && (strings.HasPrefix(own, inv.Prefix) || strings.HasPrefix(inv.Prefix, own)) {
+	return c.publish(ctx, b, make([][]string, len(c.hub.parts)), prefix)
+}
+
+func (c *Client) publish(ctx context.Context, b *Budget, names [][]string, prefix string) error {
+	return fault("Publish", do(ctx, c, b, noKey, func(ctx context.Context) error { return c.hub.publish(ctx, names, prefix) }))
+}
+
+// receivePrefix removes all keys from memory if one of them may begin with prefix.
+func (c *Client) receivePrefix(prefix string) {
+	if own := c.Names.Prefix(); strings.HasPrefix(own, prefix) || strings.HasPrefix(prefix, own) {
 		c.near.invalidateAll()
 		c.near.memory.Clear()
 	}
-	for _, name := range inv.Keys {
-		if len(name) != 1+len(keyHash{}) {
-			continue
-		}
-		switch h := keyHash([]byte(name[1:])); name[:1] {
-		case keyLetter:
-			c.receiveKey(h)
-		case tagLetter:
-			c.receiveTag(h)
-		}
+}
+
+func (c *Client) receiveName(n name) {
+	switch {
+	case n.letter == tagLetter:
+		c.receiveTag(n.hash)
+	case n.space == c.space:
+		c.receiveKey(n.hash)
 	}
 }
 
@@ -87,120 +138,19 @@ func (c *Client) receiveTag(h keyHash) {
 	}
 }
 
-// subscribe begins to subscribe in the background, unless that has begun.
-func (c *Client) subscribe() {
-	n := c.near
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.subscribing || n.closed {
+// invalidatePart removes all keys of a partition from memory. The stripes move first, as in
+// receiveKey.
+func (c *Client) invalidatePart(p *part) {
+	n, parts := c.near, len(p.hub.parts)
+	if parts == 1 {
+		n.invalidateAll()
+		n.memory.Clear() // waits for fills, which take n.mu
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if n.subscribing = c.tasks.run(func() { c.keepSubscribing(ctx) }); n.subscribing {
-		n.cancel = cancel
-	} else {
-		cancel()
+	for i := p.index; i < nearStripes; i += parts {
+		n.stripes[i].Add(1)
 	}
-}
-
-// keepSubscribing tries to subscribe until it succeeds or ctx ends.
-func (c *Client) keepSubscribing(ctx context.Context) {
-	n := c.near
-	defer func() {
-		if ctx.Err() != nil { // Close may not have waited for what this has brought
-			n.unsubscribe()
-		}
-	}()
-	for {
-		n.unsubscribe()
-		sub := n.subs.Add(1)
-		err := c.trySubscribe(ctx, sub)
-		if err == nil && c.connected(sub) {
-			return
-		}
-		if err != nil && ctx.Err() == nil {
-			c.LogFault("zodiac: memory in front of the store is not used, since invalidations by other processes are not received", fault("Subscribe", err))
-		}
-		if !sleep(resubscribeAfter, nil, ctx.Done()) {
-			return
-		}
-	}
-}
-
-func (c *Client) trySubscribe(ctx context.Context, sub uint64) error {
-	limited, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	stop, err := guarded(limited, func(ctx context.Context) (func(), error) {
-		return c.bus.Subscribe(ctx, func(inv driver.Invalidation) { c.receive(sub, inv) })
-	})
-	if err == nil {
-		c.near.swapStop(stop)
-	}
-	return err
-}
-
-// connected begins the use of memory, unless the subscription has been lost again. Everything that
-// was put there or read before may be out of date: invalidations were not received.
-func (c *Client) connected(sub uint64) bool {
-	n := c.near
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.lost == sub {
-		return false
-	}
-	n.sub = sub
-	n.invalidateAll()
-	n.mu.Unlock()
-	n.memory.Clear() // waits for fills, which take the lock
-	n.mu.Lock()
-	if n.lost == sub {
-		return false
-	}
-	n.subscribing = n.closed // once closed, for good
-	n.connected.Store(!n.closed)
-	return true
-}
-
-// disconnected ends the use of memory when a subscription is lost, and subscribes again.
-func (c *Client) disconnected(sub uint64) {
-	n := c.near
-	n.mu.Lock()
-	n.lost = sub
-	lost := n.sub == sub
-	if lost {
-		n.connected.Store(false)
-		n.invalidateAll()
-	}
-	n.mu.Unlock()
-	if lost {
-		n.memory.Clear() // waits for fills, which take the lock
-		c.subscribe()
-	}
-}
-
-// swapStop sets the function that ends the subscription and returns the former one.
-func (n *near) swapStop(stop func()) (old func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	old, n.stop = n.stop, stop
-	return old
-}
-
-// close ends the use of memory and the attempts to subscribe.
-func (n *near) close() {
-	n.mu.Lock()
-	n.closed = true
-	n.connected.Store(false)
-	cancel := n.cancel
-	n.mu.Unlock()
-	if cancel != nil {
-		cancel()
-	}
-}
-
-// unsubscribe ends the subscription, if there is one.
-func (n *near) unsubscribe() {
-	if stop := n.swapStop(nil); stop != nil {
-		stop()
+	for _, slot := range n.slotsOf(p) {
+		n.memory.Remove(slot)
 	}
 }

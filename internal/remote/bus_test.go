@@ -58,7 +58,7 @@ func subscribed(t *testing.T, s *fakeStore) (*Client, *fakeMemory) {
 		t.Fatalf("FillToken before the first subscription = %+v; want zero", token)
 	}
 	synctest.Wait()
-	if !c.near.connected.Load() {
+	if !c.hub.parts[0].connected.Load() {
 		t.Fatal("the first FillToken has not subscribed")
 	}
 	return c, m
@@ -136,8 +136,8 @@ func TestNewSubscriptionRevokesAllTokensFromBefore(t *testing.T) {
 		s.heal()
 		time.Sleep(resubscribeAfter)
 		synctest.Wait()
-		if !c.near.connected.Load() || m.cleared() != 3 {
-			t.Fatalf("connected: %v, memory was cleared %d times; want true, 3", c.near.connected.Load(), m.cleared())
+		if !c.hub.parts[0].connected.Load() || m.cleared() != 3 {
+			t.Fatalf("connected: %v, memory was cleared %d times; want true, 3", c.hub.parts[0].connected.Load(), m.cleared())
 		}
 		if n := permitted(c, tokens); n != 0 {
 			t.Errorf("%d of %d tokens from before the subscription permit to fill memory", n, len(tokens))
@@ -151,8 +151,11 @@ func TestNewSubscriptionRevokesAllTokensFromBefore(t *testing.T) {
 func TestInvalidationThatIsReceivedRevokesTokens(t *testing.T) {
 	names := newNames()
 	hashed := func(letter, key string) string {
-		h := hashKey(key)
-		return letter + string(h[:])
+		n := name{letter: letter[0], hash: hashKey(key)}
+		if letter != "t" {
+			n.space = hashSpace(names.Prefix())
+		}
+		return n.String()
 	}
 	for name, tt := range map[string]struct {
 		inv     driver.Invalidation
@@ -303,13 +306,13 @@ func TestGapDuringASubscriptionIsNotLost(t *testing.T) {
 		})
 		c.FillToken(key)
 		synctest.Wait()
-		if c.near.connected.Load() {
+		if c.hub.parts[0].connected.Load() {
 			t.Error("memory is used under a subscription that was lost")
 		}
 		time.Sleep(resubscribeAfter)
 		synctest.Wait()
-		if !c.near.connected.Load() || s.subscribers() != 1 {
-			t.Errorf("connected: %v, with %d subscriptions; want true, 1", c.near.connected.Load(), s.subscribers())
+		if !c.hub.parts[0].connected.Load() || s.subscribers() != 1 {
+			t.Errorf("connected: %v, with %d subscriptions; want true, 1", c.hub.parts[0].connected.Load(), s.subscribers())
 		}
 	})
 }
@@ -321,9 +324,9 @@ func TestGapOfAFormerSubscriptionIsIgnored(t *testing.T) {
 		s.cut()
 		time.Sleep(resubscribeAfter)
 		synctest.Wait()
-		c.receive(1, driver.Invalidation{Gap: true})
-		if n := s.subscribers(); !c.near.connected.Load() || n != 1 {
-			t.Errorf("connected: %v, with %d subscriptions; want true, 1", c.near.connected.Load(), n)
+		c.hub.parts[0].receive(1, driver.Invalidation{Gap: true})
+		if n := s.subscribers(); !c.hub.parts[0].connected.Load() || n != 1 {
+			t.Errorf("connected: %v, with %d subscriptions; want true, 1", c.hub.parts[0].connected.Load(), n)
 		}
 	})
 }
@@ -349,8 +352,8 @@ func TestSubscriptionThatCloseHasNotWaitedForIsStopped(t *testing.T) {
 		}
 		close(answer)
 		synctest.Wait()
-		if n := s.subscribers(); n != 0 || c.near.connected.Load() {
-			t.Errorf("after Close there are %d subscriptions, connected: %v; want none", n, c.near.connected.Load())
+		if n := s.subscribers(); n != 0 || c.hub.parts[0].connected.Load() {
+			t.Errorf("after Close there are %d subscriptions, connected: %v; want none", n, c.hub.parts[0].connected.Load())
 		}
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"github.com/zodiac-go/zodiac/driver"
 )
 
 // The methods in this file invalidate more than one key, in the order that Write has. drop does it
@@ -108,7 +106,7 @@ func (c *Client) Clear(ctx context.Context, drop func()) (int, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		b = Budget{} // the store has not answered for that long
 	}
-	return n, c.publishedAll(ctx, fault("Clear", err), c.publish(ctx, &b, driver.Invalidation{Prefix: c.Names.Prefix()}))
+	return n, c.publishedAll(ctx, fault("Clear", err), c.publishPrefix(ctx, &b, c.Names.Prefix()))
 }
 
 func (c *Client) clearStore(ctx context.Context) (int, error) {

@@ -30,6 +30,8 @@ type fakeStore struct {
 	claim  func(*driver.Claim)
 	sent   []command
 
+	relay func(driver.Invalidation) // is given what is published, instead of the subscribers
+
 	bus  sync.Mutex // held while subscribers are called; guards the field below
 	subs map[*subscriber]bool
 }
@@ -209,6 +211,10 @@ func (s *fakeStore) Abort(ctx context.Context, key, token string) (bool, error) 
 
 func (s *fakeStore) Publish(ctx context.Context, inv driver.Invalidation) error {
 	return hookedErr(ctx, s, "Publish", "", func() error {
+		if s.relay != nil {
+			s.relay(inv)
+			return nil
+		}
 		s.deliver(inv)
 		return nil
 	})

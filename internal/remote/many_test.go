@@ -50,7 +50,7 @@ func TestSetManyIsABatchDownToTheWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStore(t)
-				slow(s, 300*time.Millisecond)
+				slow(s, 180*time.Millisecond)
 				c := newClient(t, s, cfg)
 				const n = 2*chunkKeys + 1
 				writes, drops := writesOf(c, n)

@@ -46,27 +46,18 @@ func (t FillToken) Moved() FillToken {
 	return t
 }
 
-// near is the index of what memory in front of the store holds, and its subscription.
+// near is the index of what memory in front of the store holds.
 type near struct {
 	memory  *Memory
 	life    time.Duration // of an entry, at most
 	stripes [nearStripes]atomic.Uint64
+	closed  atomic.Bool // memory is used no more
 
-	// connected says that invalidations are received. Memory is used only then. It changes under
-	// mu.
-	connected atomic.Bool
-	subs      atomic.Uint64 // subscriptions so far: each has a number
-
-	mu          sync.Mutex // guards the fields below
-	slots       map[keyHash]any
-	sweepSlots  int // the size of slots at which those that memory has nothing for are removed
-	tags        map[keyHash]weak.Pointer[tier.Label]
-	sweepTags   int // likewise those that no entry has
-	subscribing bool
-	closed      bool
-	sub, lost   uint64 // the subscription in use, and the last one that was lost
-	stop        func() // ends the subscription
-	cancel      func() // ends the attempts to subscribe
+	mu         sync.Mutex // guards the fields below
+	slots      map[keyHash]any
+	sweepSlots int // the size of slots at which those that memory has nothing for are removed
+	tags       map[keyHash]weak.Pointer[tier.Label]
+	sweepTags  int // likewise those that no entry has
 }
 
 const (
@@ -93,14 +84,14 @@ func newNear(memory *Memory, life time.Duration, bus bool) *near {
 	}
 	if !bus {
 		n.life = min(life, lifeWithoutBus)
-		n.connected.Store(true)
 	}
 	return n
 }
 
-func (n *near) stripe(h keyHash) *atomic.Uint64 {
-	return &n.stripes[binary.LittleEndian.Uint16(h[:])%nearStripes]
-}
+// stripe returns the index of the key's stripe.
+func (h *keyHash) stripe() int { return int(binary.LittleEndian.Uint16(h[:]) % nearStripes) }
+
+func (n *near) stripe(h keyHash) *atomic.Uint64 { return &n.stripes[h.stripe()] }
 
 // invalidateAll moves the counters of all stripes: any key may have been invalidated.
 func (n *near) invalidateAll() {
@@ -119,14 +110,17 @@ func (c *Client) NearLife(life time.Duration) time.Duration { return min(life, c
 // memory in front of the store, or if invalidations are not received; then it begins to subscribe.
 func (c *Client) FillToken(key string) FillToken {
 	n := c.near
-	if n == nil {
+	if n == nil || n.closed.Load() {
 		return FillToken{}
 	}
-	if !n.connected.Load() {
-		c.subscribe()
-		return FillToken{}
+	h := hashKey(key)
+	if c.hub != nil {
+		if p := c.hub.part(h); !p.connected.Load() {
+			p.begin()
+			return FillToken{}
+		}
 	}
-	return FillToken{n.stripe(hashKey(key)).Load(), c.Space.Epoch()}
+	return FillToken{n.stripe(h).Load(), c.Space.Epoch()}
 }
 
 // Fill calls put, which puts a value of key into memory, if token, which was taken before the value
@@ -197,4 +191,16 @@ func (n *near) slot(h keyHash) (any, bool) {
 	defer n.mu.Unlock()
 	p, ok := n.slots[h]
 	return p, ok
+}
+
+// slotsOf returns the slots of the keys in a partition.
+func (n *near) slotsOf(p *part) (slots []any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for h, slot := range n.slots {
+		if p.hub.part(h) == p {
+			slots = append(slots, slot)
+		}
+	}
+	return slots
 }

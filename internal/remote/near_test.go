@@ -77,7 +77,7 @@ func TestPlaceIsNotForgottenBeforeMemoryHasTheValue(t *testing.T) {
 			inMemory["place"] = true
 		})
 		h := hashKey(key)
-		s.deliver(driver.Invalidation{Keys: []string{keyLetter + string(h[:])}})
+		s.deliver(driver.Invalidation{Keys: []string{(&name{keyLetter, c.space, h}).String()}})
 		if inMemory["place"] {
 			t.Error("a value is in memory after an invalidation was received")
 		}

@@ -22,8 +22,10 @@
 //   - write.go, delete.go, touch.go, update.go: what the methods that write send. bare.go: stores
 //     without leases.
 //   - tag.go: the generations of tags that processes share.
-//   - near.go: memory in front of the store: what it holds, and when it may be filled.
-//     bus.go: the subscription that keeps it coherent, and what happens when that is cut (Client.disconnected).
+//   - near.go: memory in front of the store: what it holds, and when it may be filled. bus.go: what
+//     is published, and what a Client does about what is received. hub.go: the publisher and the
+//     subscription, which all Clients over one store share, and what happens when that is cut
+//     (part.disconnected).
 //   - task.go: the goroutines, and how Close waits for them.
 //
 // # Invariants
@@ -159,10 +161,11 @@ type Client struct {
 	data   driver.DataReader // also nil if readers need the time left
 	batch  driver.Batcher
 	waker  driver.Waker
-	bus    driver.Bus
 
 	backend *backend
-	near    *near // nil without memory in front
+	hub     *hub      // nil if the store is not a Bus
+	space   spaceHash // of the keys
+	near    *near     // nil without memory in front
 	limits  limits
 	reads   sharedReads
 	bare    bareWrites
@@ -180,7 +183,6 @@ func New(cfg Config) *Client {
 	c.leaser, _ = cfg.Store.(driver.Leaser)
 	c.batch, _ = cfg.Store.(driver.Batcher)
 	c.waker, _ = cfg.Store.(driver.Waker)
-	c.bus, _ = cfg.Store.(driver.Bus)
 	if !cfg.NeedsLeft {
 		c.data, _ = cfg.Store.(driver.DataReader)
 	}
@@ -190,8 +192,13 @@ func New(cfg Config) *Client {
 		c.backend.release(c.Names.Prefix())
 	})
 	c.reads.init()
+	_, isBus := cfg.Store.(driver.Bus)
 	if cfg.Memory != nil {
-		c.near = newNear(cfg.Memory, cfg.MemoryLife, c.bus != nil)
+		c.near = newNear(cfg.Memory, cfg.MemoryLife, isBus)
+	}
+	if isBus {
+		c.space = hashSpace(c.Names.Prefix())
+		c.hub = c.backend.joinHub(c)
 	}
 	c.backend.join(c)
 	return c
@@ -202,11 +209,13 @@ func New(cfg Config) *Client {
 // ErrClosed. A second Close waits too.
 func (c *Client) Close(ctx context.Context) error {
 	if c.near != nil {
-		c.near.close()
+		c.near.closed.Store(true)
 	}
 	err := c.tasks.close(ctx)
-	if c.near != nil {
-		c.near.unsubscribe()
+	if c.hub != nil {
+		if hubErr := c.backend.leaveHub(ctx, c); err == nil {
+			err = hubErr
+		}
 	}
 	c.release()
 	return err

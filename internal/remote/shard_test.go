@@ -255,7 +255,7 @@ func TestBackgroundCommandsSurviveAPanicOfTheStore(t *testing.T) {
 			reads(t, c, 1)
 		},
 		"Subscribe": func(t *testing.T, c *Client, _ *fakeStore) {
-			c.trySubscribe(t.Context(), 1)
+			c.hub.parts[0].trySubscribe(t.Context(), 1)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

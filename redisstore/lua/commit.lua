@@ -1,5 +1,5 @@
 -- Stores the result of a lease and ends the lease.
--- ARGV: the grant; the channel; the time to live in ms, or 0 for ever; '1' for a tombstone; 64
+-- ARGV: the grant; PUBLISH or SPUBLISH; the time to live in ms, or 0 for ever; '1' for a tombstone; 64
 -- blank bytes and the data; the Version of the record that this one continues, or ''.
 -- Returns {1, wake} if this command or an earlier copy of it has stored the record, else {0, wake}.
 local id = ARGV[1]

@@ -1,5 +1,5 @@
 -- Removes the key with all it holds.
--- ARGV: the channel.
+-- ARGV: PUBLISH or SPUBLISH.
 -- Returns {1, wake} if there was a record, else {0, wake}.
 local woken = wake(ARGV[1])
 redis.call('DEL', key)

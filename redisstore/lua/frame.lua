@@ -125,13 +125,12 @@ local function agree()
   if head ~= old or not agrees then save() end
 end
 
--- wake publishes that the lease has ended, if somebody waits for that. It returns 0 if nobody does,
--- 1 if it has published, 2 if the server refused, and 3 if channel is '': then the caller of the
--- script has to publish.
-local function wake(channel)
+-- wake publishes that the lease has ended, if somebody waits for that. The channel has the name of
+-- the key. verb is PUBLISH, or SPUBLISH on a Cluster. It returns 0 if nobody waits, 1 if it has
+-- published, and 2 if the server refused.
+local function wake(verb)
   if lease == BLANK or not waited then return 0 end
-  if channel == '' then return 3 end
-  local reply = redis.pcall('PUBLISH', channel, 'w' .. key)
+  local reply = redis.pcall(verb, key, 'w')
   return type(reply) == 'table' and reply.err and 2 or 1
 end
 

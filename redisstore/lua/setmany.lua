@@ -1,5 +1,5 @@
 -- Is set for each of many keys, which are all on this server.
--- ARGV: the channel; for each key the Version, the time to live in ms, or 0 for ever, and 64 blank
+-- ARGV: PUBLISH or SPUBLISH; for each key the Version, the time to live in ms, or 0 for ever, and 64 blank
 -- bytes and the data.
 -- Returns the result of wake for each key.
 local wakes = {}
