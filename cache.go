@@ -42,6 +42,7 @@ type engine[K comparable, V any] struct {
 	core
 
 	failures *negative.Cache                  // remembered errors; nil without WithErrorTTL
+	left     *negative.Cache                  // errors that this process has left in the store; nil likewise
 	updates  turnstile.Turnstile[tier.Key[K]] // Updates of a key take turns
 	limiter  *limiter.Limiter                 // of fetches that run; nil without WithFetchLimit
 	flat     bool                             // see package flat; set over a store only
@@ -115,6 +116,9 @@ func newCache[K comparable, V any](s settings[K, V]) *Cache[K, V] {
 	}
 	if s.life.failed != 0 {
 		c.failures = negative.New(s.capacity, byText, c.clock)
+		if overStore {
+			c.left = negative.New(s.capacity, byText, c.clock)
+		}
 	}
 	for _, name := range s.tags {
 		c.labels = append(c.labels, c.tags.Label(name))
@@ -133,7 +137,7 @@ func (c *engine[K, V]) remoteConfig() remote.Config {
 	cfg := remote.Config{
 		Name: c.name, Store: s.store, Guard: s.guard, Names: s.names(),
 		Lease: s.lease, Wait: s.wait, Fail: s.fail, Timeout: s.timeout, FailClosed: s.failClosed,
-		Remembers: c.opts.life.failed != 0,
+		Remembers: c.opts.life.failed != 0, Knows: func(text string) bool { return c.opts.errorsNamed.Error(text) != nil },
 		NeedsLeft: s.memory != 0 || c.opts.validIf != nil || c.opts.life.sliding,
 		Tags:      c.opts.tags, LateTags: c.opts.tagsFunc != nil, Space: c.tags,
 		Clock: c.clock, Log: c.reporter.Log, LogFault: func(msg string, err error) { c.logFault(msg, c.storeError(err)) },
@@ -221,6 +225,7 @@ func (c *Cache[K, V]) Close(ctx context.Context) error {
 	e.flights.Close()
 	e.mem.Close()
 	e.failures.Close()
+	e.left.Close()
 	err := e.flights.Drain(ctx)
 	if err != nil {
 		e.flights.FailAll(ErrClosed, func(f *flight.Flight[tier.Key[K], job[K, V]]) { f.Job.abandon() })

@@ -1,8 +1,6 @@
 package zodiac
 
 import (
-	"fmt"
-
 	"github.com/zodiac-go/zodiac/internal/flight"
 	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
@@ -104,8 +102,18 @@ func (c *engine[K, V]) rememberError(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	}
 	c.flights.Unseal(f)
 	if forAll {
-		s.fetch.Remember(fmt.Sprint(r.err), r.began, life) // fmt survives an Error that panics
+		negative.Put(c.left, &f.Key, r.err, expiry(c.clock.Now(), life))
+		s.fetch.Remember(c.opts.errorsNamed.Text(r.err), r.began, life)
 	}
+}
+
+// elsewhere returns the error that a process has left in the store with a text: the very error, if
+// it was this one.
+func (c *engine[K, V]) elsewhere(f *flight.Flight[tier.Key[K], job[K, V]], text string) error {
+	if err := negative.Find(c.left, &f.Key); err != nil && c.opts.errorsNamed.Text(err) == text {
+		return err
+	}
+	return c.opts.errorsNamed.Error(text)
 }
 
 // counted counts the outcome of a fetch and returns it.

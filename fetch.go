@@ -164,7 +164,7 @@ func (c *engine[K, V]) acquire(f *flight.Flight[tier.Key[K], job[K, V]]) bool {
 	}
 	r.err = c.storeError(s.fetch.Err)
 	if elsewhere, ok := errors.AsType[*remote.ElsewhereError](r.err); ok {
-		r.err = &RememberedError{errors.New(elsewhere.Text)}
+		r.err = &RememberedError{c.elsewhere(f, elsewhere.Text)}
 	}
 	r.stage = finished
 	return false
@@ -243,7 +243,7 @@ func (c *engine[K, V]) classifyError(r *result[K, V]) {
 	var zero V
 	r.entry.Value = zero
 	r.stage = inNoneIf
-	r.libraryError = isLibraryError(r.err)
+	r.libraryError = isLibraryError(r.err) || !c.opts.errorsNamed.Remembers(r.err)
 	if r.none = c.opts.noneIf.match(r.err); r.none != nil {
 		r.life = c.opts.life.ofNone(0)
 		c.label(r, nil)

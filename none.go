@@ -60,6 +60,14 @@ func (n nones) match(err error) error {
 	return nil
 }
 
+// errors returns the errors that were given to NoneIf.
+func (n nones) errors() (errs []error) {
+	for _, none := range n {
+		errs = append(errs, none.is)
+	}
+	return errs
+}
+
 // byText returns the error of a None that was stored with the text of an error.
 func (n nones) byText(text string) error {
 	for _, none := range n {

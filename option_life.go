@@ -1,10 +1,13 @@
 package zodiac
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/tier"
 )
 
@@ -69,14 +72,27 @@ func WithNoneTTL[P Period](p P) Option {
 	return periodOption("WithNoneTTL", p, func(c *config) *time.Duration { return &c.noneTTL })
 }
 
-// WithErrorTTL remembers the error of a fetch for p. During that time callers get it as a
+// WithErrorTTL remembers the error of a fetch for p: with errs only an error that matches one of
+// them, by errors.Is, else any. Over a store, an error of another process has the text it had there
+// and matches what errs named; the process that fetched gets the very error. No two of errs may have
+// one text. During that time callers get it as a
 // [*RememberedError], and nothing is fetched, so that a source that is down is not overloaded. Any
 // write or Delete of the key ends it, and so do Clear, and DeleteTags of a tag of the loader. Errors
 // of contexts, panics and zodiac's own errors are never remembered. A remembered error is no entry:
 // Peek, Len and SetIfAbsent do not see it. [WithCapacity] bounds the remembered errors too, apart
 // from the entries. By default every call fetches again.
-func WithErrorTTL[P Period](p P) Option {
-	return periodOption("WithErrorTTL", p, func(c *config) *time.Duration { return &c.errorTTL })
+func WithErrorTTL[P Period](p P, errs ...error) Option {
+	errs = slices.Clone(errs)
+	period := periodOption("WithErrorTTL", p, func(c *config) *time.Duration { return &c.errorTTL })
+	return option(func(c *config) {
+		period.apply(c)
+		if slices.Contains(errs, nil) {
+			c.fault("WithErrorTTL", errors.New("one of the errors is nil"))
+		} else if err := negative.SameText(errs); err != nil {
+			c.fault("WithErrorTTL", err)
+		}
+		c.errorsNamed = errs
+	})
 }
 
 // WithCapacity sets how many entries memory holds at most. Nothing is evicted while there are fewer

@@ -59,11 +59,13 @@ func wrongPeriods[O zodiac.Option](name string, of func(int) O, of64 func(int64)
 	}
 }
 
+func errorTTL[P zodiac.Period](p P) zodiac.Option { return zodiac.WithErrorTTL(p) }
+
 func TestWrongPeriodsAreRefusedByEveryOption(t *testing.T) {
 	var all []wrongOption
 	all = append(all, wrongPeriods("WithTTL", zodiac.WithTTL[int], zodiac.WithTTL[int64], zodiac.WithTTL[float64], zodiac.WithTTL[time.Duration])...)
 	all = append(all, wrongPeriods("WithNoneTTL", zodiac.WithNoneTTL[int], zodiac.WithNoneTTL[int64], zodiac.WithNoneTTL[float64], zodiac.WithNoneTTL[time.Duration])...)
-	all = append(all, wrongPeriods("WithErrorTTL", zodiac.WithErrorTTL[int], zodiac.WithErrorTTL[int64], zodiac.WithErrorTTL[float64], zodiac.WithErrorTTL[time.Duration])...)
+	all = append(all, wrongPeriods("WithErrorTTL", errorTTL[int], errorTTL[int64], errorTTL[float64], errorTTL[time.Duration])...)
 	all = append(all, wrongPeriods("WithFetchTimeout", zodiac.WithFetchTimeout[int], zodiac.WithFetchTimeout[int64], zodiac.WithFetchTimeout[float64], zodiac.WithFetchTimeout[time.Duration])...)
 	for _, w := range all {
 		wantFault[int](t, w)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zodiac-go/zodiac/internal/funcname"
 	"github.com/zodiac-go/zodiac/internal/keytext"
+	"github.com/zodiac-go/zodiac/internal/negative"
 	"github.com/zodiac-go/zodiac/internal/remote"
 )
 
@@ -27,6 +28,7 @@ type config struct {
 	jitter                               float64
 	sliding, cacheNil                    bool
 	noneIf                               nones
+	errorsNamed                          negative.Named
 	tags                                 []string
 	capacity                             int
 	fetchLimit                           int // 0 = none
@@ -152,6 +154,9 @@ func (c *config) check() {
 	}
 	if c.noneTTL != 0 && len(c.noneIf) == 0 {
 		c.fault("WithNoneTTL", errors.New("needs NoneIf, to say which errors mean that a key does not exist; if only SetNone or the fetch itself says so, NoneIf(zodiac.ErrNone)"))
+	}
+	if err := negative.SameText(c.noneIf.errors()); err != nil {
+		c.fault("NoneIf", err)
 	}
 	if c.cacheNil && c.skipIf != nil {
 		c.fault("CacheNil", errors.New("contradicts SkipIf, which alone decides what is stored; leave CacheNil out"))

@@ -210,7 +210,7 @@ func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (done, call bo
 	got := Entry{Record: claim.Record}
 	got.parse(time.Now())
 	switch kind := got.Parsed.Kind; {
-	case got.Bad == nil && kind == record.Failed && claim.Record.TTL < driver.Forever && f.Client.Remembers:
+	case got.Bad == nil && kind == record.Failed && claim.Record.TTL < driver.Forever && f.Client.remembers(got.Parsed.Payload):
 		f.Err = &ElsewhereError{string(got.Parsed.Payload)}
 		f.before = asked
 		return true, false
@@ -222,6 +222,11 @@ func (f *Fetch) foundTombstone(claim *driver.Claim, asked Moment) (done, call bo
 	f.Owner.Usable(&got) // counts it
 	f.distrusts = true
 	return false, false
+}
+
+// remembers reports whether the error of a text is remembered in this process.
+func (c *Client) remembers(text []byte) bool {
+	return c.Remembers && (c.Knows == nil || c.Knows(string(text)))
 }
 
 // errTombstone says why a tombstone is of no use.

@@ -126,6 +126,10 @@ type Config struct {
 	// Remembers says that errors of fetches are remembered.
 	Remembers bool
 
+	// Knows reports whether the error of a text that another process has left is one of those that
+	// are remembered here. If it is nil, all are.
+	Knows func(text string) bool
+
 	// NeedsLeft says that readers need the time left of a record.
 	NeedsLeft bool
 
