@@ -68,13 +68,24 @@ func (s *Store) setTogether(ctx context.Context, calls []call, failed driver.Key
 				failed[c.key] = explain(err)
 			}
 		default:
-			wakes, _ := cmds[i].(*redis.Cmd).Slice()
-			for j := range min(len(some), len(wakes)) {
-				s.finishWake(wakes[j])
-			}
+			s.finishTogether(some, cmds[i].(*redis.Cmd), failed)
 		}
 	}
 	return refused
+}
+
+// finishTogether takes the reply of a script that has stored several records.
+func (s *Store) finishTogether(calls []call, reply *redis.Cmd, failed driver.KeyErrors) {
+	wakes, err := reply.Slice()
+	if err != nil || len(wakes) != len(calls) {
+		for _, c := range calls {
+			failed[c.key] = errReply
+		}
+		return
+	}
+	for _, w := range wakes {
+		s.finishWake(w)
+	}
 }
 
 // together returns the command that runs several calls of setScript. It contains the whole script if

@@ -98,9 +98,16 @@ end
 -- server, which refuses a command that may need memory, unless the script has written before.
 -- SETRANGE may need memory. Setting the expiry needs none, so it comes first. A key in its last ms
 -- has its expiry already, and setting it again would remove the key.
+--
+-- The clock goes on while a script runs. If the end has come by then, expire removes the key, and
+-- write makes one that never ends.
 local function save()
-  if math.max(dies, deadline) - 1 > now or producer ~= BLANK and dies == 0 then expire() end
+  local forever, ends = producer ~= BLANK and dies == 0, math.max(dies, deadline) - 1
+  if forever or ends > now then expire() end
   write()
+  if not forever and ends < now + 1000 and redis.call('PTTL', key) == -1 then
+    redis.call('DEL', key)
+  end
 end
 
 -- agree makes frame and expiry of the key agree, if somebody else has changed one of them: EXPIRE,
