@@ -374,7 +374,11 @@ func (m *traffic) checkVisit(v *visit, r result) {
 		v.proc.gets++
 	}
 	if r.err == nil || errors.Is(r.err, zodiac.ErrNone) {
-		m.checkVersion(v, m.versionOf(r), r)
+		ver := m.versionOf(r)
+		m.checkVersion(v, ver, r)
+		if v.kind == "forced" && !v.troubled { // who asks from now on gets nothing older, anywhere
+			m.keys[v.key].floor = max(m.keys[v.key].floor, ver.tick)
+		}
 		return
 	}
 	switch {
@@ -430,6 +434,7 @@ func (m *traffic) checkUpdate(u *update, r result) {
 	switch {
 	case faulty && u.troubled:
 		m.unsure(u.key)
+		m.replace(u.proc, u.key)
 	case r.err == nil && r.val.id != u.made.id:
 		m.t.Fatalf("%s returned %v; its function returned %v", u.name, r, u.made)
 	case r.err == nil && u.changed > u.made.tick:
