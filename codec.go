@@ -10,6 +10,7 @@ import (
 	"github.com/zodiac-go/zodiac/internal/jsoncodec"
 	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/internal/release"
+	"github.com/zodiac-go/zodiac/internal/remote"
 	"github.com/zodiac-go/zodiac/internal/shape"
 	"github.com/zodiac-go/zodiac/internal/tag"
 	"github.com/zodiac-go/zodiac/internal/tier"
@@ -131,15 +132,12 @@ func (e *CodecError) Unwrap() error { return e.Err }
 func (c *engine[K, V]) encodeResult(f *flight.Flight[tier.Key[K], job[K, V]]) {
 	r, s := &f.Job.result, f.Job.stored
 	var tags []record.Tag
-	if r.verdict == store {
-		tags = s.fetch.RecordTags(tag.Names(r.tags))
+	if r.verdict == store && !s.fetch.Aside {
+		tags = remote.BlankTags(tag.Names(r.tags))
 	}
 	rec, err := c.encode(s.full, r.entry.Created, &r.entry.Value, r.none, c.opts.life.slide(r.life), tags)
 	s.rec, s.copies = rec, err == nil || errors.Is(err, ErrTooLarge)
-	switch {
-	case err == nil:
-		s.data = rec.AppendTo(nil)
-	case r.verdict == store:
+	if err != nil && r.verdict == store {
 		s.fetch.Fault, r.verdict, r.fault = err, unfit, err
 	}
 }

@@ -62,7 +62,7 @@ func (c *engine[K, V]) commit(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome 
 func (c *engine[K, V]) commitToStore(f *flight.Flight[tier.Key[K], job[K, V]]) Outcome {
 	j := &f.Job
 	r, s := &j.result, j.stored
-	res := remote.Result{Data: s.data, Life: r.life, Verdict: r.verdict.forStore()}
+	res := remote.Result{Record: &s.rec, Life: r.life, Verdict: r.verdict.forStore()}
 	fate := s.fetch.Commit(&res)
 	if res.Verdict == remote.StaleTags {
 		r.verdict = staleTags

@@ -30,6 +30,7 @@ type lookup[K comparable, V any] struct {
 	budget         remote.Budget
 	seen           string // the Version of the record that was of no use
 	stays          bool   // that record is not to be replaced
+	tags           *remote.TagWatch
 	wantsEntry     bool
 	entry          *Entry[V] // the record that was read, if it is wanted
 	spare          *spare[K, V]

@@ -178,7 +178,7 @@ func (m *batch[K, V]) readStore(all []batchKey[K, V]) (rest []missingKey[K, V]) 
 	var read remote.BatchRead
 	var err, bad error
 	if m.e.remote != nil && len(all) > 0 && !m.base.mode.NoRead {
-		keys := make([]string, len(all), len(all)+len(m.e.labels))
+		keys := make([]string, len(all), len(all)+len(m.e.labels)+1)
 		for i := range all {
 			keys[i] = all[i].storeKey
 		}
@@ -190,6 +190,7 @@ func (m *batch[K, V]) readStore(all []batchKey[K, V]) (rest []missingKey[K, V]) 
 	for i := range all {
 		w := &all[i]
 		l := m.at(w)
+		l.tags = read.Watch
 		var a answer[V]
 		var ok bool
 		switch {

@@ -2,6 +2,8 @@ package zodiac
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/zodiac-go/zodiac/internal/remote"
 )
@@ -13,8 +15,8 @@ const draftsAtOnce = 512
 type manyWrite[K comparable, V any] struct {
 	e      *engine[K, V]
 	ctx    context.Context
-	plans  []planned[K, V] // of the values that are not stored yet
-	names  map[string]bool // of their tags
+	plans  []planned[K, V]          // of the values that are not stored yet
+	lives  map[string]time.Duration // of their tags
 	failed ManyError[K]
 }
 
@@ -26,7 +28,7 @@ type planned[K comparable, V any] struct {
 }
 
 func (c *engine[K, V]) setMany(ctx context.Context, values map[K]V, opts []SetOption) error {
-	m := manyWrite[K, V]{e: c, ctx: remote.Unending(ctx), names: make(map[string]bool)}
+	m := manyWrite[K, V]{e: c, ctx: remote.Unending(ctx), lives: make(map[string]time.Duration)}
 	for key, value := range values {
 		m.plan(key, value, opts)
 		if len(m.plans) == draftsAtOnce {
@@ -48,18 +50,15 @@ func (m *manyWrite[K, V]) plan(key K, value V, opts []SetOption) {
 		m.failed.note(key, err)
 		return
 	}
-	for _, name := range p.names {
-		m.names[name] = true
+	for _, name := range slices.Concat(m.e.opts.tags, p.names) {
+		m.lives[name] = max(m.lives[name], p.life)
 	}
 	m.plans = append(m.plans, p)
 }
 
 // flush makes the records of what is planned, and stores them.
 func (m *manyWrite[K, V]) flush() {
-	for _, name := range m.e.opts.tags {
-		m.names[name] = true
-	}
-	gens, err := m.e.remote.ReadTags(m.ctx, m.names)
+	gens, err := m.e.remote.ReadTags(m.ctx, m.lives)
 	if err != nil {
 		bad := m.e.writeError(m.ctx, nil, err)
 		for i := range m.plans {
@@ -81,7 +80,7 @@ func (m *manyWrite[K, V]) flush() {
 	}
 	m.report(keys, m.e.remote.SetMany(m.ctx, writes))
 	m.plans = m.plans[:0]
-	clear(m.names)
+	clear(m.lives)
 }
 
 // report notes the errors of keys. Each of them is reported once, whatever the number of its keys.

@@ -27,6 +27,7 @@ func (c *engine[K, V]) storeKey(slot *tier.Key[K], key K, op string) (storeKey, 
 // readStore reads the store for a lookup. ok is false if it has nothing that this caller may have.
 func (c *engine[K, V]) readStore(l *lookup[K, V]) (a answer[V], ok bool) {
 	got, err := c.remote.Read(l.ctx, &l.budget, l.storeKey)
+	l.tags = got.Watch
 	if err != nil {
 		return c.unread(l, err, nil)
 	}
@@ -178,7 +179,7 @@ func (c *engine[K, V]) deliver(l *lookup[K, V], v *V, got *remote.Entry) (a answ
 	c.count(hitStore, l.sinks)
 	// A record that slides is given its life anew at most once per eighth of it.
 	if life := got.Parsed.Slide; life != 0 && !l.mode.NoWrite && got.Record.TTL <= life-life/8 {
-		c.remote.ExpireLater(l.ctx, l.storeKey, life)
+		c.remote.ExpireLater(l.ctx, l.storeKey, got.Parsed.Tags, life)
 	}
 	return a, true
 }

@@ -24,7 +24,6 @@ type storeJob[K comparable, V any] struct {
 	waits  func()
 	rec    record.Record  // of the result
 	copies bool           // callers decode copies of it
-	data   []byte         // its binary form; nil if it cannot be stored
 	shared *sharedCopy[V] // nil if every caller decodes a copy of its own
 	told   atomic.Bool    // that copies cannot be decoded
 }
@@ -35,7 +34,7 @@ func (c *engine[K, V]) newStoreJob(l *lookup[K, V], f *flight.Flight[tier.Key[K]
 	s := &storeJob[K, V]{
 		fetch: remote.Fetch{
 			Client: c.remote, Ctx: &f.Job.ctx, Values: context.WithoutCancel(l.ctx),
-			Key: l.storeKey, Seen: l.seen, Stays: l.stays, Budget: l.budget,
+			Key: l.storeKey, Seen: l.seen, Stays: l.stays, Budget: l.budget, Tags: l.tags,
 			Force: f.Kind == flight.Forced, Aside: f.Kind == flight.Aside,
 		},
 		c: c, f: f, full: l.full, sinks: l.sinks, waits: l.waits,

@@ -45,6 +45,9 @@ func (o tagsOption) applySet(s *setting) {
 // WithTags puts entries into groups that [Cache.DeleteTags] deletes together. As a SetOption the
 // tags are for the entries of that call, besides those of the loader. Several WithTags add up. An
 // entry has at most 64 tags, and their names are not empty. By default entries have no tags.
+//
+// Over a store the records of tags expire after the entries that have them. An entry that lives for
+// ever and has tags is absent once nobody has read it for half a year.
 func WithTags(names ...string) SetOption { return tagsOption(slices.Clone(names)) }
 
 // WithTagsFunc adds tags that depend on the value. A fetched value with more than 64 tags in all,

@@ -186,7 +186,7 @@ func (c *engine[K, V]) draftRecord(ctx context.Context, w *write[K, V], value *V
 	var tags []record.Tag
 	var err error
 	if len(names) > 0 {
-		if tags, err = c.remote.RecordTags(ctx, &w.stored.Budget, w.gens, names); err != nil {
+		if tags, err = c.remote.RecordTags(ctx, &w.stored.Budget, w.gens, names, w.life); err != nil {
 			return c.writeError(ctx, w.key, err)
 		}
 	}

@@ -17,7 +17,7 @@
 //   - [Leaser]: one fetch of a key in all processes, and no stale write after an invalidation.
 //     Without it, each process fetches for itself and stores the value with Add, or with Set if it
 //     replaces a record. Then both promises hold within each process only.
-//   - [Batcher]: many keys in one round trip. Without it, there is a call for each key.
+//   - [Batcher]: many keys in one round trip, which tags need. Without it, there is a call for each key.
 //   - [DataReader]: reads that do not ask for the time left. Without it, loaders call Get or
 //     GetMany.
 //   - [Waker]: processes that wait for a lease are told when it ends. Without it, they poll.
@@ -133,7 +133,7 @@ type Record struct {
 	Tombstone bool
 }
 
-// A Batcher is a Store that reads and writes many keys at once.
+// A Batcher is a Store that reads and writes many keys at once, in one round trip.
 type Batcher interface {
 	// GetMany is Get for each of keys, which may repeat. Both results have the length of
 	// keys, and the result for a key has the key's index.
@@ -142,6 +142,18 @@ type Batcher interface {
 	// SetMany is Set for each of records. If some fail, the others are stored, and the error is
 	// a [KeyErrors] of exactly those that failed. Any other error leaves open which were stored.
 	SetMany(ctx context.Context, records map[string]Record) error
+
+	// EnsureMany sees to it that keys have records which live long enough, and returns these
+	// records. The record with a key's index in min says how. If the key is absent, EnsureMany
+	// is Add of that record. If the key has a record that ends before the TTL of that one, it
+	// is Expire with that TTL. A key whose record in min is zero is only read: its error may be
+	// ErrMiss.
+	//
+	// Keys do not repeat. Both results have the length of keys, and the result for a key has
+	// the key's index. The last key is read after the others are done. One command of a
+	// client is carried out at most once: a copy that arrives after a Delete would bring back
+	// what was deleted.
+	EnsureMany(ctx context.Context, keys []string, min []Record) ([]Record, []error)
 }
 
 // A DataReader is a Store whose reads can be cheaper if nobody needs the time left. Loaders that

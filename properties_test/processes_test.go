@@ -185,7 +185,7 @@ func (p *processes) counted(i int, want zodiac.Stats) {
 func ops(m *chaos.Injector) map[string]int {
 	n := map[string]int{}
 	for name, of := range map[string][]chaos.Op{
-		"reads":   {chaos.Get, chaos.GetData, chaos.GetMany, chaos.GetManyData},
+		"reads":   {chaos.Get, chaos.GetData, chaos.GetMany, chaos.GetManyData, chaos.EnsureMany},
 		"writes":  {chaos.Set, chaos.SetMany, chaos.Add, chaos.Delete, chaos.Expire, chaos.Clear},
 		"acquire": {chaos.Acquire}, "commit": {chaos.Commit}, "abort": {chaos.Abort}, "renew": {chaos.Renew},
 	} {

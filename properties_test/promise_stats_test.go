@@ -101,7 +101,7 @@ var errNotLinked = errors.New("matches nothing")
 // P30: a result with too many tags is returned, reported and not stored. It counts as Uncached.
 func TestP30_TooManyTagsAreUncached(t *testing.T) {
 	var faults []zodiac.Event
-	tags := make([]string, 17)
+	tags := make([]string, 65)
 	for i := range tags {
 		tags[i] = string(rune('a' + i))
 	}

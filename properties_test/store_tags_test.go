@@ -45,7 +45,7 @@ func TestP6_ResultThatIsNotStoredIsNotForCallersAfterDeleteTags(t *testing.T) {
 // whether the tag was deleted meanwhile. The value is not stored, and is for earlier callers.
 func TestP6_ValueFetchedWhileTagsCannotBeReadIsNotStored(t *testing.T) {
 	const tagged, skipped = 4 + 192, 3 * 48 // WithTagsFunc gives the first one "a"
-	reads := []chaos.Op{chaos.Get, chaos.GetMany, chaos.GetData, chaos.GetManyData}
+	reads := []chaos.Op{chaos.Get, chaos.GetMany, chaos.EnsureMany, chaos.GetData, chaos.GetManyData}
 	for _, c := range []config{{tags: []string{"s"}, skipIf: true}, {tagsFunc: true, skipIf: true}} {
 		for _, when := range []string{"before", "after"} {
 			for _, id := range []int64{tagged, skipped} {
@@ -95,7 +95,7 @@ func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
 		s := p.all[0]
 		mine := s.get(key)
 		running := s.call(key)
-		p.faults[0].Fail(errGone, chaos.GetMany) // not the read of the epoch
+		p.faults[0].Fail(errGone, chaos.EnsureMany)
 		running.returns(tagged)
 		mine.hasID(tagged)
 		p.faults[0].Heal()
@@ -106,24 +106,26 @@ func TestP6_ResultIsNotStoredWithoutItsTags(t *testing.T) {
 	})
 }
 
-// P6: DeleteTags changes the epoch first, then the generations of tags that have one. A tag without
-// one has no entries, and gets none.
-func TestP6_DeleteTagsChangesTheEpochFirst(t *testing.T) {
+// P6: DeleteTags removes the epoch first, then the generations. Only then the epoch and the tags
+// that all entries have get new ones.
+func TestP6_DeleteTagsRemovesTheEpochFirst(t *testing.T) {
 	onTapped(t, 1, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
 		s := p.all[0]
 		s.set(key, 4) // has "a" too
+		const prefix, epoch = "zodiac::%tag:subject:", "zodiac::%epoch:subject"
 		var set []string
 		p.faults[0].Observe(func(c chaos.Call) {
-			if c.Op == chaos.Set || c.Op == chaos.Add {
-				set = append(set, c.Keys...)
-			}
+			set = append(set, string(c.Op))
+			set = append(set, c.Keys...)
 		})
 		if err := s.DeleteTags(bg, "unknown", "s", "a"); err != nil {
 			t.Fatal(err)
 		}
 		p.faults[0].Observe(nil)
-		if want := []string{"zodiac::%epoch:subject", "zodiac::%tag:subject:s", "zodiac::%tag:subject:a"}; !slices.Equal(set, want) {
-			t.Errorf("set %q; want %q", set, want)
+		if want := []string{
+			"Delete", epoch, "Delete", prefix + "unknown", prefix + "s", prefix + "a", "Publish", "EnsureMany", prefix + "s", epoch,
+		}; !slices.Equal(set, want) {
+			t.Errorf("sent %q; want %q", set, want)
 		}
 	})
 }
@@ -133,7 +135,7 @@ func TestP7_FirstGenerationOfATagIsOne(t *testing.T) {
 	onTapped(t, 2, config{tags: []string{"s"}, tagsFunc: true}, func(p *processes, _ []*tapped) {
 		a, b := p.all[0], p.all[1]
 		p.faults[0].Observe(func(c chaos.Call) {
-			if c.Op == chaos.Add {
+			if c.Op == chaos.EnsureMany {
 				b.Set(bg, 2, value{id: 4 + allTraits})
 			}
 		})
@@ -188,11 +190,12 @@ func TestSetWhoseTagsCannotBeStoredFails(t *testing.T) {
 		if _, ok := errors.AsType[*zodiac.SettingError](s.Set(bg, key, value{id: 1}, zodiac.WithTags(many...))); !ok {
 			t.Error("Set with 65 tags returned no SettingError")
 		}
-		p.faults[0].Fail(errGone, chaos.GetMany)
+		p.faults[0].Fail(errGone, chaos.EnsureMany)
 		err := s.Set(bg, key, value{id: 1}, zodiac.WithTags("a"))
-		if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || bad.Op != "GetMany" || !errors.Is(bad, errGone) {
-			t.Errorf("Set = %v; want a StoreError of GetMany", err)
+		if bad, ok := errors.AsType[*zodiac.StoreError](err); !ok || bad.Op != "EnsureMany" || !errors.Is(bad, errGone) {
+			t.Errorf("Set = %v; want a StoreError of EnsureMany", err)
 		}
+		synctest.Wait() // the Observer is told in the background
 		if len(told) != 1 {
 			t.Errorf("the Observer was told %v; want one fault", told)
 		}

@@ -47,7 +47,7 @@
 //
 // A hit is one command in one round trip. PTTL goes with it if the time left matters. A miss is
 // three round trips: the read, a script that takes the lease, and a script that stores the result
-// and ends the lease. Before its first script, a Store asks for the server's version with INFO.
+// and ends the lease. Tags cost one more: docs/performance.md has the figures. Before its first script, a Store asks for the server's version with INFO.
 // docs/redis-frame.md describes the bytes.
 //
 // At most four callers at a time send their own commands. When there are more, those that read

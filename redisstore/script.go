@@ -36,6 +36,7 @@ var (
 	setScript     = newScript("set")
 	setManyScript = newScript("setmany")
 	addScript     = newScript("add").withoutRetry()
+	ensureScript  = newScript("ensure").withoutRetry()
 	expireScript  = newScript("expire")
 	deleteScript  = newScript("delete")
 	clearScript   = newScript("clear")

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/zodiac-go/zodiac/driver"
 )
@@ -98,6 +99,94 @@ var manyRules = []rule{
 			p.ok("SetMany", p.batcher().SetMany(p.ctx, map[string]driver.Record{p.key("k"): record("set", long)}))
 			p.commit(p.key("k"), token, "stale", false)
 			p.wantData(p.key("k"), "set")
+		},
+	},
+	{
+		name:  "EnsureManyAddsWhatIsAbsent",
+		needs: batcher,
+		says: "If the key is absent, EnsureMany is Add of that record. A Store neither keeps nor " +
+			"changes the Data it is given. Data that a Store returns belongs to the caller.",
+		check: func(p *probe) {
+			version := p.set(p.key("there"), "old", long)
+			data := []byte("new")
+			keys := []string{p.key("absent"), p.key("there"), p.key("forever")}
+			records, errs := p.batcher().EnsureMany(p.ctx, keys, []driver.Record{
+				{Data: data, TTL: long}, record("other", long/2), record("forever", driver.Forever),
+			})
+			copy(data, "?")
+			for i, want := range []string{"new", "old", "forever"} {
+				if errs[i] != nil || string(records[i].Data) != want {
+					p.fatalf("EnsureMany: result %d is %q, %v; want %q", i, records[i].Data, errs[i], want)
+				}
+				copy(records[i].Data, "?")
+				if now := p.wantData(keys[i], want); now.Version != records[i].Version || now.TTL > records[i].TTL {
+					p.errorf("EnsureMany: result %d is %+v; then Get = %+v", i, records[i], now)
+				}
+			}
+			if records[1].Version != version || records[1].TTL > long+slack || records[2].TTL != driver.Forever {
+				p.errorf("EnsureMany = %+v; want the second of Version %q and at most %v, and the third for ever", records, version, long)
+			}
+		},
+	},
+	{
+		name:  "EnsureManyLengthensLivesOnly",
+		needs: batcher,
+		says: "If the key has a record that ends before the TTL of that one, it is Expire with " +
+			"that TTL.",
+		check: func(p *probe) {
+			keys := []string{p.key("short"), p.key("long"), p.key("forever"), p.key("endless")}
+			for i, ttl := range []time.Duration{long / 4, 2 * long, driver.Forever, long} {
+				p.set(keys[i], "data", ttl)
+			}
+			ask := record("new", long)
+			records, errs := p.batcher().EnsureMany(p.ctx, keys, []driver.Record{ask, ask, ask, record("new", driver.Forever)})
+			for i, want := range []time.Duration{long, 2 * long, driver.Forever, driver.Forever} {
+				now := p.wantData(keys[i], "data")
+				for _, ttl := range []time.Duration{records[i].TTL, now.TTL} {
+					if errs[i] != nil || ttl > want || ttl < want-want/8 {
+						p.errorf("EnsureMany: result %d has a TTL of %v, then Get %v (%v); want %v", i, records[i].TTL, now.TTL, errs[i], want)
+					}
+				}
+			}
+		},
+	},
+	{
+		name:  "EnsureManyOnlyReadsWhereTheRecordIsZero",
+		needs: batcher,
+		says: "A key whose record in min is zero is only read: its error may be ErrMiss. Both " +
+			"results have the length of keys, and the result for a key has the key's index.",
+		check: func(p *probe) {
+			p.set(p.key("there"), "data", long)
+			keys := []string{p.key("absent"), p.key("there"), p.key("bad"), p.key("new"), p.key("none")}
+			records, errs := p.batcher().EnsureMany(p.ctx, keys, []driver.Record{
+				{}, {}, record("bad", -1), record("new", long), {},
+			})
+			if len(records) != len(keys) || len(errs) != len(keys) {
+				p.fatalf("EnsureMany of %d keys returns %d records and %d errors", len(keys), len(records), len(errs))
+			}
+			p.wantErrMiss("EnsureMany", records[0], errs[0])
+			p.wantErrMiss("EnsureMany", records[4], errs[4])
+			if errs[2] == nil || errs[3] != nil || string(records[1].Data) != "data" || string(records[3].Data) != "new" {
+				p.errorf("EnsureMany = %+v, %v; want an error for the negative TTL, data and new", records, errs)
+			}
+			p.wantMiss(p.key("absent"))
+			p.wantMiss(p.key("bad"))
+			if records, errs := p.batcher().EnsureMany(p.ctx, nil, nil); len(records) != 0 || len(errs) != 0 {
+				p.errorf("EnsureMany of no keys = %v, %v; want no results", records, errs)
+			}
+		},
+	},
+	{
+		name:  "EnsureManyRevokesPlaceholders",
+		needs: batcher | leaser,
+		says: "If the key is absent, EnsureMany is Add of that record. Add is Set if key is " +
+			"absent, and returns true.",
+		check: func(p *probe) {
+			token := p.win(p.key("k"), ask(long))
+			_, errs := p.batcher().EnsureMany(p.ctx, []string{p.key("k")}, []driver.Record{record("new", long)})
+			p.ok("EnsureMany", errs[0])
+			p.commit(p.key("k"), token, "stale", false)
+			p.wantData(p.key("k"), "new")
 		},
 	},
 	{

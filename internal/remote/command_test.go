@@ -53,8 +53,7 @@ func TestStalledStoreCostsACallItsTimeoutOnce(t *testing.T) {
 			f := newFetch(c, &owner{})
 			f.Acquire()
 			f.Watch()
-			f.RecordTags([]string{"a"})
-			f.Commit(storable("1"))
+			f.Commit(storable("1", BlankTags([]string{"a"})...))
 			f.Close()
 		},
 	} {
@@ -163,7 +162,7 @@ func TestExpireLaterOutlivesItsCaller(t *testing.T) {
 		s.put(t, value("1"))
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
-		c.ExpireLater(ctx, key, time.Minute)
+		c.ExpireLater(ctx, key, nil, time.Minute)
 		synctest.Wait()
 		if r, err := s.Store.Get(t.Context(), key); err != nil || r.TTL != time.Minute {
 			t.Errorf("the record has %v left, %v; want a minute", r.TTL, err)

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/zodiac-go/zodiac/driver"
@@ -10,8 +11,8 @@ import (
 
 // A Result is what a fetch has brought, as far as the store is concerned.
 type Result struct {
-	Data    []byte        // its record
-	Life    time.Duration // how long it lives
+	Record  *record.Record // with BlankTags, whose generations Commit fills in
+	Life    time.Duration  // how long it lives
 	Verdict Verdict
 }
 
@@ -93,12 +94,14 @@ func (f *Fetch) supersede(b Budget) {
 
 // commitSealed is Commit once nobody joins the flight any more.
 func (f *Fetch) commitSealed(r *Result) Fate {
-	fresh := f.checkTags(&r.Verdict)
+	fresh := f.checkTags(r)
 	fits := r.Verdict == Storable && f.Fault == nil
-	rec := driver.Record{Data: r.Data, TTL: r.Life}
-	if r.Verdict == Skip || f.Force && !fits {
+	var rec driver.Record
+	if fits {
+		rec = driver.Record{Data: r.Record.AppendTo(nil), TTL: r.Life}
+	} else if r.Verdict == Skip || f.Force {
 		rec = f.tombstone()
-	} else if !fits { // an old record may stay: only callers from before the fetch get this result
+	} else { // an old record may stay: only callers from before the fetch get this result
 		f.ForEarlier()
 		return NotStored
 	}
@@ -132,25 +135,41 @@ func (f *Fetch) commitSealed(r *Result) Fate {
 	return Stored
 }
 
-// checkTags looks whether a tag of the result was deleted since the fetch began. It returns false
-// if one was, or may have been, also for a result that is not to be stored anyway.
+// checkTags looks whether a tag of the result was deleted since the fetch began, and gives the tags
+// of the record their generations. It returns false if one was, or may have been, deleted, also for
+// a result that is not to be stored anyway.
 //
 // This comes after the flight is sealed. Nobody joins any more, so everybody who has joined began
 // before a deletion that is not seen here had returned.
-func (f *Fetch) checkTags(v *Verdict) (fresh bool) {
-	if len(f.Client.Tags) == 0 && !f.Client.LateTags {
+func (f *Fetch) checkTags(r *Result) (fresh bool) {
+	if !f.Client.tagged() {
 		return true
 	}
-	if _, unknown := f.Fault.(*OpError); unknown { //nolint:errorlint // an OpError within a codec's error is another store's
+	if _, unknown := f.Fault.(*OpError); unknown || f.Tags == nil { //nolint:errorlint // an OpError within a codec's error is another store's
 		return false
 	}
-	current, err := f.Client.current(f.Values, &f.Budget, &f.tags)
+	names, life := f.Client.Tags, time.Duration(0)
+	stores := r.Verdict == Storable && f.Fault == nil
+	if stores {
+		life = r.Life
+		for _, t := range r.Record.Tags {
+			if !f.Client.isOwn(t.Name) {
+				names = append(slices.Clip(names), t.Name)
+			}
+		}
+	}
+	gens, current, err := f.Client.settle(f.Values, &f.Budget, f.Tags, names, life)
 	switch {
-	case *v != Storable || f.Fault != nil:
+	case !stores:
 	case err != nil:
-		f.Fault = fault("GetMany", err)
+		f.Fault = fault("EnsureMany", err)
 	case !current:
-		*v = StaleTags
+		r.Verdict = StaleTags
+	default:
+		for i := range r.Record.Tags {
+			t := &r.Record.Tags[i]
+			t.Gen = gens[t.Name]
+		}
 	}
 	return err == nil && current
 }

@@ -79,7 +79,7 @@ func TestRecordOfATagDeletedAfterTheSealIsInvalid(t *testing.T) {
 			}
 			return nil
 		})
-		fate := f.Commit(storable("old", f.RecordTags([]string{"static"})...))
+		fate := f.Commit(storable("old", BlankTags([]string{"static"})...))
 		b := c.NewBudget()
 		if e, err := c.Read(t.Context(), &b, key); fate != Stored || err != nil || !e.Invalid {
 			t.Errorf("Commit = %v, Read = %+v, %v; want Stored and an invalid entry", fate, e, err)
@@ -180,13 +180,13 @@ func TestSkippedResultTellsOthersNotToWaitForEachOther(t *testing.T) {
 func TestFaultOfTheTagsKeepsAResultFromBeingStored(t *testing.T) {
 	for name, when := range map[string]func(*fakeStore, *Fetch){
 		"BeforeTheFunction": func(s *fakeStore, f *Fetch) {
-			s.fail("GetMany")
+			s.fail("EnsureMany")
 			f.Watch()
 			s.heal()
 		},
 		"AfterTheFunction": func(s *fakeStore, f *Fetch) {
 			f.Watch()
-			s.fail("GetMany")
+			s.fail("EnsureMany")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,8 +198,8 @@ func TestFaultOfTheTagsKeepsAResultFromBeingStored(t *testing.T) {
 				if fate := f.Commit(storable("new")); fate != NotStored || s.stored(t) != "-" {
 					t.Errorf("Commit = %v, the store has %q; want NotStored", fate, s.stored(t))
 				}
-				if bad, ok := errors.AsType[*OpError](f.Fault); !ok || bad.Op != "GetMany" {
-					t.Errorf("Fault = %v; want one of GetMany", f.Fault)
+				if bad, ok := errors.AsType[*OpError](f.Fault); !ok || bad.Op != "EnsureMany" {
+					t.Errorf("Fault = %v; want one of EnsureMany", f.Fault)
 				}
 				restricted(t, f.Outcome(nil))
 				f.Close()
@@ -302,8 +302,10 @@ func TestForcedFetchThatIsNotStoredLeavesNothingOlder(t *testing.T) {
 		"CommitHangs":   {before: func(_ *testing.T, s *fakeStore, _ *Fetch) { hang(s, "Commit") }},
 		"AcquireFailed": {before: func(_ *testing.T, _ *fakeStore, f *Fetch) { f.down = true }},
 		"NoLease":       {before: func(_ *testing.T, _ *fakeStore, f *Fetch) { f.noLease = true }},
-		"Bare": {change: func(cfg *Config) { cfg.Store = bareStore{cfg.Store} },
-			before: func(_ *testing.T, s *fakeStore, _ *Fetch) { s.fail("Set") }},
+		"Bare": {
+			change: func(cfg *Config) { cfg.Store = bareStore{cfg.Store} },
+			before: func(_ *testing.T, s *fakeStore, _ *Fetch) { s.fail("Set") },
+		},
 		"GivenUp": {before: func(t *testing.T, s *fakeStore, f *Fetch) {
 			s.put(t, value("older"))
 			ctx, leave := context.WithCancel(t.Context())

@@ -55,6 +55,8 @@ func (c *Client) deleteChunk(ctx context.Context, b *Budget, keys []string, some
 }
 
 // DeleteTags makes all records that have one of the tags invalid. drop does so in this process.
+//
+// The epoch goes first: a fetch that reads generations between the two steps sees that it is gone.
 func (c *Client) DeleteTags(ctx context.Context, names []string, drop func(names []string)) error {
 	ctx = Unending(ctx)
 	end, err := c.begin()
@@ -63,13 +65,13 @@ func (c *Client) DeleteTags(ctx context.Context, names []string, drop func(names
 	}
 	defer end()
 	b := c.NewBudget()
-	epochErr := c.renewEpoch(ctx, &b)
+	epochErr := c.removeTags(ctx, &b, c.Names.Epoch())
 	err = epochErr
 	var p patience
 	for some := range slices.Chunk(names, c.tagChunk()) {
 		bad := epochErr
 		if bad == nil {
-			bad = c.renewTags(ctx, &b, some)
+			bad = c.removeTags(ctx, &b, c.Names.Tags(some)...)
 		}
 		drop(some)
 		bad = c.publishedAll(ctx, bad, c.publishTags(ctx, &b, some))
@@ -78,6 +80,10 @@ func (c *Client) DeleteTags(ctx context.Context, names []string, drop func(names
 		}
 		p.done(c, &b, bad == nil)
 		b = p.next(c)
+	}
+	if err == nil { // the next fetches need not do this; if it fails, they do
+		b = c.NewBudget()
+		_, _ = c.watchTags(ctx, &b, nil)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +185,17 @@ func (s *fakeStore) SetMany(ctx context.Context, records map[string]driver.Recor
 	return hookedErr(ctx, s, "SetMany", "", func() error { return s.Store.SetMany(ctx, records) })
 }
 
+func (s *fakeStore) EnsureMany(ctx context.Context, keys []string, min []driver.Record) (records []driver.Record, errs []error) {
+	err := hookedErr(ctx, s, "EnsureMany", strings.Join(keys, " "), func() error {
+		records, errs = s.Store.EnsureMany(ctx, keys, min)
+		return nil
+	})
+	if err != nil {
+		return make([]driver.Record, len(keys)), slices.Repeat([]error{err}, len(keys))
+	}
+	return records, errs
+}
+
 func (s *fakeStore) Acquire(ctx context.Context, key string, ask driver.Ask) (driver.Claim, error) {
 	return hooked(ctx, s, "Acquire", key, func() (driver.Claim, error) {
 		claim, err := s.Store.Acquire(ctx, key, ask)
@@ -349,8 +361,8 @@ func value(payload string, tags ...record.Tag) driver.Record {
 }
 
 func storable(payload string, tags ...record.Tag) *Result {
-	r := value(payload, tags...)
-	return &Result{Data: r.Data, Life: r.TTL}
+	rec := record.Record{Kind: record.Value, Created: time.Now(), Payload: []byte(payload), Tags: tags}
+	return &Result{Record: &rec, Life: time.Hour}
 }
 
 // put stores a value under key without hooks, and returns its Version.

@@ -14,7 +14,6 @@ import (
 //
 //	Acquire    the right to call the fetch function, or the reason why it is not called
 //	Watch      just before the function
-//	RecordTags for the record of the result
 //	Commit     to store the result, or Remember to store its error
 //	Close      gives back what is left
 //	Outcome    says who may have the result
@@ -41,6 +40,9 @@ type Fetch struct {
 	Aside  bool // the value is not to be stored
 	Stays  bool // nor is it if the record of Seen is still there
 
+	// Tags has what a read noted that preceded the flight, or is nil. It saves Watch a command.
+	Tags *TagWatch
+
 	// What Acquire has found.
 	Found *Entry // the record that the store has after all, or nil
 	Err   error  // why the function is not called, if Found is nil
@@ -58,7 +60,6 @@ type Fetch struct {
 	down    bool // it goes on without the store, which does not answer
 	called  bool
 	started Moment // just before the function was called
-	tags    TagWatch
 	before  Moment // the outcome is for Gets that began before
 }
 
@@ -236,24 +237,13 @@ var errTombstone = errors.New("a tombstone that holds a value or never ends")
 func (f *Fetch) Watch() {
 	f.called = true
 	if !f.down && !f.Aside {
-		f.tags, f.Fault = f.Client.watchTags(f.Values, &f.Budget)
+		f.Tags, f.Fault = f.Client.watchTags(f.Values, &f.Budget, f.Tags)
 	}
 	f.started = f.Client.Now()
 }
 
 // Called reports whether Watch was called.
 func (f *Fetch) Called() bool { return f.called }
-
-// RecordTags returns the tags called names for the record of the result. If the store fails, it
-// sets Fault.
-func (f *Fetch) RecordTags(names []string) []record.Tag {
-	if len(names) == 0 || f.Aside || f.Fault != nil {
-		return nil
-	}
-	tags, err := f.Client.RecordTags(f.Values, &f.Budget, f.tags.gens, names)
-	f.Fault = err
-	return tags
-}
 
 // GiveUp says that nobody waits for the flight any more: its lease is given back in the background,
 // so that other processes need not wait for it either.

@@ -372,11 +372,6 @@ func TestFetchThatStoresNothingDoesNotAskForTags(t *testing.T) {
 				f := newFetch(c, &owner{}, func(f *Fetch) { f.Aside = !down })
 				f.Acquire()
 				f.Watch()
-				if !down {
-					if tags := f.RecordTags([]string{"late"}); tags != nil || f.Fault != nil {
-						t.Errorf("RecordTags = %v, Fault = %v; want nothing", tags, f.Fault)
-					}
-				}
 				synctest.Wait()
 				if n := s.total() - s.count("Acquire", "Abort"); n != 0 {
 					t.Errorf("%d commands were sent about tags; want none", n)
@@ -400,23 +395,15 @@ func TestTagsOfTheRecordAreThoseFromBeforeTheFunction(t *testing.T) {
 		if f.started < during {
 			t.Error("the function counts as called before the tags were read")
 		}
-		generation(t, s, "own", "o2")
-		if tags := f.RecordTags([]string{"own"}); len(tags) != 1 || tags[0].Gen != "o1" ||
-			f.Fault != nil {
-			t.Errorf("RecordTags = %v, Fault = %v; want the generation from before", tags, f.Fault)
+		if f.Tags.gens["own"] != "o1" {
+			t.Errorf("the fetch watches %v; want the generation from before", f.Tags.gens)
 		}
-		s.fail("GetMany")
-		tags := f.RecordTags([]string{"own", "late"})
-		bad, ok := f.Fault.(*OpError) //nolint:errorlint // Commit looks for an OpError that is not wrapped
-		if tags != nil || !ok || !errors.Is(bad, errDown) {
-			t.Errorf("RecordTags = %v, Fault = %v; want nothing and the fault", tags, f.Fault)
+		s.fail("EnsureMany", "GetMany")
+		if fate := f.Commit(storable("1", BlankTags([]string{"own"})...)); fate != NotStored {
+			t.Errorf("Commit = %v; want NotStored", fate)
 		}
-		s.heal()
-		sent := s.total()
-		if tags := f.RecordTags([]string{"late"}); tags != nil || !errors.Is(f.Fault, errDown) ||
-			s.total() != sent {
-			t.Errorf("RecordTags after a fault = %v, Fault = %v by %d commands; want none",
-				tags, f.Fault, s.total()-sent)
+		if _, ok := f.Fault.(*OpError); !ok || !errors.Is(f.Fault, errDown) { //nolint:errorlint // Commit looks for an OpError that is not wrapped
+			t.Errorf("Fault = %v; want that of the store", f.Fault)
 		}
 	})
 }

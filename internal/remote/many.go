@@ -91,21 +91,28 @@ func (c *Client) SetMany(ctx context.Context, writes []*Write) []error {
 	return errs
 }
 
-// ReadTags returns the generations of tags. Those that have none get one. The reads go in chunks.
-func (c *Client) ReadTags(ctx context.Context, names map[string]bool) (Generations, error) {
+// ReadTags returns the generations of tags for entries that live as long as lives says by their
+// names. Those that have none get one. The reads go in chunks.
+func (c *Client) ReadTags(ctx context.Context, lives map[string]time.Duration) (Generations, error) {
 	end, err := c.begin() // tags get generations
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	gens := make(Generations, len(names))
-	for some := range slices.Chunk(slices.Collect(maps.Keys(names)), c.tagChunk()) {
-		b := c.NewBudget()
-		more, err := c.ensureGenerations(ctx, &b, some)
-		if err != nil {
-			return nil, fault("GetMany", err)
+	gens := make(Generations, len(lives))
+	for some := range slices.Chunk(slices.Collect(maps.Keys(lives)), c.tagChunk()) {
+		least := make([]time.Duration, len(some))
+		for i, name := range some {
+			least[i] = c.tagLives([]string{name}, lives[name])[0]
 		}
-		maps.Copy(gens, more)
+		b := c.NewBudget()
+		texts, err := c.ensureKeys(ctx, &b, c.Names.Tags(some), least)
+		if err != nil {
+			return nil, fault("EnsureMany", err)
+		}
+		for i, name := range some {
+			gens[name] = texts[i]
+		}
 	}
 	return gens, nil
 }

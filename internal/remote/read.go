@@ -23,6 +23,10 @@ type Entry struct {
 	Sent    int64     // when the command was sent, by the clock of memory
 	Read    time.Time // when the answer came, by the wall clock
 
+	// Watch has the tags as they were when the record was read, for a fetch that begins later. It
+	// is set also if there is no record, and nil if the loader has no tags.
+	Watch *TagWatch
+
 	gens Generations // of the tags that were read with it
 }
 
@@ -40,21 +44,23 @@ func (c *Client) Read(ctx context.Context, b *Budget, key string) (Entry, error)
 
 // ReadLeft is Read for a caller that needs the time left. It shares nothing.
 func (c *Client) ReadLeft(ctx context.Context, b *Budget, key string) (e Entry, err error) {
-	e = c.newEntry(key)
-	e.Record, err = ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, key) })
-	if err == nil {
-		err = c.readTagsOf(ctx, b, &e)
-	}
+	e, err = c.readBy(ctx, b, key, c.Store.Get, c.getManyLeft)
 	return e, fault("Get", err)
 }
 
 // readAlone reads a record and the generations of its tags.
-func (c *Client) readAlone(ctx context.Context, b *Budget, key string) (e Entry, err error) {
+func (c *Client) readAlone(ctx context.Context, b *Budget, key string) (Entry, error) {
+	return c.readBy(ctx, b, key, c.get, c.getMany)
+}
+
+// readBy reads a record and the generations of its tags by one of two commands, and a second one for
+// tags that only the record tells.
+func (c *Client) readBy(ctx context.Context, b *Budget, key string, get getFunc, getMany getManyFunc) (e Entry, err error) {
 	e = c.newEntry(key)
-	if len(c.Tags) == 0 {
-		e.Record, err = ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return c.get(ctx, key) })
+	if !c.tagged() {
+		e.Record, err = ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return get(ctx, key) })
 	} else {
-		err = c.readWithTags(ctx, b, key, &e)
+		err = c.readWithTags(ctx, b, key, &e, getMany)
 	}
 	if err == nil {
 		err = c.readTagsOf(ctx, b, &e)
@@ -62,17 +68,26 @@ func (c *Client) readAlone(ctx context.Context, b *Budget, key string) (e Entry,
 	return e, err
 }
 
-// readWithTags reads a record and the generations of the loader's own tags at once.
-func (c *Client) readWithTags(ctx context.Context, b *Budget, key string, e *Entry) error {
-	records, errs := c.readKeys(ctx, b, append([]string{key}, c.Names.Tags(c.Tags)...))
+type (
+	getFunc     = func(context.Context, string) (driver.Record, error)
+	getManyFunc = func(context.Context, []string) ([]driver.Record, []error)
+)
+
+// readWithTags reads a record and what a fetch watches at once.
+func (c *Client) readWithTags(ctx context.Context, b *Budget, key string, e *Entry, getMany getManyFunc) error {
+	space := c.Space.Epoch()
+	records, errs := c.readKeys(ctx, b, append([]string{key}, c.watchedKeys()...), getMany)
+	if cmp.Or(errs[1:]...) == nil {
+		e.Watch = c.watchOf(records[1:], space)
+	}
 	if errs[0] == nil && records[0].Version == "" {
 		return driver.ErrMiss
 	}
-	if err := cmp.Or(errs...); err != nil {
+	if err := cmp.Or(errs[:1+len(c.Tags)]...); err != nil { // an epoch that cannot be read is a fetch's concern
 		return err
 	}
-	e.Record = records[0]
 	e.gens = generationsOf(c.Tags, records[1:])
+	e.Record = records[0]
 	return nil
 }
 
@@ -95,7 +110,7 @@ func (c *Client) readTagsOf(ctx context.Context, b *Budget, e *Entry) error {
 		}
 		e.gens = e.gens.with(gens)
 	}
-	e.compare(e.gens)
+	c.compare(ctx, e)
 	return nil
 }
 
@@ -105,12 +120,16 @@ func (e *Entry) parse(now time.Time) {
 	e.Bad = record.Parse(e.Record.Data, &e.Parsed)
 }
 
-// compare looks whether one of the record's tags has been deleted.
-func (e *Entry) compare(now Generations) {
+// compare looks whether one of the record's tags has been deleted. It renews the tags of an old
+// record, which may live for ever: see tagLife.
+func (c *Client) compare(ctx context.Context, e *Entry) {
 	for _, t := range e.Parsed.Tags {
-		if t.Gen == "" || now[t.Name] != t.Gen {
+		if t.Gen == "" || e.gens[t.Name] != t.Gen {
 			e.Invalid = true
 		}
+	}
+	if !e.Invalid && len(e.Parsed.Tags) > 0 && e.Read.Sub(e.Parsed.Created) > longestNeed/2 {
+		c.keepTags(ctx, e.Parsed.Tags, longestNeed)
 	}
 }
 
@@ -127,7 +146,14 @@ func (c *Client) getMany(ctx context.Context, keys []string) ([]driver.Record, [
 	switch {
 	case c.data != nil:
 		return c.data.GetManyData(ctx, keys)
-	case c.batch != nil:
+	default:
+		return c.getManyLeft(ctx, keys)
+	}
+}
+
+// getManyLeft reads many records with their times left.
+func (c *Client) getManyLeft(ctx context.Context, keys []string) ([]driver.Record, []error) {
+	if c.batch != nil {
 		return c.batch.GetMany(ctx, keys)
 	}
 	records, errs := make([]driver.Record, len(keys)), make([]error, len(keys))
@@ -139,9 +165,9 @@ func (c *Client) getMany(ctx context.Context, keys []string) ([]driver.Record, [
 
 // readKeys reads many records by one command. One that is absent is zero. A shard that fails, or is
 // known to fail, keeps no key of another from being read.
-func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string) (records []driver.Record, errs []error) {
+func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string, getMany getManyFunc) (records []driver.Record, errs []error) {
 	if c.backend.failing.Load() == 0 {
-		return c.readAllowed(ctx, b, keys)
+		return c.readAllowed(ctx, b, keys, getMany)
 	}
 	c.probe()
 	records, errs = make([]driver.Record, len(keys)), make([]error, len(keys))
@@ -155,7 +181,7 @@ func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string) (record
 	if len(asked) == 0 {
 		return records, errs
 	}
-	some, bad := c.readAllowed(ctx, b, asked)
+	some, bad := c.readAllowed(ctx, b, asked, getMany)
 	for j, i := range at {
 		records[i], errs[i] = some[j], bad[j]
 	}
@@ -163,7 +189,7 @@ func (c *Client) readKeys(ctx context.Context, b *Budget, keys []string) (record
 }
 
 // readAllowed is readKeys for keys whose shards may be asked.
-func (c *Client) readAllowed(ctx context.Context, b *Budget, keys []string) ([]driver.Record, []error) {
+func (c *Client) readAllowed(ctx context.Context, b *Budget, keys []string, getMany getManyFunc) ([]driver.Record, []error) {
 	type answer struct {
 		records []driver.Record
 		errs    []error
@@ -173,7 +199,7 @@ func (c *Client) readAllowed(ctx context.Context, b *Budget, keys []string) ([]d
 	}
 	began, limit := time.Now(), b.left
 	a, err := send(ctx, c, b, severalKeys, func(ctx context.Context) (a answer, err error) {
-		a.records, a.errs = c.getMany(ctx, keys)
+		a.records, a.errs = getMany(ctx, keys)
 		return a, nil
 	})
 	if err != nil {
@@ -209,30 +235,38 @@ func (c *Client) sawMany(keys []string, errs []error) {
 
 // A BatchRead is what reading many records at once has brought.
 type BatchRead struct {
+	client  *Client
+	ctx     context.Context
 	records []driver.Record // one that is absent, or could not be read, has no Version
 	errs    []error         // why a record, or a tag of it, could not be read
 	fills   []FillToken     // none without memory in front
 	gens    Generations     // of the tags that were read
 	sent    int64           // see Entry
 	read    time.Time
+
+	Watch *TagWatch // see Entry
 }
 
 // ReadMany reads many records. Keys may have spare capacity, which it uses. It returns an error if none
 // could be read. If only some could not, that is reported, and Err has their errors.
 func (c *Client) ReadMany(ctx context.Context, b *Budget, keys []string) (r BatchRead, err error) {
-	r.sent = c.Clock.Now()
+	r.client, r.ctx, r.sent = c, ctx, c.Clock.Now()
 	if c.near != nil {
 		for _, key := range keys {
 			r.fills = append(r.fills, c.FillToken(key))
 		}
 	}
 	n := len(keys)
-	records, errs := c.readKeys(ctx, b, append(keys, c.Names.Tags(c.Tags)...))
+	space := c.Space.Epoch()
+	records, errs := c.readKeys(ctx, b, append(keys, c.watchedKeys()...), c.getMany)
 	r.records, r.errs, r.read = records[:n], errs[:n], time.Now()
+	if c.tagged() && cmp.Or(errs[n:]...) == nil {
+		r.Watch = c.watchOf(records[n:], space)
+	}
 	r.gens = make(Generations)
 	unread := r.gens.add(c.Tags, records[n:], errs[n:])
 	if late := r.lateTags(unread); len(late) > 0 {
-		records, errs := c.readKeys(ctx, b, c.Names.Tags(late))
+		records, errs := c.readKeys(ctx, b, c.Names.Tags(late), c.getMany)
 		maps.Copy(unread, r.gens.add(late, records, errs))
 	}
 	r.leaveOut(unread)
@@ -309,7 +343,7 @@ func (r *BatchRead) Entry(i int) Entry {
 		e.Fill = r.fills[i]
 	}
 	if e.parse(r.read); e.Bad == nil {
-		e.compare(r.gens)
+		r.client.compare(r.ctx, &e)
 	}
 	return e
 }

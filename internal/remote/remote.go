@@ -56,6 +56,7 @@ import (
 	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/coarse"
 	"github.com/zodiac-go/zodiac/internal/keytext"
+	"github.com/zodiac-go/zodiac/internal/record"
 	"github.com/zodiac-go/zodiac/internal/tag"
 )
 
@@ -174,6 +175,7 @@ type Client struct {
 	reads   sharedReads
 	bare    bareWrites
 	tasks   tasks
+	tagEnds tagEnds
 	moments atomic.Uint64
 
 	updating sync.Map // the keys of open Snapshots
@@ -235,9 +237,10 @@ const never Moment = math.MaxUint64
 // Now returns a new Moment, after all that were returned before.
 func (c *Client) Now() Moment { return Moment(c.moments.Add(1)) }
 
-// ExpireLater gives the record of key a new time to live in the background. It is for a sliding
-// record that is used.
-func (c *Client) ExpireLater(ctx context.Context, key string, life time.Duration) {
+// ExpireLater gives the record of key, which has these tags, a new time to live in the background.
+// It is for a sliding record that is used.
+func (c *Client) ExpireLater(ctx context.Context, key string, tags []record.Tag, life time.Duration) {
+	c.keepTags(ctx, tags, life)
 	c.later(ctx, func(ctx context.Context) {
 		_, err := guarded(ctx, func(ctx context.Context) (bool, error) { return c.Store.Expire(ctx, key, life) })
 		c.saw(key, err)

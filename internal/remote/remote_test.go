@@ -83,8 +83,8 @@ func TestCloseWaitsForWhatRunsInTheBackground(t *testing.T) {
 			time.Sleep(time.Second / 2)
 			return nil
 		})
-		c.ExpireLater(t.Context(), key, time.Minute)
-		c.ExpireLater(t.Context(), key, time.Minute)
+		c.ExpireLater(t.Context(), key, nil, time.Minute)
+		c.ExpireLater(t.Context(), key, nil, time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second/4)
 		defer cancel()
 		if err := c.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second/4 {
@@ -96,7 +96,7 @@ func TestCloseWaitsForWhatRunsInTheBackground(t *testing.T) {
 		if r, err := s.Store.Get(t.Context(), key); err != nil || r.TTL != time.Minute {
 			t.Errorf("the record has %v left, %v; want a minute", r.TTL, err)
 		}
-		c.ExpireLater(t.Context(), key, time.Hour)
+		c.ExpireLater(t.Context(), key, nil, time.Hour)
 		if synctest.Wait(); s.count("Expire") != 2 {
 			t.Error("Close has not refused a task")
 		}
@@ -168,7 +168,7 @@ func TestWriteAfterCloseSendsNothing(t *testing.T) {
 			"Touch":      second(w.Touch(t.Context(), &Entry{}, time.Hour, 0)),
 			"Snapshot":   second(w.Snapshot(t.Context())),
 			"Replace":    second((&Snapshot{w: w}).Replace(t.Context())),
-			"RecordTags": second(c.RecordTags(t.Context(), &w.Budget, nil, []string{"tag"})),
+			"RecordTags": second(c.RecordTags(t.Context(), &w.Budget, nil, []string{"tag"}, time.Hour)),
 			"Delete":     second(c.Delete(t.Context(), []string{key}, func(int) {})),
 			"DeleteTags": c.DeleteTags(t.Context(), []string{"tag"}, func([]string) {}),
 			"Clear":      second(c.Clear(t.Context(), func() {})),

@@ -238,7 +238,7 @@ func TestFaultsTooFewToOpenAreForgotten(t *testing.T) {
 // Everything that the Client does on goroutines of its own survives a store that panics.
 func TestBackgroundCommandsSurviveAPanicOfTheStore(t *testing.T) {
 	for name, do := range map[string]func(t *testing.T, c *Client, s *fakeStore){
-		"ExpireLater": func(t *testing.T, c *Client, s *fakeStore) { c.ExpireLater(t.Context(), key, time.Minute) },
+		"ExpireLater": func(t *testing.T, c *Client, s *fakeStore) { c.ExpireLater(t.Context(), key, nil, time.Minute) },
 		"Abort": func(t *testing.T, c *Client, _ *fakeStore) {
 			l := &lease{c: c, key: key, values: t.Context()}
 			l.abort("token")

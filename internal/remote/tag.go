@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/zodiac-go/zodiac/driver"
 	"github.com/zodiac-go/zodiac/internal/record"
@@ -17,7 +18,13 @@ import (
 // current. A generation that is lost makes entries invalid, never valid.
 //
 // Tags that only a value tells are read after the fetch. For these there is the tag epoch: whoever
-// deletes tags changes it first. A fetch reads it before and after.
+// deletes tags removes it first. A fetch reads it before, and again after the generations.
+//
+// To delete a tag is to delete its generation. A generation is written once, by an Add or an
+// EnsureMany that is sent once, and its text is never used again. So a copy of any of these commands
+// that arrives late makes no entry valid: Delete only removes, Expire writes no text, and no second
+// copy of Add exists. An Add without an answer may be carried out late; but its sender has not used
+// the text then, and whoever does begins after that.
 
 // Generations are the generations of tags by name. A tag without a generation has an empty one.
 type Generations map[string]string
@@ -59,91 +66,123 @@ var errLost = errors.New("the generation of a tag was lost while it was read")
 // newGeneration returns a text that was never used before.
 func newGeneration() string { return rand.Text() }
 
+// blankGeneration is as long as a generation.
+const blankGeneration = "--------------------------"
+
+// BlankTags returns tags that are to get their generations when a result is committed.
+func BlankTags(names []string) (tags []record.Tag) {
+	for _, name := range names {
+		tags = append(tags, record.Tag{Name: name, Gen: blankGeneration})
+	}
+	return tags
+}
+
+// tagged reports whether entries may have tags that all of them have, or that their values tell.
+func (c *Client) tagged() bool { return len(c.Tags) > 0 || c.LateTags }
+
+// isOwn reports whether a tag is one that all entries of the loader have.
+func (c *Client) isOwn(name string) bool {
+	_, own := slices.BinarySearch(c.Tags, name)
+	return own
+}
+
 // readGenerations returns the current generations of tags.
 func (c *Client) readGenerations(ctx context.Context, b *Budget, names []string) (Generations, error) {
-	records, errs := c.readKeys(ctx, b, c.Names.Tags(names))
+	records, errs := c.readKeys(ctx, b, c.Names.Tags(names), c.getMany)
 	if err := cmp.Or(errs...); err != nil {
 		return nil, err
 	}
 	return generationsOf(names, records), nil
 }
 
-// ensureGenerations is readGenerations that gives a generation to tags that have none.
-func (c *Client) ensureGenerations(ctx context.Context, b *Budget, names []string) (Generations, error) {
-	gens, err := c.readGenerations(ctx, b, names)
-	if err != nil {
-		return nil, err
+// watchedKeys returns the keys that are read with a record: those of the loader's own tags, and that
+// of the epoch if entries may have tags that only their values tell.
+func (c *Client) watchedKeys() []string {
+	keys := c.Names.Tags(c.Tags)
+	if c.LateTags {
+		keys = append(keys, c.Names.Epoch())
 	}
-	for _, name := range names {
-		if gens[name] != "" {
-			continue
-		}
-		if gens[name], err = c.ensure(ctx, b, c.Names.Tag(name)); err != nil {
-			return nil, err
-		}
-	}
-	return gens, nil
+	return keys
 }
 
-// ensure returns the generation kept under a key, a new one if there is none.
-func (c *Client) ensure(ctx context.Context, b *Budget, key string) (string, error) {
-	gen := newGeneration()
-	added, err := ask(ctx, c, b, key, func(ctx context.Context) (bool, error) {
-		return c.Store.Add(ctx, key, driver.Record{Data: []byte(gen), TTL: driver.Forever})
-	})
-	if err != nil || added {
-		return gen, err
-	}
-	rec, err := ask(ctx, c, b, key, func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, key) })
-	if errors.Is(err, driver.ErrMiss) {
-		err = errLost
-	}
-	return string(rec.Data), err
-}
-
-// epoch returns the tag epoch, a new one if there is none.
-func (c *Client) epoch(ctx context.Context, b *Budget) (string, error) {
-	rec, err := ask(ctx, c, b, c.Names.Epoch(), func(ctx context.Context) (driver.Record, error) { return c.Store.Get(ctx, c.Names.Epoch()) })
-	if errors.Is(err, driver.ErrMiss) {
-		return c.ensure(ctx, b, c.Names.Epoch())
-	}
-	return string(rec.Data), err
-}
-
-// A TagWatch is what was known of tags before a value was made.
+// A TagWatch is what was known of tags before a value was made. It does not change.
 type TagWatch struct {
 	gens  Generations // of the loader's own tags
 	epoch string      // if entries may have tags that only their values tell
+	space uint64      // the epoch of the tags in this process, before that
 }
 
-// watchTags notes the generations that a value made from now on must not outlive.
-func (c *Client) watchTags(ctx context.Context, b *Budget) (w TagWatch, err error) {
-	if len(c.Tags) > 0 {
-		if w.gens, err = c.ensureGenerations(ctx, b, c.Tags); err != nil {
-			return w, fault("GetMany", err)
+// watchOf returns a TagWatch of the records under watchedKeys. space is Space.Epoch from before they
+// were read.
+func (c *Client) watchOf(records []driver.Record, space uint64) *TagWatch {
+	w := &TagWatch{gens: generationsOf(c.Tags, records), space: space}
+	if c.LateTags {
+		w.epoch = string(records[len(c.Tags)].Data)
+	}
+	return w
+}
+
+// complete reports whether w has all that a fetch compares afterwards.
+func (c *Client) complete(w *TagWatch) bool {
+	if w == nil || c.LateTags && w.epoch == "" {
+		return false
+	}
+	return !slices.ContainsFunc(c.Tags, func(name string) bool { return w.gens[name] == "" })
+}
+
+// watchTags notes the generations that a value made from now on must not outlive. What was noted
+// before, in from, is as good, and saves the command. from may be nil. If this process has deleted
+// tags since, a value made now would not be stored for it, so from is not used.
+func (c *Client) watchTags(ctx context.Context, b *Budget, from *TagWatch) (*TagWatch, error) {
+	if from != nil && from.space != c.Space.Epoch() {
+		from = nil
+	}
+	if c.complete(from) {
+		return from, nil
+	}
+	keys := c.watchedKeys()
+	if len(keys) == 0 {
+		return &TagWatch{}, nil
+	}
+	if from != nil { // what it lacks is not there, whatever this process has seen
+		for i, name := range c.Tags {
+			if from.gens[name] == "" {
+				c.tagEnds.forget(keys[i])
+			}
+		}
+		if c.LateTags && from.epoch == "" {
+			c.tagEnds.forget(c.Names.Epoch())
 		}
 	}
-	if c.LateTags {
-		w.epoch, err = c.epoch(ctx, b)
+	texts, err := c.ensureKeys(ctx, b, keys, slices.Repeat([]time.Duration{watchedLife}, len(keys)))
+	if err != nil {
+		return nil, fault("EnsureMany", err)
 	}
-	return w, fault("GetMany", err)
+	w := &TagWatch{gens: make(Generations, len(c.Tags))}
+	for i, name := range c.Tags {
+		w.gens[name] = texts[i]
+	}
+	if c.LateTags {
+		w.epoch = texts[len(c.Tags)]
+	}
+	return w, nil
 }
 
-// RecordTags returns the tags called names for a record. Their generations are those known from
-// before, else the current ones.
-func (c *Client) RecordTags(ctx context.Context, b *Budget, known Generations, names []string) (tags []record.Tag, err error) {
+// RecordTags returns the tags called names for a record that lives for life. Their generations are
+// those known from before, else the current ones.
+func (c *Client) RecordTags(ctx context.Context, b *Budget, known Generations, names []string, life time.Duration) (tags []record.Tag, err error) {
 	end, err := c.begin() // tags get generations
 	if err != nil {
 		return nil, err
 	}
 	defer end()
 	late := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return known[n] != "" })
-	if len(late) > 0 {
-		more, err := c.ensureGenerations(ctx, b, late)
-		if err != nil {
-			return nil, fault("GetMany", err)
-		}
-		known = known.with(more)
+	texts, err := c.ensureKeys(ctx, b, c.Names.Tags(late), c.tagLives(late, life))
+	if err != nil {
+		return nil, fault("EnsureMany", err)
+	}
+	for i, name := range late {
+		known = known.with(Generations{name: texts[i]})
 	}
 	for _, name := range names {
 		tags = append(tags, record.Tag{Name: name, Gen: known[name]})
@@ -151,20 +190,36 @@ func (c *Client) RecordTags(ctx context.Context, b *Budget, known Generations, n
 	return tags, nil
 }
 
-// current reports whether nothing that was watched has been deleted since. The generations of late
-// tags were read before: whoever deletes a tag changes the epoch first.
-func (c *Client) current(ctx context.Context, b *Budget, w *TagWatch) (bool, error) {
-	if len(w.gens) > 0 {
-		now, err := c.readGenerations(ctx, b, c.Tags)
-		if err != nil || !maps.Equal(now, w.gens) {
-			return false, err
-		}
+// settle returns the current generations of names, which an entry of this life is to carry, and
+// whether nothing that was watched has been deleted since. If life is 0, no entry is to carry them.
+//
+// The epoch is read last: whoever deletes a tag removes the epoch first. So if the epoch is still
+// there, the generations are from before any deletion that the watch does not know of.
+func (c *Client) settle(ctx context.Context, b *Budget, w *TagWatch, names []string, life time.Duration) (gens Generations, current bool, err error) {
+	keys, lives := c.Names.Tags(names), make([]time.Duration, len(names), len(names)+1)
+	if life > 0 {
+		lives = c.tagLives(names, life)
 	}
-	if w.epoch == "" {
-		return true, nil
+	if c.LateTags {
+		keys, lives = append(keys, c.Names.Epoch()), append(lives, 0)
 	}
-	now, err := c.epoch(ctx, b)
-	return now == w.epoch, err
+	texts, err := c.ensureKeys(ctx, b, keys, lives)
+	if err != nil {
+		return nil, false, err
+	}
+	gens = make(Generations, len(names))
+	for i, name := range names {
+		gens[name] = texts[i]
+	}
+	current = true
+	for name, gen := range w.gens {
+		current = current && gens[name] == gen
+	}
+	if c.LateTags {
+		current = current && w.epoch != "" && texts[len(names)] == w.epoch
+		c.renewLater(ctx, keys[len(names):], []time.Duration{watchedLife})
+	}
+	return gens, current, nil
 }
 
 // lateTagsOf returns the generations of a record's tags that are not the loader's own.
@@ -180,42 +235,33 @@ func (c *Client) lateTagsOf(rec *record.Record) Generations {
 
 // stillCurrent reports whether none of the tags read, with these generations, has been deleted, nor
 // any tag at all if the watch has an epoch. The loader's own tags need no look: the record that is
-// about to be written has their generations from before the read.
-func (c *Client) stillCurrent(ctx context.Context, b *Budget, read Generations, w *TagWatch) (bool, error) {
-	if len(read) > 0 {
-		now, err := c.readGenerations(ctx, b, slices.Collect(maps.Keys(read)))
-		if err != nil || !maps.Equal(now, read) {
-			return false, fault("GetMany", err)
-		}
+// about to be written, for life, has their generations from before the read.
+func (c *Client) stillCurrent(ctx context.Context, b *Budget, read Generations, w *TagWatch, life time.Duration) (bool, error) {
+	c.renewLater(ctx, c.Names.Tags(c.Tags), c.tagLives(c.Tags, life))
+	if len(read) == 0 && !c.LateTags {
+		return true, nil
 	}
-	ok, err := c.current(ctx, b, &TagWatch{epoch: w.epoch})
-	return ok, fault("GetMany", err)
+	names := slices.Collect(maps.Keys(read))
+	now, current, err := c.settle(ctx, b, &TagWatch{epoch: w.epoch}, names, life)
+	return err == nil && current && maps.Equal(now, read), fault("EnsureMany", err)
 }
 
-// newGenerationRecord returns a record of a new generation, or of a new epoch.
-func newGenerationRecord() driver.Record {
-	return driver.Record{Data: []byte(newGeneration()), TTL: driver.Forever}
+// removeTags removes generations, or the epoch.
+func (c *Client) removeTags(ctx context.Context, b *Budget, keys ...string) error {
+	err := do(ctx, c, b, keys[0], func(ctx context.Context) error {
+		_, err := c.Store.Delete(ctx, keys...)
+		return err
+	})
+	c.tagEnds.forget(keys...)
+	return fault("Delete", err)
 }
 
-// renewEpoch says that tags are deleted. It comes before renewTags: a fetch that reads generations
-// between the two steps sees that the epoch has moved.
-func (c *Client) renewEpoch(ctx context.Context, b *Budget) error {
-	return c.setRecords(ctx, b, map[string]driver.Record{c.Names.Epoch(): newGenerationRecord()})
-}
-
-// renewTags makes all records that have one of the tags invalid. A tag without a generation has no
-// valid records and gets no generation. A generation is replaced and not removed: a copy of an Add
-// that arrives late must find the key taken.
-func (c *Client) renewTags(ctx context.Context, b *Budget, names []string) error {
-	gens, err := c.readGenerations(ctx, b, names)
-	if err != nil {
-		return fault("Set", err)
+// keepTags lengthens in the background the lives of a record's tags, for a record that is used and
+// has life left.
+func (c *Client) keepTags(ctx context.Context, tags []record.Tag, life time.Duration) {
+	names := make([]string, len(tags))
+	for i, t := range tags {
+		names[i] = t.Name
 	}
-	records := make(map[string]driver.Record, len(names))
-	for _, name := range names {
-		if gens[name] != "" {
-			records[c.Names.Tag(name)] = newGenerationRecord()
-		}
-	}
-	return c.setRecords(ctx, b, records)
+	c.renewLater(ctx, c.Names.Tags(names), c.tagLives(names, life))
 }

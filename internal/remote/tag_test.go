@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -79,42 +80,66 @@ func TestEntryIsInvalidOnceATagIsDeletedOrLost(t *testing.T) {
 	}
 }
 
-func TestDeleteTagsChangesTheEpochFirstAndCreatesNoGeneration(t *testing.T) {
+func TestDeleteTagsRemovesTheEpochFirstAndCreatesNoGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, names := newStore(t), newNames()
 		c := newClient(t, s)
 		generation(t, s, "known", "k1")
-		epoch := ""
-		for range 2 {
-			if err := c.DeleteTags(t.Context(), []string{"unknown", "known"}, func([]string) {}); err != nil {
+		if err := c.DeleteTags(t.Context(), []string{"unknown", "known"}, func([]string) {}); err != nil {
+			t.Fatal(err)
+		}
+		var removed []string
+		for _, cmd := range s.commands("Set", "Add", "EnsureMany", "Delete") {
+			removed = append(removed, cmd.op+" "+cmd.key)
+		}
+		if want := []string{"Delete " + names.Epoch(), "Delete " + names.Tag("unknown")}; !slices.Equal(removed, want) {
+			t.Errorf("DeleteTags has sent %q; want %q", removed, want)
+		}
+		for _, name := range []string{"unknown", "known"} {
+			if g := generationOf(t, s, names.Tag(name)); g != "-" {
+				t.Errorf("the generation of %s is %q; want none", name, g)
+			}
+		}
+	})
+}
+
+// A fetch that begins after DeleteTags need not spend a round trip on the tags of all entries.
+func TestDeleteTagsLeavesTheEpochAndTheLoadersOwnTagsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s, withTags(true, "own"))
+		generation(t, s, "own", "o1")
+		for _, fails := range []bool{false, true} {
+			if fails {
+				s.fail("EnsureMany")
+			}
+			if err := c.DeleteTags(t.Context(), []string{"own", "late"}, func([]string) {}); err != nil {
 				t.Fatal(err)
 			}
-			now := generationOf(t, s, names.Epoch())
-			if now == epoch || now == "-" {
-				t.Errorf("the epoch is %q after %q; want a new one", now, epoch)
+			for key, is := range map[string]string{
+				"own": generationOf(t, s, names.Tag("own")), "late": generationOf(t, s, names.Tag("late")), "epoch": generationOf(t, s, names.Epoch()),
+			} {
+				if want := key != "late" && !fails; (is != "-") != want || is == "o1" {
+					t.Errorf("EnsureMany fails: %v; %s has %q; want a new one: %v", fails, key, is, want)
+				}
 			}
-			epoch = now
-		}
-		var set []string
-		for _, cmd := range s.commands("Set", "Add") {
-			set = append(set, cmd.key)
-		}
-		if want := []string{names.Epoch(), names.Tag("known")}; !slices.Equal(set, slices.Repeat(want, 2)) {
-			t.Errorf("DeleteTags has written %q; want %q each time", set, want)
-		}
-		if g := generationOf(t, s, names.Tag("known")); g == "k1" || g == "-" {
-			t.Errorf("the generation is %q; want a new one", g)
 		}
 	})
 }
 
 func TestDeleteTagsStopsAtAFault(t *testing.T) {
-	for _, op := range []string{"Set", "GetMany"} {
-		t.Run(op, func(t *testing.T) {
+	names := newNames()
+	for _, at := range []string{names.Epoch(), names.Tag("a")} {
+		t.Run(at, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStore(t)
 				c := newClient(t, s)
-				s.fail(op)
+				s.setBefore(func(_ context.Context, op, key string) error {
+					if op == "Delete" && key == at {
+						return errDown
+					}
+					return nil
+				})
 				dropped := false
 				err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) { dropped = true })
 				if bad, ok := errors.AsType[*OpError](err); !ok || !bad.Unknown() || !dropped || s.count("Publish") != 1 {
@@ -161,7 +186,7 @@ func TestRecordTagsKeepsGenerationsKnownFromBefore(t *testing.T) {
 		generation(t, s, "before", "b2")
 		generation(t, s, "there", "t1")
 		b := c.NewBudget()
-		tags, err := c.RecordTags(t.Context(), &b, Generations{"before": "b1", "unused": "u1"}, []string{"before", "new", "there"})
+		tags, err := c.RecordTags(t.Context(), &b, Generations{"before": "b1", "unused": "u1"}, []string{"before", "new", "there"}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,34 +199,48 @@ func TestRecordTagsKeepsGenerationsKnownFromBefore(t *testing.T) {
 }
 
 func TestTwoFetchesThatCreateAGenerationHaveTheSame(t *testing.T) {
-	names := newNames()
-	for name, tt := range map[string]struct {
-		answer string // of the Get after the Add that came too late
-		want   error
-	}{
-		"Kept": {"theirs", nil}, "LostAgain": {"-", errLost},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, without := range []bool{false, true} { // without a Batcher
+		t.Run(fmt.Sprint(without), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStore(t)
-				c := newClient(t, s, withTags(false, "own"))
-				s.setBefore(func(ctx context.Context, op, _ string) error {
-					switch {
-					case op == "Add":
+				set := func(cfg *Config) { cfg.Tags, cfg.LateTags = []string{"own"}, true }
+				if without {
+					set = func(cfg *Config) { cfg.Store, cfg.Tags = bareStore{s}, []string{"own"} }
+				}
+				c := newClient(t, s, set)
+				s.setBefore(func(_ context.Context, op, _ string) error {
+					if op == "Add" || op == "EnsureMany" {
 						generation(t, s, "own", "theirs")
-					case op == "Get" && tt.answer == "-":
-						s.Store.Delete(ctx, names.Tag("own"))
 					}
 					return nil
 				})
 				b := c.NewBudget()
-				w, err := c.watchTags(t.Context(), &b)
-				if !errors.Is(err, tt.want) || err == nil && !maps.Equal(w.gens, Generations{"own": tt.answer}) {
-					t.Errorf("watchTags = %v, %v; want %q, %v", w, err, tt.answer, tt.want)
+				if w, err := c.watchTags(t.Context(), &b, nil); err != nil || w.gens["own"] != "theirs" {
+					t.Errorf("watchTags = %v, %v; want theirs", w, err)
 				}
 			})
 		})
 	}
+}
+
+func TestGenerationThatIsLostAgainIsAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, names := newStore(t), newNames()
+		c := newClient(t, s, withTags(false, "own"), bare(s))
+		s.setBefore(func(ctx context.Context, op, _ string) error {
+			switch op {
+			case "Add":
+				generation(t, s, "own", "theirs")
+			case "Get":
+				s.Store.Delete(ctx, names.Tag("own"))
+			}
+			return nil
+		})
+		b := c.NewBudget()
+		if w, err := c.watchTags(t.Context(), &b, nil); !errors.Is(err, errLost) {
+			t.Errorf("watchTags = %v, %v; want %v", w, err, errLost)
+		}
+	})
 }
 
 func TestReadWithTagsTakesOneCommand(t *testing.T) {
@@ -213,7 +252,7 @@ func TestReadWithTagsTakesOneCommand(t *testing.T) {
 			t.Errorf("Read of an absent key = %v; want ErrMiss", err)
 		}
 		f := fetched(t, c, &owner{})
-		f.Commit(storable("1", f.RecordTags([]string{"a", "b"})...))
+		f.Commit(storable("1", BlankTags([]string{"a", "b"})...))
 		before := s.total()
 		if e, err := c.Read(t.Context(), &b, key); err != nil || e.Invalid || s.total() != before+1 {
 			t.Errorf("Read = %+v, %v by %d commands; want a valid entry by 1", e, err, s.total()-before)
@@ -236,28 +275,24 @@ func TestLaterGenerationsWinAndChangeNothing(t *testing.T) {
 }
 
 func TestFaultOfTheEpochIsOneOfTheStore(t *testing.T) {
-	for _, op := range []string{"Get", "Add"} {
-		t.Run(op, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newStore(t)
-				c := newClient(t, s, withTags(true))
-				s.fail(op)
-				b := c.NewBudget()
-				_, err := c.watchTags(t.Context(), &b)
-				if _, ok := errors.AsType[*OpError](err); !ok || !errors.Is(err, errDown) {
-					t.Errorf("watchTags = %v; want an OpError", err)
-				}
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t)
+		c := newClient(t, s, withTags(true))
+		s.fail("EnsureMany")
+		b := c.NewBudget()
+		_, err := c.watchTags(t.Context(), &b, nil)
+		if _, ok := errors.AsType[*OpError](err); !ok || !errors.Is(err, errDown) {
+			t.Errorf("watchTags = %v; want an OpError", err)
+		}
+	})
 }
 
-func TestGenerationThatIsCreatedDuringDeleteTagsIsReplaced(t *testing.T) {
+func TestGenerationThatIsCreatedDuringDeleteTagsIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// A fetch that has seen the old epoch may commit until the epoch moves.
+		// A fetch that has seen the old epoch may commit until the epoch is gone.
 		s, names := newStore(t), newNames()
 		s.setBefore(func(_ context.Context, op, k string) error {
-			if op == "Set" && k == names.Epoch() {
+			if op == "Delete" && k == names.Epoch() {
 				generation(t, s, "a", "g1")
 			}
 			return nil
@@ -265,8 +300,8 @@ func TestGenerationThatIsCreatedDuringDeleteTagsIsReplaced(t *testing.T) {
 		if err := newClient(t, s).DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err != nil {
 			t.Fatal(err)
 		}
-		if g := generationOf(t, s, names.Tag("a")); g == "g1" || g == "-" {
-			t.Errorf("the generation is %q; want a new one", g)
+		if g := generationOf(t, s, names.Tag("a")); g != "-" {
+			t.Errorf("the generation is %q; want none", g)
 		}
 	})
 }
@@ -279,62 +314,25 @@ func TestOnlyTagsWithoutAGenerationGetOne(t *testing.T) {
 		generation(t, s, "c", "c1")
 		for range 2 {
 			b := c.NewBudget()
-			w, err := c.watchTags(t.Context(), &b)
+			w, err := c.watchTags(t.Context(), &b, nil)
 			want := Generations{"a": "a1", "b": generationOf(t, s, names.Tag("b")), "c": "c1"}
 			if err != nil || !maps.Equal(w.gens, want) || want["b"] == "-" {
-				t.Errorf("watchTags = %v, %v; want %v", w.gens, err, want)
+				t.Errorf("watchTags = %v, %v; want %v", w, err, want)
 			}
 		}
-		if n := s.count("Add"); n != 1 || s.total() != 3 {
-			t.Errorf("%d commands were sent, %d of them Add; want two reads, and Add once",
-				s.total(), n)
+		if s.count("EnsureMany") != 2 || s.total() != 2 {
+			t.Errorf("%d commands were sent; want one each time", s.total())
 		}
 	})
 }
 
-func TestDeleteTagsFailsIfAGenerationStays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, names := newStore(t), newNames()
-		c := newClient(t, s)
-		generation(t, s, "a", "a1")
-		s.setBefore(func(_ context.Context, op, k string) error {
-			if op == "Set" && k == names.Tag("a") {
-				return errDown
-			}
-			return nil
-		})
-		err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {})
-		if bad, ok := errors.AsType[*OpError](err); !ok || bad.Op != "Set" {
-			t.Errorf("DeleteTags = %v; want an OpError of Set", err)
-		}
-	})
-}
-
-func TestGenerationsAndTheEpochStay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, names := newStore(t), newNames()
-		c := newClient(t, s)
-		generation(t, s, "a", "a1")
-		if err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(1000 * time.Hour)
-		a, epoch := generationOf(t, s, names.Tag("a")), generationOf(t, s, names.Epoch())
-		if a == "-" || epoch == "-" {
-			t.Errorf("after 1000 hours the generation is %q, the epoch %q", a, epoch)
-		}
-	})
-}
-
-func TestDeleteTagsChangesTheEpochThoughTheBreakerIsOpen(t *testing.T) {
+func TestDeleteTagsRemovesTheEpochThoughTheBreakerIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		c := newClient(t, s)
 		opened(t, c)
-		if err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err == nil ||
-			s.count("Set") != 1 {
-			t.Errorf("DeleteTags = %v, and %d writes were sent; want an error, and that of the epoch",
-				err, s.count("Set"))
+		if err := c.DeleteTags(t.Context(), []string{"a"}, func([]string) {}); err != nil || s.count("Delete") != 2 {
+			t.Errorf("DeleteTags = %v, and %d writes were sent; want nil and 2", err, s.count("Delete"))
 		}
 	})
 }

@@ -28,6 +28,7 @@ func (w *Write) Touch(ctx context.Context, e *Entry, life, slide time.Duration) 
 			return false, noMiss(err)
 		}
 	}
+	w.Client.keepTags(ctx, e.Parsed.Tags, life)
 	there, err := w.expire(ctx, life)
 	w.Owner.Forget()
 	return there && err == nil, w.published(ctx, err)

@@ -16,7 +16,7 @@ type Snapshot struct {
 
 	w     *Write
 	lease *lease // nil if the store lends none
-	watch TagWatch
+	watch *TagWatch
 	late  Generations // of the record's tags that are not the loader's own
 }
 
@@ -25,7 +25,7 @@ type Snapshot struct {
 // of a key at a time.
 func (w *Write) Snapshot(ctx context.Context) (s *Snapshot, err error) {
 	w.Budget = w.Client.NewBudget()
-	s = &Snapshot{w: w}
+	s = &Snapshot{w: w, watch: &TagWatch{}}
 	end, err := w.Client.begin()
 	if err != nil {
 		return s, err
@@ -35,12 +35,21 @@ func (w *Write) Snapshot(ctx context.Context) (s *Snapshot, err error) {
 		return s, err
 	}
 	w.Client.updating.Store(w.Key, nil)
-	// The tags before the value: what is written has their generations, and so is as invalid as what
-	// it was made of.
-	if s.watch, err = w.Client.watchTags(ctx, &w.Budget); err != nil {
+	// What is written has the generations that were read with the value, and so is as invalid as
+	// what it was made of. If some were missing, the value is read after they are there.
+	s.Entry, err = w.Read(ctx)
+	if noMiss(err) != nil {
 		return s, err
 	}
-	s.Entry, err = w.Read(ctx)
+	if s.Entry.Watch != nil {
+		s.watch = s.Entry.Watch
+	}
+	if w.Client.tagged() && !w.Client.complete(s.watch) {
+		if s.watch, err = w.Client.watchTags(ctx, &w.Budget, s.watch); err != nil {
+			return s, err
+		}
+		s.Entry, err = w.Read(ctx)
+	}
 	if s.Usable = err == nil; s.Usable {
 		s.late = w.Client.lateTagsOf(&s.Entry.Parsed)
 	}
@@ -67,7 +76,7 @@ func (s *Snapshot) Replace(ctx context.Context) (committed bool, err error) {
 		return false, err
 	}
 	defer end()
-	if current, err := w.Client.stillCurrent(ctx, &w.Budget, s.late, &s.watch); err != nil || !current {
+	if current, err := w.Client.stillCurrent(ctx, &w.Budget, s.late, s.watch, w.Record.TTL); err != nil || !current {
 		return false, err
 	}
 	leave, err := w.Client.exclude(ctx, &w.Budget, "Set", w.Key)

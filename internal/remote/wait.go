@@ -43,6 +43,7 @@ func (f *Fetch) await(w *waiting, claim *driver.Claim) (done, call bool) {
 		w.holder = claim.Holder
 		w.holders++
 	}
+	f.Tags = nil // while the flight waits, they may change: then the result could not be stored
 	left := time.Until(w.until)
 	_, updating := f.Client.updating.Load(f.Key)
 	switch {

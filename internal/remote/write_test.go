@@ -84,7 +84,7 @@ func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
 		}, "Clear", "Clear drop Publish"},
 		"DeleteTags": {func(ctx context.Context, w *Write, drop func()) error {
 			return w.Client.DeleteTags(ctx, []string{"tag"}, func([]string) { drop() })
-		}, "Set", "Set drop Publish"},
+		}, "Delete", "Delete Delete drop Publish"},
 	} {
 		for suffix, failing := range map[string]string{"": "", "/StoreFails": tt.last} {
 			t.Run(name+suffix, func(t *testing.T) {
@@ -96,8 +96,12 @@ func TestStoreComesBeforeThisProcessAndOthersComeLast(t *testing.T) {
 					if bad, ok := errors.AsType[*OpError](err); failing == "" && err != nil || failing != "" && (!ok || bad.Op != failing) {
 						t.Errorf("error = %v; want an OpError of %q", err, failing)
 					}
-					if got := strings.Join(j.steps, " "); got != tt.want {
-						t.Errorf("steps: %s; want %s", got, tt.want)
+					want := tt.want
+					if failing != "" { // a DeleteTags whose first step fails does not take the second
+						want = strings.Replace(want, "Delete Delete", "Delete", 1)
+					}
+					if got := strings.Join(j.steps, " "); got != want {
+						t.Errorf("steps: %s; want %s", got, want)
 					}
 				})
 			})

@@ -74,6 +74,7 @@ const (
 	Abort       Op = "Abort"
 	GetMany     Op = "GetMany"
 	SetMany     Op = "SetMany"
+	EnsureMany  Op = "EnsureMany"
 	GetData     Op = "GetData"
 	GetManyData Op = "GetManyData"
 	Wake        Op = "Wake" // after Fail, Stall or LoseReply, its channel never receives
@@ -83,7 +84,7 @@ const (
 
 var allOps = []Op{
 	Get, Set, Add, Expire, Delete, Clear, Close, Acquire, Renew, Commit, Abort,
-	GetMany, SetMany, GetData, GetManyData, Wake, Publish, Subscribe,
+	GetMany, SetMany, EnsureMany, GetData, GetManyData, Wake, Publish, Subscribe,
 }
 
 // A Call is one call of an operation.

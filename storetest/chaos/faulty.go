@@ -110,6 +110,16 @@ func (f *faulty) SetMany(ctx context.Context, records map[string]driver.Record) 
 	})
 }
 
+func (f *faulty) EnsureMany(ctx context.Context, keys []string, min []driver.Record) ([]driver.Record, []error) {
+	min = slices.Clone(min)
+	for i := range min {
+		min[i].Data = bytes.Clone(min[i].Data)
+	}
+	return f.many(ctx, EnsureMany, keys, func(ctx context.Context, keys []string) ([]driver.Record, []error) {
+		return f.inner.(driver.Batcher).EnsureMany(ctx, keys, min)
+	})
+}
+
 func (f *faulty) GetData(ctx context.Context, key string) (driver.Record, error) {
 	return run(ctx, f.m, on(GetData, key), func(ctx context.Context) (driver.Record, error) {
 		return f.inner.(driver.DataReader).GetData(ctx, key)
