@@ -23,7 +23,8 @@ import (
 //     value without lifetime. Clear revokes it, DeleteTags leaves it: see endLease and
 //     clearOverStore.
 //   - SetIfAbsent of a value without lifetime discards nothing: see setIfAbsentOverStore.
-//   - A discarded forced fetch leaves the record.
+//   - A forced fetch whose result could not be stored removes the record, and ends every lease of the
+//     key: see supersede.
 
 // A storage is the state that the model has over a store. The model's entries are the records.
 type storage struct {
@@ -73,18 +74,19 @@ type nearEntry struct {
 
 // A storeFlight is the state that a flight has only over a store.
 type storeFlight struct {
-	asking   bool          // it waits for the lease
-	since    time.Duration // when it began
-	holder   *flight       // the holder it waits for
-	met      int           // the holders that it may have met
-	unfenced bool          // its function runs without a lease
-	mayWin   bool          // the lease was free for an instant: it may have got it
-	began    int           // when the function was called
-	before   int           // callers whose Get began before that may have the outcome
-	seen     *entry        // a useless record in the store
-	replaces bool          // it is forced, or seen was set when it began
-	stale    bool          // memory in front of the store must not keep its result
-	maybe    []*part       // the parts one of which has begun it, if it is not known which
+	asking     bool          // it waits for the lease
+	since      time.Duration // when it began
+	holder     *flight       // the holder it waits for
+	met        int           // the holders that it may have met
+	unfenced   bool          // its function runs without a lease
+	mayWin     bool          // the lease was free for an instant: it may have got it
+	began      int           // when the function was called
+	before     int           // callers whose Get began before that may have the outcome
+	seen       *entry        // a useless record in the store
+	replaces   bool          // it is forced, or seen was set when it began
+	superseded bool          // see supersede
+	stale      bool          // memory in front of the store must not keep its result
+	maybe      []*part       // the parts one of which has begun it, if it is not known which
 }
 
 const everyone = 1 << 60
@@ -380,6 +382,7 @@ func (m *model) endFetchOverStore(f *flight, r plan, began time.Duration) {
 	case f.kind == aside || f.unfenced:
 		as = uncached
 	case f.discarded || f.over:
+		m.supersede(f)
 	default:
 		as = m.commit(f, kept, m.skips(r.val))
 	}
@@ -393,7 +396,7 @@ func (m *model) endFetchOverStore(f *flight, r plan, began time.Duration) {
 		}
 		m.finish(f)
 	}
-	m.giveBack(f, had)
+	m.giveBack(f, had || f.superseded)
 	m.goOn()
 }
 
@@ -406,6 +409,7 @@ func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *
 		m.forget(f.key)
 	}
 	if !m.holds(f) || m.over.leases[f.key].revoked {
+		m.supersede(f)
 		return discarded
 	}
 	f.before = everyone
@@ -423,6 +427,19 @@ func (m *model) commit(f *flight, kept *entry, skips bool) func(*zodiac.Stats) *
 		m.fill(f.key, kept, m.now+min(kept.life, m.over.front))
 	}
 	return stored
+}
+
+// supersede removes what may be older than the result of a forced flight that could not be stored,
+// unless nobody waits for it any more.
+func (m *model) supersede(f *flight) {
+	if f.kind != forced || f.over {
+		return
+	}
+	delete(m.entries, f.key)
+	delete(m.over.tombstones, f.key)
+	delete(m.over.leases, f.key)
+	m.forget(f.key)
+	f.superseded = true // giveBack wakes those that wait
 }
 
 // entitled reports whether a part may have the outcome of its flight.

@@ -252,7 +252,7 @@ func TestP1_RefreshRemovesTheRecordItCannotReplace(t *testing.T) {
 	large := int64(1) << 60
 	for _, g := range append([]ground{guarded[1], silent}, grounds...) {
 		t.Run(g.name, func(t *testing.T) {
-			g.play(t, 2, config{errorTTL: time.Minute, more: []zodiac.Option{zodiac.WithMaxBytes(30)}}, func(p *processes) {
+			g.play(t, 2, config{errorTTL: time.Minute, more: []zodiac.Option{zodiac.WithMaxBytes(50)}}, func(p *processes) {
 				a := p.all[0]
 				p.stored(1)
 				fresh := a.refresh(key)

@@ -174,6 +174,7 @@ func TestP20_CodecThatPanicsIsOneThatFails(t *testing.T) {
 		if v, ok, err := bad.Peek(bg, key); ok || err != nil {
 			t.Errorf("Peek = %d, %v, %v; want nothing", v, ok, err)
 		}
+		synctest.Wait() // for the Observer
 		if len(told) != 1 {
 			t.Fatalf("the Observer was told %v; want one fault", told)
 		}
