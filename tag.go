@@ -10,7 +10,7 @@ import (
 const maxTags = 64
 
 // tooManyTags is the error for an entry with so many tags.
-type tooManyTags int
+type tooManyTags int //nolint:errname // it reads as a condition
 
 func (n tooManyTags) Error() string {
 	return fmt.Sprintf("%d tags; an entry has at most %d", int(n), maxTags)

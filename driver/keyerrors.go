@@ -8,7 +8,7 @@ import (
 
 // KeyErrors is the error of a method about many keys that has failed for some of them: why, for each
 // of these. For the other keys the method is done. A nil error says that it is done for all.
-type KeyErrors map[string]error
+type KeyErrors map[string]error //nolint:errname // it is several
 
 // Error returns how many keys have failed, and each reason once. It names no key, since keys may be
 // secret.

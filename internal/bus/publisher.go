@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -154,7 +155,7 @@ func (b *batch) takes(prefix string) bool {
 // it had: nobody knows whether that was received.
 func (p *Publisher) nextLocked(b *batch) driver.Invalidation {
 	if f := p.failed; f != nil && len(f.keys)+len(b.keys) <= MaxNames && b.takes(f.prefix) {
-		b.keys = append(f.keys[:len(f.keys):len(f.keys)], b.keys...)
+		b.keys = append(slices.Clip(f.keys), b.keys...)
 		if b.prefix == "" {
 			b.prefix = f.prefix
 		}

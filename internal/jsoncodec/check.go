@@ -59,7 +59,7 @@ func (c *checker) checkFields(t reflect.Type, path string, names map[string]stri
 		switch {
 		case f.Tag.Get("json") == "-", f.Name == "_", !f.IsExported() && isLock(f.Type):
 			continue
-		case !f.IsExported() && !(f.Anonymous && f.Type.Kind() == reflect.Struct):
+		case !f.IsExported() && (!f.Anonymous || f.Type.Kind() != reflect.Struct):
 			if f.Type.Size() > 0 {
 				return fmt.Errorf("%s is not exported, so JSON leaves it out; export it, or %s", at, remedy)
 			}

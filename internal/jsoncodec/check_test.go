@@ -28,7 +28,7 @@ type (
 		Raw   json.RawMessage
 		Bytes [4]byte
 	}
-	hidden  struct{ secret string }
+	hidden  struct{ secret string } //nolint:unused // it is a part of the type
 	within  struct{ Of []map[string]*hidden }
 	dropped struct {
 		secret string `json:"-"` //nolint:unused // it is a part of the type
@@ -43,7 +43,7 @@ type (
 	Base      struct{ ID int }
 	embeds    struct{ base }
 	embedsPtr struct{ *base }
-	hiddenIn  struct{ hidden }
+	hiddenIn  struct{ hidden } //nolint:unused // likewise
 	shadows   struct {
 		Base
 		ID int
@@ -52,8 +52,8 @@ type (
 		Base `json:"base"`
 		ID   int
 	}
-	number  int
-	counts  struct{ number }
+	number  int              //nolint:unused // likewise
+	counts  struct{ number } //nolint:unused // likewise
 	tree    struct{ Left, Right *tree }
 	loop    struct{ *loop }
 	floats  struct{ Of map[float64]int }

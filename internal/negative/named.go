@@ -66,7 +66,7 @@ func (e *namedError) Unwrap() error { return e.error }
 func SameText(errs []error) error {
 	for i, err := range errs {
 		for _, other := range errs[:i] {
-			if err.Error() == other.Error() && !(errors.Is(err, other) && errors.Is(other, err)) {
+			if err.Error() == other.Error() && (!errors.Is(err, other) || !errors.Is(other, err)) {
 				return errors.New("two errors have the text \"" + err.Error() + "\", by which a store tells them apart; give one of them another")
 			}
 		}

@@ -46,8 +46,10 @@ func start(t testing.TB, n, masters int, args ...string) Nodes {
 	for range n {
 		// The port of the cluster bus is chosen here too. By default it is the node's port plus
 		// 10,000, which the system may have given to a connection.
-		nodes = append(nodes, Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
-			"--cluster-port", fmt.Sprint(freePort())}, args...)...))
+		nodes = append(nodes, Start(t, append([]string{
+			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+			"--cluster-port", fmt.Sprint(freePort()),
+		}, args...)...))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*startTimeout)
 	defer cancel()

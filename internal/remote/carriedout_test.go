@@ -216,7 +216,7 @@ func TestWriteThatMayGiveUpSendsNothingAfterItsContext(t *testing.T) {
 		},
 		"Replace": func(ctx context.Context, w *Write) error {
 			s, err := w.Snapshot(context.Background())
-			defer s.Close()
+			defer s.Close() //nolint:staticcheck // it is made also with an error
 			if err == nil {
 				_, err = s.Replace(ctx)
 			}
@@ -247,7 +247,7 @@ func TestWriteThatHasBegunIsCarriedOut(t *testing.T) {
 		"Add": {false, func(ctx context.Context, w *Write) (bool, error) { return w.Add(ctx) }, "Add"},
 		"Replace": {true, func(ctx context.Context, w *Write) (bool, error) {
 			s, err := w.Snapshot(ctx)
-			defer s.Close()
+			defer s.Close() //nolint:staticcheck // it is made also with an error
 			if err != nil {
 				return false, err
 			}

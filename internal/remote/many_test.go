@@ -204,7 +204,7 @@ func TestDeleteOfManyKeysCountsADuplicateOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
 		s.Store = memstore.New(memstore.WithCapacity(200_000))
-		defer s.Store.Close()
+		defer s.Close()
 		slow(s, 2*time.Millisecond)
 		c := newClient(t, s)
 		var keys []string

@@ -181,7 +181,7 @@ func TestBatchReadOverADeadShardHasTheOthersKeys(t *testing.T) {
 		})
 		keys := []string{"1a", "1b", "1c"}
 		for _, key := range keys {
-			s.fakeStore.Store.Set(t.Context(), key, value("v"))
+			s.Store.Set(t.Context(), key, value("v"))
 		}
 		s.kill("b", true)
 		for i := range 3 * breakAfter {
@@ -205,11 +205,11 @@ func TestEntryWhoseTagCannotBeReadIsAMissByItself(t *testing.T) {
 		s := newShardedStore(t)
 		c := newClient(t, s.fakeStore, sharded(s), withTags(true))
 		for _, tag := range []string{"tag-a", "tag-b"} {
-			s.fakeStore.Store.Set(t.Context(), c.Names.Tag(tag), driver.Record{Data: []byte("gen"), TTL: time.Hour})
+			s.Store.Set(t.Context(), c.Names.Tag(tag), driver.Record{Data: []byte("gen"), TTL: time.Hour})
 		}
-		s.fakeStore.Store.Set(t.Context(), "1c", value("v", record.Tag{Name: "tag-a", Gen: "gen"}))
-		s.fakeStore.Store.Set(t.Context(), "2c", value("v", record.Tag{Name: "tag-b", Gen: "gen"}))
-		s.fakeStore.Store.Set(t.Context(), "3c", value("v"))
+		s.Store.Set(t.Context(), "1c", value("v", record.Tag{Name: "tag-a", Gen: "gen"}))
+		s.Store.Set(t.Context(), "2c", value("v", record.Tag{Name: "tag-b", Gen: "gen"}))
+		s.Store.Set(t.Context(), "3c", value("v"))
 		s.kill("a", true)
 		b := c.NewBudget()
 		r, err := c.ReadMany(t.Context(), &b, []string{"1c", "2c", "3c"})
