@@ -79,6 +79,7 @@ func TestP23_CopyOfWhatNeverExpiresHasForeverLeft(t *testing.T) {
 			g.play(t, 1, config{ttl: zodiac.Forever}, func(p *processes) {
 				s := p.all[0]
 				s.set(key, 1)
+				synctest.Wait() // what it has published came back
 				for range 2 {
 					if e, ok, err := s.Entry(bg, key); !ok || err != nil || e.Left != zodiac.Forever {
 						t.Errorf("Entry = %+v, %v, %v; want Forever left", e, ok, err)

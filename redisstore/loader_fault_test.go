@@ -150,6 +150,12 @@ func TestGetSucceedsWhateverIsWrongWithTheServer(t *testing.T) {
 
 			tr.gets(t, open)
 			tr.writes(t, open)
+			_, err := closed.Get(t.Context(), "k")
+			if _, ok := errors.AsType[*zodiac.StoreError](err); ok == tr.sets {
+				t.Errorf("Get with FailClosed = %v; want a StoreError: %v", err, !tr.sets)
+			}
+
+			must(t, open.Close(context.Background())) // the Observer has been told
 			if want := !tr.sets || tr.mute; want != (len(seen.faults) > 0) {
 				t.Errorf("the Observer has seen the faults %v; want any: %v", seen.faults, want)
 			}
@@ -158,12 +164,6 @@ func TestGetSucceedsWhateverIsWrongWithTheServer(t *testing.T) {
 					t.Errorf("the Observer has seen %v; want a StoreError", err)
 				}
 			}
-			_, err := closed.Get(t.Context(), "k")
-			if _, ok := errors.AsType[*zodiac.StoreError](err); ok == tr.sets {
-				t.Errorf("Get with FailClosed = %v; want a StoreError: %v", err, !tr.sets)
-			}
-
-			must(t, open.Close(context.Background()))
 			must(t, closed.Close(context.Background()))
 			must(t, s.Close())
 			must(t, c.Close())
